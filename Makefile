@@ -1,0 +1,59 @@
+# Every target makes .venv with the tested set of constraints.txt when it needs it, and reuses it afterwards.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN ?= runs/demo
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo demo-amazon test test-starter test-shared test-lowest check format bench clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	@touch $@
+
+install: $(VENV)/.installed  ## Make .venv and install the package with its tools
+
+demo: $(VENV)/.installed  ## Fine-tune on movie reviews, evaluate, predict three sentences
+	$(BIN)/hf-sentiment train recipes/starter.yaml --output_dir $(RUN)
+	$(BIN)/python recipes/predict.py $(RUN)
+
+demo-amazon: $(VENV)/.installed  ## The same on product reviews
+	$(BIN)/hf-sentiment train recipes/starter.yaml --dataset_name starter:amazon --output_dir runs/demo-amazon
+	$(BIN)/python recipes/predict.py runs/demo-amazon
+
+test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two cores
+	$(BIN)/python -m pytest -n 2
+
+test-starter: $(VENV)/.installed  ## Tests that fetch the starter model and data
+	$(BIN)/python -m pytest -m starter
+
+test-shared: $(VENV)/.installed  ## transformers' own model tests, from its source archive
+	$(BIN)/python tests/model/fetch_transformers_source.py .cache/transformers
+	TRANSFORMERS_SOURCE=.cache/transformers $(BIN)/python -m pytest -m shared tests/model/test_transformers_shared.py
+
+test-lowest:  ## The tests with the lowest supported version of every dependency
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/python -m pip install --quiet uv
+	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct ".[test]"
+	.venv-lowest/bin/python -m pytest -n 2
+
+check: $(VENV)/.installed  ## Lint, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed  ## Let ruff mend what it can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmarks/README.md
+	$(BIN)/python benchmarks/prediction_speed.py
+	$(BIN)/python benchmarks/training_speed.py
+
+clean:  ## Remove what the targets made, but not runs/
+	rm -rf $(VENV) .venv-lowest .cache build dist

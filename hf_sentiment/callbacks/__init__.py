@@ -1,0 +1,1 @@
+"""Trainer callbacks that work with any `transformers.Trainer` and any model."""

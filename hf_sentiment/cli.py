@@ -1,0 +1,228 @@
+"""The command `hf-sentiment`: each command is one call into a room of the package.
+
+Everything for people goes to stderr; stdout carries results alone. Exit codes: 0 done, 1 the work failed, 2 the call was
+wrong. An error is one line; `--debug` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import click
+import typer
+
+from hf_sentiment.errors import CallError, SentimentError
+
+app = typer.Typer(
+    name="hf-sentiment",
+    help="Fine-tune, evaluate and use a BERT sentiment classifier of the Hugging Face ecosystem.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+_FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+Model = Annotated[str, typer.Argument(metavar="MODEL", help="A trained model's folder or a Hub id.")]
+TextColumn = Annotated[str | None, typer.Option("--text_column", "--text-column", help="Column of the texts.")]
+Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a Hub repository.")]
+Threads = Annotated[int | None, typer.Option("--num_threads", "--num-threads", min=1, help="CPU threads.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
+
+
+@app.command("train", context_settings=_FORWARD)
+def train_command(context: typer.Context) -> None:
+    """Fine-tune: `train [RECIPE.yaml] --output_dir DIR [--name value …]`; `train --help` lists the arguments."""
+    words = list(context.args)
+    as_json = "--json" in words
+    words = [word for word in words if word != "--json"]
+    if "--help" in words or "-h" in words:
+        _print_train_help()
+        return
+    from hf_sentiment.training.arguments import SentimentArguments, parse_call
+
+    sentiment, training = parse_call(words)
+    arguments = SentimentArguments(**sentiment)
+    from hf_sentiment.training.run import train
+
+    _quieten_libraries()
+    result = train(arguments, **training)
+    if result is not None:
+        folder = result.folder
+        _say(f"Done: {folder}. Try: hf-sentiment predict {folder} FILE.csv, or {folder}/README.md")
+    if as_json and result is not None:
+        print(json.dumps(result.evaluation))
+
+
+def _print_train_help() -> None:
+    from hf_sentiment.training.arguments import RecipeParser, SentimentArguments
+
+    parser = RecipeParser([SentimentArguments])
+    parser.prog = "hf-sentiment train [RECIPE.yaml] --output_dir DIR"
+    parser.usage = f"{parser.prog} [--name value ...]"
+    parser.epilog = (
+        "Every argument of transformers.TrainingArguments is accepted as well: --learning_rate, --num_train_epochs, "
+        "--per_device_train_batch_size, --seed, --bf16, --report_to, ...  A recipe is a YAML file of the same names; "
+        "flags override it. What is left out is planned from the data. Said again, the same command goes on with an "
+        "unfinished run. --json prints the evaluation on stdout."
+    )
+    print(parser.format_help())
+
+
+@app.command("evaluate")
+def evaluate_command(
+    model: Model,
+    test_file: Annotated[str | None, typer.Option("--test_file", "--test-file", help="Labelled file.")] = None,
+    dataset_name: Annotated[
+        str | None, typer.Option("--dataset_name", "--dataset-name", help="Data set whose test split is used.")
+    ] = None,
+    text_column: TextColumn = None,
+    label_column: Annotated[
+        str | None, typer.Option("--label_column", "--label-column", help="Column of the labels.")
+    ] = None,
+    on_bad_rows: Annotated[
+        str, typer.Option("--on_bad_rows", "--on-bad-rows", help="'error' or 'drop'.")
+    ] = "error",
+    output: Annotated[Path | None, typer.Option("--output", help="Write the report there as JSON.")] = None,
+    revision: Revision = None,
+    num_threads: Threads = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure a model on labelled texts, with 95 % intervals."""
+    _refuse_existing(output)
+    from hf_sentiment.evaluation.evaluate import evaluate_model
+    from hf_sentiment.evaluation.report import report_lines
+    from hf_sentiment.files import write_json
+
+    _quieten_libraries()
+    report = evaluate_model(
+        model,
+        test_file=test_file,
+        dataset_name=dataset_name,
+        text_column=text_column,
+        label_column=label_column,
+        on_bad_rows=on_bad_rows,
+        revision=revision,
+        num_threads=num_threads,
+    )
+    for line in report_lines(report, binary=len(report["per_class"]) == 2):
+        _say(line)
+    if output is not None:
+        write_json(output, report)
+    if as_json:
+        print(json.dumps(report))
+
+
+@app.command("predict")
+def predict_command(
+    model: Model,
+    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL or Parquet; - reads a text a line.")],
+    text_column: TextColumn = None,
+    output: Annotated[Path | None, typer.Option("--output", help="Write there instead of to stdout.")] = None,
+    backend: Annotated[str, typer.Option("--backend", help="torch.")] = "torch",
+    revision: Revision = None,
+    num_threads: Threads = None,
+) -> None:
+    """Label texts: one JSON a line, in the order of the file."""
+    _refuse_existing(output)
+    from hf_sentiment.inference.files import predict_file
+
+    _quieten_libraries()
+    lines = predict_file(
+        model, file, text_column=text_column, backend=backend, revision=revision, num_threads=num_threads
+    )
+    if output is None:
+        for line in lines:
+            print(line)
+    else:
+        count = _write_lines(output, lines)
+        _say(f"{count} predictions in {output}")
+
+
+def _write_lines(path: Path, lines: Iterator[str]) -> int:
+    """Write beside, then rename; the number of lines."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.part")
+    count = 0
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            for count, line in enumerate(lines, start=1):  # noqa: B007
+                file.write(line + "\n")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return count
+
+
+def _refuse_existing(path: Path | None) -> None:
+    if path is not None and path.exists():
+        raise CallError(f"--output {path} exists and is not overwritten: name another file, or remove it")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _set_up_logging() -> None:
+    """Our own messages on stderr, plain; the libraries' from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    package = logging.getLogger("hf_sentiment")
+    package.handlers = [handler]
+    package.setLevel(logging.INFO)
+    package.propagate = False
+
+
+def _quieten_libraries() -> None:
+    """Leave one progress bar, that of the work: loading and saving take a moment each."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    _set_up_logging()
+    sys.exit(_run(words, debug))
+
+
+def _run(words: list[str], debug: bool) -> int:
+    try:
+        app(words, standalone_mode=False)
+    except SentimentError as error:
+        if debug:
+            raise
+        return _failed(str(error), error.exit_code)
+    except click.exceptions.NoArgsIsHelpError as error:
+        _say(error.format_message())
+        return 2
+    except click.ClickException as error:
+        return _failed(f"{error.format_message()}: `hf-sentiment --help` lists the commands", 2)
+    except (KeyboardInterrupt, click.exceptions.Abort):
+        return _failed("stopped", 1)
+    except BrokenPipeError:  # the reader of our stdout has had enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:  # the last stop: one line for a person, the traceback on request
+        if debug:
+            raise
+        reason = (str(error).strip().splitlines() or [""])[0]
+        return _failed(f"{type(error).__name__}: {reason} (--debug shows where)", 1)
+    return 0
+
+
+def _failed(message: str, code: int) -> int:
+    _say(f"error: {message}")
+    return code
+
+

@@ -1,0 +1,201 @@
+"""Applying a label rule: raw labels become class indices, and every row that can't be used is named."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from datasets import Dataset, Value
+
+from ..errors import CallError, DataError
+from .labels import LabelRule, UnknownLabel, is_missing
+from .sources import RawData
+
+logger = logging.getLogger(__name__)
+
+OnBadRows = Literal["error", "drop"]
+"""What to do about rows that can't be used."""
+
+MAX_LISTED = 20
+"""Bad rows that a report lists for a split; all of them are counted."""
+
+_SHOWN = 3
+# White space of all kinds, and what takes no room: zero-width characters, joiners, byte-order marks.
+_INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
+_DROPPED = -1
+_UNKNOWN = -2
+_MISSING = -3
+
+
+@dataclass(frozen=True)
+class BadRow:
+    """A row that can't be used: where it is and why."""
+
+    source: str
+    row: int
+    reason: str
+
+    def __str__(self) -> str:
+        """`file, row N: reason`."""
+        return f"{self.source}, row {self.row}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class SplitRows:
+    """The rows of one split.
+
+    Attributes:
+        kept: rows that are used.
+        dropped: good rows that the rule drops (neutral ones of a binary scheme).
+        bad: rows that can't be used.
+        listed: the first `MAX_LISTED` of the bad ones.
+    """
+
+    kept: int
+    dropped: int
+    bad: int
+    listed: tuple[BadRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """What became of the rows of each split."""
+
+    splits: dict[str, SplitRows]
+
+    @property
+    def bad(self) -> int:
+        """Bad rows of all splits."""
+        return sum(rows.bad for rows in self.splits.values())
+
+    @property
+    def dropped(self) -> int:
+        """Rows of all splits that the rule dropped."""
+        return sum(rows.dropped for rows in self.splits.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON."""
+        return {
+            split: {
+                "kept": rows.kept,
+                "dropped_by_rule": rows.dropped,
+                "bad": rows.bad,
+                "bad_rows": [{"source": b.source, "row": b.row, "reason": b.reason} for b in rows.listed],
+            }
+            for split, rows in self.splits.items()
+        }
+
+
+def apply_rule(raw: RawData, rule: LabelRule, on_bad_rows: OnBadRows = "error") -> tuple[dict[str, Dataset], RowReport]:
+    """Turn raw labels into class indices, without the rows that the rule drops.
+
+    A row is bad if its text is missing, empty, no string or broken (U+FFFD stands where bytes were no UTF-8),
+    or if its label is missing or unknown to the rule.
+
+    Args:
+        raw: what `load_data` returned, with labels.
+        rule: what `infer_label_rule` returned.
+        on_bad_rows: "error", or "drop" to leave them out, counted in the report.
+
+    Returns:
+        The splits, with `text`, `label` (int64 index into `rule.labels`), `row`, and `group` and `ratings`
+        where the source has them; and the report.
+
+    Raises:
+        DataError: there are bad rows and `on_bad_rows` is "error", or a split has no usable row.
+    """
+    if on_bad_rows not in ("error", "drop"):
+        raise CallError(f"--on_bad_rows {on_bad_rows}: use error or drop")
+    if raw.label_column is None:
+        raise CallError(f"{raw.description}: has no labels; name their column with --label_column NAME")
+    codes: dict[str, np.ndarray] = {}
+    report: dict[str, SplitRows] = {}
+    for name, dataset in raw.splits.items():
+        codes[name], report[name] = _examine(dataset, rule, raw.sources[name])
+    rows = RowReport(report)
+    if rows.bad and on_bad_rows == "error":
+        raise DataError(_bad_rows_message(rows))
+    for name, counts in report.items():
+        if counts.bad or counts.dropped:
+            why = f"{counts.dropped} dropped by the label rule, {counts.bad} bad"
+            logger.info("%s: %d rows kept, %s", name, counts.kept, why)
+        if not counts.kept:
+            raise DataError(f"{raw.sources[name]}: no row is left ({why}); the rule is: {rule.description}")
+    return {name: _labelled(dataset, codes[name]) for name, dataset in raw.splits.items()}, rows
+
+
+def _examine(dataset: Dataset, rule: LabelRule, source: str) -> tuple[np.ndarray, SplitRows]:
+    """For each row of a split its class index, or a negative number if it is not to be used; and the counts."""
+    table = dataset.with_format("arrow")[:]
+    faults = _text_faults(table.column("text").to_pylist())
+    codes, uniques, which = _label_codes(table.column("label").to_pylist(), rule)
+    bad = (faults != "") | (codes <= _UNKNOWN)
+    listed = []
+    for i in np.flatnonzero(bad)[:MAX_LISTED]:
+        reason = str(faults[i]) or _label_fault(codes[i], uniques, which[i], rule)
+        listed.append(BadRow(source, int(table.column("row")[int(i)].as_py()), reason))
+    dropped = ~bad & (codes == _DROPPED)
+    counts = SplitRows(int((~bad & ~dropped).sum()), int(dropped.sum()), int(bad.sum()), tuple(listed))
+    return np.where(bad, _UNKNOWN, codes), counts
+
+
+def _labelled(dataset: Dataset, codes: np.ndarray) -> Dataset:
+    """The usable rows, with class indices for labels."""
+    kept = np.flatnonzero(codes >= 0)
+    chosen = dataset if len(kept) == len(dataset) else dataset.select(kept)
+    others = [column for column in dataset.column_names if column not in ("text", "label")]
+    labelled = chosen.remove_columns("label").add_column("label", codes[kept], feature=Value("int64"))
+    return labelled.select_columns(["text", "label", *others])
+
+
+def _text_faults(texts: list[str | None]) -> np.ndarray:
+    """For each text what is wrong with it, or ""."""
+    faults = np.full(len(texts), "", dtype=object)
+    for i, text in enumerate(texts):
+        if text is None:
+            faults[i] = "no text (missing, or not a string)"
+        elif not text.strip(_INVISIBLE):
+            faults[i] = "empty text"
+        elif "\N{REPLACEMENT CHARACTER}" in text:
+            faults[i] = "broken encoding (not UTF-8)"
+    return faults
+
+
+def _label_codes(values: list[Any], rule: LabelRule) -> tuple[np.ndarray, list[Any], np.ndarray]:
+    """Class indices or one of the negative codes; the distinct values; and which of them each row has."""
+    positions: dict[Any, int] = {}
+    # True == 1 in a dict: keep them apart by type.
+    which = np.fromiter(
+        (positions.setdefault((type(v), v), len(positions)) for v in values),
+        dtype=np.int64,
+        count=len(values),
+    )
+    uniques = [value for _, value in positions]
+    codes = np.array([_code(value, rule) for value in uniques], dtype=np.int64)
+    return codes[which], uniques, which
+
+
+def _code(value: object, rule: LabelRule) -> int:
+    if is_missing(value):
+        return _MISSING
+    try:
+        index = rule(value)
+    except UnknownLabel:
+        return _UNKNOWN
+    return _DROPPED if index is None else index
+
+
+def _label_fault(code: int, uniques: list[Any], which: int, rule: LabelRule) -> str:
+    if code == _MISSING:
+        return "no label"
+    return f"unknown label {str(uniques[which])[:40]!r} (known: {', '.join(rule.labels[:8])})"
+
+
+def _bad_rows_message(rows: RowReport) -> str:
+    first = [str(bad) for counts in rows.splits.values() for bad in counts.listed][:_SHOWN]
+    more = f"; and {rows.bad - len(first)} more" if rows.bad > len(first) else ""
+    noun = "row" if rows.bad == 1 else "rows"
+    listed = "; ".join(first) + more
+    return f"{rows.bad} bad {noun}: {listed}: correct them, or leave them out with --on_bad_rows drop"

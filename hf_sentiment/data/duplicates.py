@@ -1,0 +1,196 @@
+"""Duplicates and near-duplicates: which texts must stay on one side of a split."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+import numpy as np
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+NEAR = 0.8
+"""Texts whose sets of word pairs have at least this Jaccard similarity are near-duplicates."""
+
+_ROUNDING = 1e-6
+
+_FREQUENT = 256
+"""How far a shingle reaches that very many texts share; see `_candidates`."""
+
+_BATCH = 2_000_000
+"""Candidate pairs that are held at a time."""
+
+_ROWS = 50_000
+"""Candidate pairs whose texts are compared at a time."""
+
+# Western emoticons with eyes, an optional nose and a mouth, their mirror images, hearts, and faces on a line.
+# A mouth that is a letter must not begin a word ("re:Paris").
+_EMOTICON = re.compile(
+    r"""(?: [<>]?[:;=]['\u2019]?[-o^*]?(?:[)\](\[/\\|}{@*]+|[3dpo](?!\w))
+          | (?<!\w)[)\](\[]+['\u2019]?[-o^*]?[:;=](?![)\](\[])
+          | </?3+
+          | (?<!\w)[>\^ot;-][_.][<\^ot;-](?!\w)
+        )""",
+    re.VERBOSE,
+)
+
+
+class _Kept(dict[int, str]):
+    """For `str.translate`: letters, digits, marks and pictures stay, the rest becomes a blank. Filled on
+    demand."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        if character in "'\u2019" or category == "Cf" or 0xFE00 <= code <= 0xFE0F:
+            kept = ""  # an apostrophe joins its word; joiners and variation selectors only style a picture
+        elif category[0] in "LMN" or category == "So" or 0x1F3FB <= code <= 0x1F3FF:
+            kept = character
+        else:
+            kept = " "
+        self[code] = kept
+        return kept
+
+
+_KEPT = _Kept()
+
+
+def duplicate_key(text: str) -> str:
+    """What two texts must share to count as the same.
+
+    Unicode compatibility forms, case, white space and punctuation are folded; words, digits, emoji and
+    emoticons stay, so that "Fun :)" and "Fun :(" differ, while "Fun!" and "fun" do not. A text of nothing but
+    punctuation is its own key.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    pieces: list[str] = []
+    end = 0
+    for match in _EMOTICON.finditer(folded):
+        pieces += folded[end : match.start()].translate(_KEPT).split()
+        pieces.append(match.group())
+        end = match.end()
+    pieces += folded[end:].translate(_KEPT).split()
+    return " ".join(pieces) or " ".join(folded.split())
+
+
+def duplicate_groups(texts: Sequence[str], groups: Sequence[str | int | None] | np.ndarray | None = None) -> np.ndarray:
+    """Group ids such that texts that must not be separated share one.
+
+    Texts belong together if their `duplicate_key` is the same, if their sets of word pairs overlap by `NEAR`
+    (Jaccard), or if they have the same entry in `groups`; and so on along chains. A word put for another
+    ("good" for "bad") is too much below ten words, and a word more is too much below five.
+
+    The search is exact up to shingles shared by very many texts (`_candidates`), the same for the same input,
+    and its memory is bounded by the texts themselves.
+
+    Args:
+        texts: n texts.
+        groups: n ids of known groups (a document, an author); None where a text has none.
+
+    Returns:
+        Integers of shape (n,), numbered from 0 in order of first appearance.
+    """
+    count = len(texts)
+    if not count:
+        return np.empty(0, dtype=np.int64)
+    keys, key_of = np.unique(np.array([duplicate_key(text) for text in texts], dtype=object), return_inverse=True)
+    # Nodes: the texts, then the distinct keys, then the given groups.
+    edges = [np.column_stack([np.arange(count), count + key_of]), count + _near_pairs(list(keys))]
+    nodes = count + len(keys)
+    if groups is not None:
+        known = {group: i for i, group in enumerate(dict.fromkeys(groups)) if group is not None}
+        linked = [(i, nodes + known[group]) for i, group in enumerate(groups) if group is not None]
+        edges.append(np.array(linked, dtype=np.int64).reshape(-1, 2))
+        nodes += len(known) + 1
+    pairs = np.concatenate(edges)
+    graph = sparse.coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
+    component = connected_components(graph, directed=False)[1][:count]
+    _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
+    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+def _shingles(key: str) -> list[str]:
+    """The pairs of neighbouring words of a key."""
+    return [f"{left} {right}" for left, right in pairwise(key.split())]
+
+
+def _near_pairs(keys: list[str]) -> np.ndarray:
+    """Pairs (i, j), i < j, of keys whose shingle sets have a Jaccard similarity of `NEAR` or more; shape (m,
+    2)."""
+    from sklearn.feature_extraction.text import HashingVectorizer
+
+    hashing = HashingVectorizer(
+        analyzer=_shingles,
+        n_features=2**31 - 1,
+        binary=True,
+        norm=None,
+        alternate_sign=False,
+        dtype=np.float32,
+    )
+    bags = hashing.transform(keys)
+    features, columns = np.unique(bags.indices, return_inverse=True)
+    if not len(features):
+        return np.empty((0, 2), dtype=np.int64)
+    # Columns in order of frequency, rarest first, so that the front of a sorted row is its rarest shingles.
+    frequency = np.bincount(columns)
+    rank = np.empty(len(features), dtype=np.int64)
+    rank[np.argsort(frequency, kind="stable")] = np.arange(len(features))
+    bags = sparse.csr_array((bags.data, rank[columns], bags.indptr), shape=(len(keys), len(features)))
+    bags.sort_indices()
+    found = [_confirmed(bags, pairs) for pairs in _candidates(bags)]
+    return np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
+
+
+def _candidates(bags: sparse.csr_array) -> Iterator[np.ndarray]:
+    """Batches of pairs that may be near.
+
+    Two sets of Jaccard similarity t share an element among the first n - ⌈t·n⌉ + 1 of each, in any order
+    common to all sets (prefix filtering: Chaudhuri, Ganti & Kaushik 2006; Bayardo, Ma & Srikant 2007). Rarest
+    first, those are few, and hardly any texts share them. A shingle that is in more than `_FREQUENT` prefixes
+    (template text) links each text to its next `_FREQUENT` neighbours in alphabetical order only, which keeps
+    the work linear.
+    """
+    sizes = np.diff(bags.indptr)
+    row = np.repeat(np.arange(len(sizes)), sizes)
+    place = np.arange(len(row)) - np.repeat(bags.indptr[:-1], sizes)
+    prefix = (sizes - np.ceil(NEAR * sizes - _ROUNDING).astype(np.int64) + 1)[row]
+    in_prefix = place < prefix
+    row, column = row[in_prefix], bags.indices[in_prefix]
+    order = np.lexsort((row, column))
+    row, column = row[order], column[order]
+    # Within a run of one column the rows ascend: pair each with the one `step` places on, for all steps at
+    # once.
+    batch: list[np.ndarray] = []
+    waiting = 0
+    for step in range(1, min(_FREQUENT, len(column) - 1) + 1):
+        together = np.flatnonzero(column[step:] == column[:-step])
+        if not len(together):
+            break
+        left, right = row[together], row[together + step]
+        smaller, larger = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
+        alike = smaller >= NEAR * larger - _ROUNDING
+        batch.append(left[alike] * len(sizes) + right[alike])
+        waiting += len(batch[-1])
+        if waiting > _BATCH:
+            yield _as_pairs(batch, len(sizes))
+            batch, waiting = [], 0
+    if waiting:
+        yield _as_pairs(batch, len(sizes))
+
+
+def _as_pairs(batch: list[np.ndarray], rows: int) -> np.ndarray:
+    """Distinct pairs out of their numbers `left * rows + right`; shape (m, 2)."""
+    return np.column_stack(np.divmod(np.unique(np.concatenate(batch)), rows))
+
+
+def _confirmed(bags: sparse.csr_array, pairs: np.ndarray) -> np.ndarray:
+    """The candidate pairs that are near indeed."""
+    sizes = np.diff(bags.indptr)
+    near = np.zeros(len(pairs), dtype=bool)
+    for start in range(0, len(pairs), _ROWS):
+        left, right = pairs[start : start + _ROWS].T
+        shared = bags[left].multiply(bags[right]).sum(axis=1)
+        near[start : start + _ROWS] = shared >= NEAR * (sizes[left] + sizes[right] - shared) - _ROUNDING
+    return pairs[near]

@@ -1,0 +1,88 @@
+"""From what the user named to labelled, checked, complete splits: the one path that the CLI and the recipes
+take."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from datasets import Dataset
+
+from hf_sentiment.data.checks import RowReport, apply_rule
+from hf_sentiment.data.labels import LabelRule, infer_label_rule
+from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.splits import SplitReport, make_splits
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class PreparedData:
+    """Labelled splits and how they came about.
+
+    Attributes:
+        splits: "train", "validation" and "test", with columns `text`, `label` (index), `row`, and for the
+            starter `group` and `ratings`.
+        rule: How raw labels became indices.
+        rows: What became of every row.
+        made: How the splits were made, and what they share.
+        description: The source in one line.
+    """
+
+    splits: dict[str, Dataset]
+    rule: LabelRule
+    rows: RowReport
+    made: SplitReport
+    description: str
+
+    def audit(self) -> dict[str, Any]:
+        """Source, label rule, rows and splits as plain JSON."""
+        return {
+            "source": self.description,
+            "label_rule": self.rule.to_dict(),
+            "rows": self.rows.to_dict(),
+            "splits": self.made.to_dict(),
+        }
+
+
+def prepare_data(
+    dataset: Any = None,
+    *,
+    labels: Sequence[str] | None = None,
+    num_labels: int | None = None,
+    on_bad_rows: Literal["error", "drop"] = "error",
+    validation_share: float = 0.1,
+    test_share: float = 0.1,
+    max_train_samples: int | None = None,
+    seed: int = 42,
+    **source: Any,
+) -> PreparedData:
+    """Load, label, check and split.
+
+    Args:
+        dataset: "starter", a Hub id, a `Dataset`, `DatasetDict` or data frame; or `None` with `train_file=`.
+        labels: Label names in index order, where the data do not say them.
+        num_labels: 2, 3 or (stars) 5, of ratings or scores.
+        on_bad_rows: "error" raises at rows that cannot be used, "drop" goes on without them.
+        validation_share: Of the data, where there is no validation split.
+        test_share: Of the data, where there is no test split.
+        max_train_samples: Keep that many training texts, drawn at random.
+        seed: Of the splits and the draw.
+        **source: As in `load_data`: files, columns, configuration and revision.
+
+    Raises:
+        CallError: A wrong argument, path or column.
+        DataError: Rows or classes that cannot be used.
+    """
+    raw = load_data(dataset, **source)
+    rule = infer_label_rule(
+        raw.splits["train"]["label"][:], num_labels=num_labels, labels=labels, label_names=raw.label_names
+    )
+    logger.info("%s: %s", raw.description, rule.description)
+    labelled, rows = apply_rule(raw, rule, on_bad_rows)
+    splits, made = make_splits(labelled, seed=seed, validation_share=validation_share, test_share=test_share)
+    if max_train_samples is not None and max_train_samples < len(splits["train"]):
+        splits["train"] = splits["train"].shuffle(seed=seed).select(range(max_train_samples))
+    return PreparedData(splits, rule, rows, made, raw.description)

@@ -1,0 +1,88 @@
+"""Tokenising once: cached by `datasets`, truncated, never padded (the collator pads to a batch's longest
+text)."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from datasets import Dataset
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+logger = logging.getLogger(__name__)
+
+
+def tokenise(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    """Token ids of every text, cut at `max_length` tokens; the share that was cut is logged.
+
+    Args:
+        dataset: with `text`, and `label` where there are labels.
+        tokenizer: of the model.
+        max_length: in tokens, special ones included.
+
+    Returns:
+        `tokenizer.model_input_names`, `labels` (where there are labels) and `length` (tokens kept), in the
+        same order.
+    """
+    tokenised = _tokenised(dataset, tokenizer, max_length)
+    share = float(np.mean(tokenised["truncated"])) if len(tokenised) else 0.0
+    if share:
+        logger.info("%.1f %% of %d texts are cut at %d tokens", 100 * share, len(tokenised), max_length)
+    return tokenised.remove_columns("truncated")
+
+
+def truncated_share(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> float:
+    """The share (0...1) of texts that `tokenise` cuts; free after it, as the work is cached."""
+    if not len(dataset):
+        return 0.0
+    return float(np.mean(_tokenised(dataset, tokenizer, max_length)["truncated"]))
+
+
+def sort_by_length(dataset: Dataset) -> tuple[Dataset, np.ndarray]:
+    """The longest texts first, so that a batch wastes little padding and a lack of memory shows at once.
+
+    Args:
+        dataset: what `tokenise` returned.
+
+    Returns:
+        The sorted data set, and the permutation that restores the order: `results_of_sorted[permutation]`.
+    """
+    order = np.argsort(-np.asarray(dataset["length"]), kind="stable")
+    restore = np.empty_like(order)
+    restore[order] = np.arange(len(order))
+    return dataset.select(order), restore
+
+
+def _tokenised(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+    # `datasets` leaves a fast tokenizer's last truncation and padding out of its hash, so the cache holds whatever it
+    # was used for before.
+    return dataset.map(
+        _tokenise_batch,
+        batched=True,
+        fn_kwargs={"tokenizer": tokenizer, "max_length": max_length},
+        remove_columns=dataset.column_names,
+        desc="Tokenising",
+    )
+
+
+def _tokenise_batch(
+    batch: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
+) -> dict[str, list[Any]]:
+    """For `Dataset.map`."""
+    encoded = tokenizer(batch["text"], truncation=True, max_length=max_length, padding=False)
+    columns = {name: encoded[name] for name in tokenizer.model_input_names if name in encoded}
+    if "label" in batch:
+        columns["labels"] = batch["label"]
+    lengths = [len(ids) for ids in encoded["input_ids"]]
+    full = [i for i, length in enumerate(lengths) if length >= max_length]
+    cut: set[int] = set()
+    if full:
+        # Only a text that fills the window can have been cut.
+        whole = tokenizer([batch["text"][i] for i in full], truncation=False, verbose=False)["input_ids"]
+        cut = {i for i, ids in zip(full, whole, strict=True) if len(ids) > max_length}
+    columns["length"] = lengths
+    columns["truncated"] = [i in cut for i in range(len(lengths))]
+    return columns

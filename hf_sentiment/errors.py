@@ -1,0 +1,23 @@
+"""The errors that a user of this package can meet: each is one line that says what, where, and what to do."""
+
+from __future__ import annotations
+
+
+class SentimentError(ValueError):
+    """Base of this package's errors.
+
+    It is a `ValueError`, so code that already guards a `transformers` call guards ours as well. The command line
+    prints the message alone, without a traceback, and ends with `exit_code`.
+    """
+
+    exit_code = 1
+
+
+class CallError(SentimentError):
+    """The call was wrong: an argument, a path, a column or a combination of them. Exit code 2."""
+
+    exit_code = 2
+
+
+class DataError(SentimentError):
+    """The call was right and the data is not: rows that cannot be used, classes too small to split. Exit code 1."""

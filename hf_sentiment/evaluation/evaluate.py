@@ -1,0 +1,56 @@
+"""Evaluating a model on labelled texts that it was not trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hf_sentiment.data.checks import apply_rule
+from hf_sentiment.data.labels import LabelRule, infer_label_rule
+from hf_sentiment.data.sources import load_data
+from hf_sentiment.errors import CallError
+from hf_sentiment.evaluation.metrics import softmax
+from hf_sentiment.evaluation.report import evaluate_probabilities
+from hf_sentiment.inference.classifier import SentimentClassifier
+
+
+def evaluate_model(
+    model: str,
+    *,
+    test_file: str | None = None,
+    dataset_name: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    on_bad_rows: str = "error",
+    revision: str | None = None,
+    num_threads: int | None = None,
+) -> dict[str, Any]:
+    """The report of a model on a labelled file, or on the test split of a data set.
+
+    Raw labels are read by the rule that the model was trained with, where its config has one, and else by its label names.
+
+    Raises:
+        CallError: A wrong argument, or labels that the model does not have.
+        DataError: Rows that cannot be used.
+    """
+    if on_bad_rows not in ("error", "drop"):
+        raise CallError(f"--on_bad_rows must be error or drop, got {on_bad_rows!r}")
+    if (test_file is None) == (dataset_name is None):
+        raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
+    classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
+    raw = load_data(dataset_name, test_file=test_file, text_column=text_column, label_column=label_column)
+    if "test" not in raw.splits:
+        raise CallError(f"{dataset_name} has no labelled test split: name a file with --test_file FILE")
+    saved = getattr(classifier.model.config, "label_rule", None)
+    if saved:
+        rule = LabelRule.from_dict(saved)
+    else:
+        rule = infer_label_rule(raw.splits["test"]["label"][:], labels=classifier.labels)
+    if list(rule.labels) != classifier.labels:
+        raise CallError(f"{model} has the labels {', '.join(classifier.labels)}, and the data {', '.join(rule.labels)}")
+    labelled, rows = apply_rule(raw, rule, "drop" if on_bad_rows == "drop" else "error")
+    test = labelled["test"]
+    probabilities = softmax(classifier.logits(test["text"][:]))
+    report = evaluate_probabilities(probabilities, np.asarray(test["label"]), rule.labels)
+    return report | {"split": "test", "source": raw.description, "rows": rows.to_dict()}

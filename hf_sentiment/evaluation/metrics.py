@@ -1,0 +1,146 @@
+"""Metrics of a probabilistic classifier, with bootstrap intervals.
+
+All take `probabilities` `[texts, labels]` (rows sum to 1) and `references` `[texts]` (label indices).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import datasets
+import evaluate
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+CONFIDENCE = 0.95
+RESAMPLES = 1000
+CALIBRATION_BINS = 10
+# Probabilities are clipped before the logarithm, at float32's resolution, so that one certain error is not infinite.
+_TINY = float(np.finfo(np.float32).eps)
+
+
+def classification_metrics(probabilities: np.ndarray, references: np.ndarray) -> dict[str, float]:
+    """Every metric of the report, by name.
+
+    `accuracy`; `macro_f1` (mean of the labels' F1, 0 where undefined); `mcc` (Matthews, for any number of labels:
+    Gorodkin 2004); `log_loss` (nats a text); `brier` (mean squared distance to the one-hot label, summed over labels:
+    Brier 1950); `ece` (expected calibration error of the top label, 10 bins of equal width: Guo et al. 2017); `auroc` (one
+    against the rest, macro mean; left out where the references lack a label).
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    references = np.asarray(references, dtype=np.int64)
+    result = _from_counts(_confusion(probabilities.argmax(axis=1), references, probabilities.shape[1]))
+    result |= {name: float(values.mean()) for name, values in _per_text(probabilities, references).items()}
+    result["ece"] = expected_calibration_error(probabilities, references)
+    if len(np.unique(references)) == probabilities.shape[1]:
+        scores = probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
+        result["auroc"] = float(roc_auc_score(references, scores, multi_class="ovr"))
+    return result
+
+
+def _per_text(probabilities: np.ndarray, references: np.ndarray) -> dict[str, np.ndarray]:
+    """The metrics that are means over texts, as their terms, `[texts]`."""
+    rows = np.arange(len(references))
+    one_hot = np.zeros_like(probabilities)
+    one_hot[rows, references] = 1.0
+    return {
+        "log_loss": -np.log(np.clip(probabilities[rows, references], _TINY, 1.0)),
+        "brier": ((probabilities - one_hot) ** 2).sum(axis=1),
+    }
+
+
+def _confusion(predictions: np.ndarray, references: np.ndarray, num_labels: int) -> np.ndarray:
+    """Counts `[reference, prediction]`."""
+    return np.bincount(references * num_labels + predictions, minlength=num_labels**2).reshape(num_labels, num_labels)
+
+
+def _from_counts(confusion: np.ndarray) -> dict[str, float]:
+    """Accuracy, macro-F1 and Matthews' coefficient of a confusion matrix `[reference, prediction]`."""
+    total = confusion.sum()
+    hits = np.diag(confusion)
+    per_reference, per_prediction = confusion.sum(axis=1), confusion.sum(axis=0)
+    sizes = per_reference + per_prediction
+    f1 = np.divide(2.0 * hits, sizes, out=np.zeros(len(hits)), where=sizes > 0)
+    covariance = hits.sum() * total - (per_reference * per_prediction).sum()
+    spread = np.sqrt(float(total**2 - (per_prediction**2).sum()) * float(total**2 - (per_reference**2).sum()))
+    return {
+        "accuracy": float(hits.sum() / total),
+        "macro_f1": float(f1.mean()),
+        "mcc": float(covariance / spread) if spread > 0 else 0.0,
+    }
+
+
+def expected_calibration_error(probabilities: np.ndarray, references: np.ndarray) -> float:
+    """Mean distance between confidence and accuracy over bins of the top label's probability, in [0, 1]."""
+    confidence = probabilities.max(axis=1)
+    hits = probabilities.argmax(axis=1) == references
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=confidence - hits, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(references))
+
+
+def bootstrap_intervals(
+    probabilities: np.ndarray, references: np.ndarray, seed: int = 0
+) -> dict[str, tuple[float, float]]:
+    """95 % percentile bootstrap intervals over texts (1,000 resamples), of `classification_metrics` without `auroc`.
+
+    `ece` has none: resampling biases it upwards (its floor by chance is not zero), so an interval would mislead.
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    references = np.asarray(references, dtype=np.int64)
+    generator = np.random.default_rng(seed)
+    predictions = probabilities.argmax(axis=1)
+    terms = _per_text(probabilities, references)
+    draws: dict[str, list[float]] = {}
+    for _ in range(RESAMPLES):
+        rows = generator.integers(len(references), size=len(references))
+        values = _from_counts(_confusion(predictions[rows], references[rows], probabilities.shape[1]))
+        values |= {name: float(term[rows].mean()) for name, term in terms.items()}
+        for name, value in values.items():
+            draws.setdefault(name, []).append(value)
+    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+    return {name: tuple(float(edge) for edge in np.quantile(values, tails)) for name, values in draws.items()}  # type: ignore[misc]
+
+
+class SentimentMetrics(evaluate.Metric):
+    """`classification_metrics` as an `evaluate.Metric`, for `evaluate.combine` and evaluators; fetches nothing.
+
+    Example:
+        >>> SentimentMetrics(num_labels=2).compute(predictions=[[0.9, 0.1]], references=[0])["accuracy"]
+        1.0
+    """
+
+    def __init__(self, num_labels: int = 2, **kwargs: Any) -> None:
+        self._num_labels = num_labels
+        super().__init__(keep_in_memory=True, **kwargs)
+
+    def _info(self) -> evaluate.MetricInfo:
+        features = datasets.Features(
+            {
+                "predictions": datasets.List(datasets.Value("float64"), length=self._num_labels),
+                "references": datasets.Value("int64"),
+            }
+        )
+        return evaluate.MetricInfo(
+            description="Accuracy, macro-F1, MCC, AUROC, log loss, Brier score and calibration error.",
+            citation="",
+            inputs_description="predictions: probabilities [texts, labels]; references: label indices [texts].",
+            features=features,
+        )
+
+    def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
+        return classification_metrics(np.asarray(predictions), np.asarray(references))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities `[texts, labels]` of logits of the same shape, in float64."""
+    logits = np.asarray(logits, dtype=np.float64)
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def compute_metrics(prediction: Any) -> dict[str, float]:
+    """`Trainer(compute_metrics=…)` for a single-label model: accuracy, macro-F1 and the rest, of its logits."""
+    metrics = classification_metrics(softmax(prediction.predictions), prediction.label_ids)
+    del metrics["log_loss"]  # the Trainer reports it as eval_loss
+    return metrics

@@ -1,0 +1,116 @@
+"""The evaluation of a run: the model beside its baselines, with intervals, as a record and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from sklearn.metrics import precision_recall_fscore_support
+
+from hf_sentiment.data.starter import human_agreement
+from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
+from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics
+
+INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
+_SHOWN = ("accuracy", "macro_f1", "log_loss")
+
+
+def evaluate_probabilities(
+    probabilities: np.ndarray, references: Sequence[int], labels: Sequence[str]
+) -> dict[str, Any]:
+    """Metrics with intervals, per-label figures and the confusion matrix, as plain JSON.
+
+    Args:
+        probabilities: `[texts, labels]`.
+        references: Label indices, `[texts]`.
+        labels: Names, in index order.
+    """
+    references = np.asarray(references)
+    predictions = np.asarray(probabilities).argmax(axis=1)
+    indices = list(range(len(labels)))
+    precision, recall, f1, support = precision_recall_fscore_support(
+        references, predictions, labels=indices, zero_division=0
+    )
+    confusion = np.zeros((len(labels), len(labels)), dtype=int)
+    np.add.at(confusion, (references, predictions), 1)
+    return {
+        "texts": len(references),
+        "interval": INTERVAL,
+        "model": with_intervals(probabilities, references),
+        "per_class": [
+            {
+                "label": name,
+                "precision": float(precision[index]),
+                "recall": float(recall[index]),
+                "f1": float(f1[index]),
+                "texts": int(support[index]),
+            }
+            for index, name in enumerate(labels)
+        ],
+        "confusion_matrix": {"labels": list(labels), "counts": confusion.tolist(), "rows": "reference"},
+    }
+
+
+def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> dict[str, dict[str, float]]:
+    """Every metric as `{"value"}`, with `"low"` and `"high"` where it has an interval."""
+    intervals = bootstrap_intervals(probabilities, references)
+    result = {}
+    for name, value in classification_metrics(probabilities, references).items():
+        result[name] = {"value": value}
+        if name in intervals:
+            result[name] |= {"low": intervals[name][0], "high": intervals[name][1]}
+    return result
+
+
+def evaluate_baselines(train: Dataset, test: Dataset, num_labels: int) -> dict[str, Any]:
+    """The same metrics for the majority label and TF-IDF with logistic regression, and people where ratings exist."""
+    references = np.asarray(test["label"])
+    majority = majority_probabilities(train["label"], num_labels, len(test))
+    tfidf = tfidf_probabilities(train["text"], train["label"], test["text"], num_labels)
+    record: dict[str, Any] = {
+        "majority": with_intervals(majority, references),
+        "tfidf_logistic_regression": with_intervals(tfidf, references),
+    }
+    if "ratings" in test.column_names:
+        record["human"] = human_agreement(test["ratings"][:]).to_dict()
+    return record
+
+
+def metric_cell(metrics: Mapping[str, Mapping[str, float]], name: str) -> str:
+    """`0.876 [0.855, 0.896]`, or the value alone."""
+    entry = metrics[name]
+    if "low" not in entry:
+        return f"{entry['value']:.3f}"
+    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+
+
+def report_rows(evaluation: Mapping[str, Any], binary: bool) -> list[dict[str, str]]:
+    """The rows of the table of results: the model, its baselines, and one human rater."""
+    sources = [("this model", evaluation["model"])]
+    baselines = evaluation.get("baselines", {})
+    names = {"tfidf_logistic_regression": "TF-IDF + logistic regression", "majority": "majority label"}
+    sources += [(title, baselines[name]) for name, title in names.items() if name in baselines]
+    rows = [{"name": title, **{name: metric_cell(entry, name) for name in _SHOWN}} for title, entry in sources]
+    if "human" in baselines:
+        human = baselines["human"]
+        rows += [{"name": title, "accuracy": cell, "macro_f1": "", "log_loss": ""} for title, cell in _human(human, binary)]
+    return rows
+
+
+def _human(human: Mapping[str, float], binary: bool) -> list[tuple[str, str]]:
+    if not binary:
+        return [("one human rater", f"{human['ternary']:.3f}")]
+    return [
+        ("one human rater, of those who decided", f"{human['decided']:.3f}"),
+        ("one human rater, undecided counted half", f"{human['half']:.3f}"),
+    ]
+
+
+def report_lines(evaluation: Mapping[str, Any], binary: bool) -> list[str]:
+    """The table of results as aligned lines."""
+    header = {"name": f"{evaluation['texts']} test texts", "accuracy": "accuracy", "macro_f1": "macro-F1"}
+    rows = [header | {"log_loss": "log loss"}, *report_rows(evaluation, binary)]
+    widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
+    return ["  " + "  ".join(f"{row[key]:<{widths[key]}}" for key in widths).rstrip() for row in rows]

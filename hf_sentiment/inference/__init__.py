@@ -1,0 +1,1 @@
+"""Inference: one predictor for lists, files and streams."""

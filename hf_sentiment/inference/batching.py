@@ -1,0 +1,34 @@
+"""Batches of token sequences: sorted by length, padded to the batch's longest, sized by tokens and not by texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+
+# Token slots (texts x longest) a batch. On two CPU cores the starter model is fastest between 500 and 2,000: smaller
+# batches pay per call, larger ones fall out of the cache (benchmarks/prediction_speed.py --tune).
+TOKEN_BUDGET = 1024
+
+
+def length_sorted_batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:
+    """Indices of `lengths` in batches, longest first, so that memory peaks at once and padding is small.
+
+    A batch has at least one text, and at most `token_budget` token slots beyond that.
+    """
+    order = sorted(range(len(lengths)), key=lambda index: -lengths[index])
+    start = 0
+    while start < len(order):
+        size = max(1, token_budget // max(1, lengths[order[start]]))
+        yield order[start : start + size]
+        start += size
+
+
+def pad_batch(
+    tokenizer: PreTrainedTokenizerBase, encodings: dict[str, list[list[int]]], rows: list[int]
+) -> dict[str, torch.Tensor]:
+    """The token sequences `rows` of `encodings` as tensors `[len(rows), longest]`."""
+    batch: dict[str, Any] = {name: [values[row] for row in rows] for name, values in encodings.items()}
+    return dict(tokenizer.pad(batch, return_tensors="pt"))

@@ -1,0 +1,160 @@
+"""`SentimentClassifier`: labels and probabilities of texts, fast on a CPU, in the order given."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypedDict
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_sentiment.errors import CallError
+from hf_sentiment.inference.batching import length_sorted_batches, pad_batch
+
+logger = logging.getLogger(__name__)
+
+# Texts that are sorted together: enough to fill batches of equal length, few enough to stream a file of any size.
+_CHUNK = 8192
+
+
+class Prediction(TypedDict):
+    """What is predicted of one text: the likeliest label, its probability, and every label's probability."""
+
+    label: str
+    score: float
+    scores: dict[str, float]
+
+
+class SentimentClassifier:
+    """Predicts with a fine-tuned model: any checkpoint that `AutoModelForSequenceClassification` loads.
+
+    Args:
+        model: A single-label or multi-label sequence classifier.
+        tokenizer: Its tokenizer.
+
+    Texts that are longer than the model can read are cut, and a warning counts them.
+
+    Example:
+        >>> classifier = SentimentClassifier.from_pretrained("runs/demo")
+        >>> classifier.predict(["What a wonderful film."])[0]["label"]
+        'positive'
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        if model.config.problem_type == "regression" or model.config.num_labels == 1:
+            raise CallError("the model is a regression with one output and has no labels to predict")
+        self.model = model.eval()
+        self.tokenizer = tokenizer
+        self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        self.max_length = min(
+            tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", tokenizer.model_max_length)
+        )
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path_or_repo: str | os.PathLike[str],
+        backend: str = "torch",
+        num_threads: int | None = None,
+        revision: str | None = None,
+    ) -> SentimentClassifier:
+        """Load a folder or a Hub repository.
+
+        Args:
+            path_or_repo: A folder or a Hub id. Code in the repository is not run: this package has the model's.
+            backend: `"torch"`.
+            num_threads: Threads of one prediction; by default torch's own choice.
+            revision: Branch, tag or commit of a Hub repository.
+
+        Raises:
+            CallError: The folder does not exist, is no model, or the backend is unknown.
+        """
+        if backend != "torch":
+            raise CallError(f'backend must be "torch", got {backend!r}')
+        name = os.fspath(path_or_repo)
+        if name.startswith(("/", ".", "~")) and not Path(name).expanduser().is_dir():
+            raise CallError(f"{name}: no such folder: name a trained model's folder or a Hub id")
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # A CPU computes half precision slowly, so a checkpoint stored in it is not loaded as stored there.
+        dtype = torch.float32 if device == "cpu" else "auto"
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+            model = AutoModelForSequenceClassification.from_pretrained(name, revision=revision, dtype=dtype)
+        except (OSError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise CallError(f"{name} cannot be loaded as a text classifier: {reason}") from error
+        return cls(model.to(device), tokenizer)
+
+    def predict(self, texts: Sequence[str], progress: bool = False) -> list[Prediction]:
+        """Predict every text, in the order given.
+
+        Args:
+            texts: Any number of strings; an empty string is allowed.
+            progress: Show a progress bar on stderr.
+
+        Raises:
+            CallError: `texts` is one string, or holds something that is not a string (with its position).
+        """
+        if isinstance(texts, str):
+            raise CallError("predict takes a list of texts: predict([text])")
+        return list(self.predict_iter(texts, total=len(texts) if progress else None))
+
+    def predict_iter(self, texts: Iterable[str], total: int | None = None) -> Iterator[Prediction]:
+        """As `predict`, over a stream of any length, in memory for some thousand texts.
+
+        Args:
+            texts: Strings.
+            total: Show a progress bar on stderr up to this number.
+        """
+        with tqdm(total=total, disable=total is None, unit=" texts", desc="Predicting") as bar:
+            iterator, position = iter(texts), 0
+            while chunk := list(islice(iterator, _CHUNK)):
+                for offset, text in enumerate(chunk):
+                    if not isinstance(text, str):
+                        raise CallError(f"text {position + offset} is not a string but {type(text).__name__}")
+                probabilities = self._probabilities(self.logits(chunk, bar))
+                best = probabilities.argmax(axis=1)
+                for row, index in zip(probabilities.tolist(), best.tolist(), strict=True):
+                    yield {
+                        "label": self.labels[index],
+                        "score": row[index],
+                        "scores": dict(zip(self.labels, row, strict=True)),
+                    }
+                position += len(chunk)
+
+    def logits(self, texts: Sequence[str], bar: Any = None) -> np.ndarray:
+        """The model's outputs before softmax, `[texts, labels]`, in float32 and in the order given.
+
+        Args:
+            texts: Strings.
+            bar: A `tqdm` bar to move on by every text.
+        """
+        encodings = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        ids = encodings["input_ids"]
+        cut = sum(encoding is not None and bool(encoding.overflowing) for encoding in encodings.encodings or [])
+        if cut:
+            logger.warning("%d of %d texts are longer than %d tokens and were cut", cut, len(texts), self.max_length)
+        outputs = np.empty((len(ids), len(self.labels)), dtype=np.float32)
+        with torch.inference_mode():
+            for rows in length_sorted_batches([len(sequence) for sequence in ids]):
+                batch = pad_batch(self.tokenizer, encodings.data, rows)
+                batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
+                outputs[rows] = self.model(**batch).logits.float().cpu().numpy()
+                if bar is not None:
+                    bar.update(len(rows))
+        return outputs
+
+    def _probabilities(self, logits: np.ndarray) -> np.ndarray:
+        """Softmax, or each label's own sigmoid for a multi-label model, `[texts, labels]`."""
+        if self.model.config.problem_type == "multi_label_classification":
+            return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
+        shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)

@@ -1,0 +1,55 @@
+"""Predicting a file of texts, row by row, as JSON lines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator
+
+from hf_sentiment.data.sources import load_data
+from hf_sentiment.errors import CallError
+from hf_sentiment.inference.classifier import SentimentClassifier
+
+
+def predict_file(
+    model: str,
+    file: str,
+    *,
+    text_column: str | None = None,
+    backend: str = "torch",
+    revision: str | None = None,
+    num_threads: int | None = None,
+) -> Iterator[str]:
+    """One JSON object a text, in the file's order: `{"label", "score", "scores"}`.
+
+    Args:
+        model: A folder or Hub id.
+        file: CSV, TSV, JSONL or Parquet, or `-` for a text a line on stdin.
+        text_column: Column of the texts; guessed if only one can be it.
+        backend: `"torch"`.
+        revision: Branch, tag or commit of a Hub repository.
+        num_threads: CPU threads.
+
+    Raises:
+        CallError: An unknown file, column or model, or a row without text (with its number).
+    """
+    texts: Iterable[str]
+    if file == "-":
+        texts, total = (line.rstrip("\r\n") for line in sys.stdin), None
+    else:
+        texts = _texts(file, text_column)
+        total = len(texts)
+    classifier = SentimentClassifier.from_pretrained(
+        model, backend=backend, revision=revision, num_threads=num_threads
+    )
+    return (json.dumps(prediction, ensure_ascii=False) for prediction in classifier.predict_iter(texts, total))
+
+
+def _texts(file: str, text_column: str | None) -> list[str]:
+    raw = load_data(None, test_file=file, text_column=text_column, label_optional=True)
+    table = raw.splits["test"]
+    texts: list[str] = table["text"][:]
+    for text, row in zip(texts, table["row"], strict=True):
+        if text is None:
+            raise CallError(f"{file}, row {row}: no text in column {raw.text_column}: remove the row")
+    return texts

@@ -1,0 +1,265 @@
+"""Configuration of `BertForSentimentAnalysis`.
+
+This file travels with every saved model, so it imports nothing but torch and transformers.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any
+
+from transformers import BertConfig
+from transformers.utils import cached_file
+
+POOLINGS = ("pooler", "cls", "mean", "max")
+DEFAULT_CLASSIFIER_DROPOUT = 0.3
+DEFAULT_LABELS = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
+
+# Model types whose checkpoints hold the weights of a BertModel under the names that we use.
+_BERT_MODEL_TYPES = ("bert", "bert_sentiment")
+_NAMED_PROBLEM_TYPES = (None, "single_label_classification")
+_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "token", "revision", "subfolder")
+_HEAD_OPTIONS = (
+    "pooling",
+    "classifier_dropout",
+    "class_weights",
+    "label_smoothing",
+    "label_rule",
+    "problem_type",
+    "id2label",
+    "label2id",
+)
+# What belongs to one trained head, and goes when a head of another size takes its place.
+_OF_ONE_HEAD = ("id2label", "label2id", "class_weights", "label_rule", "problem_type")
+# How sentence-transformers named its poolings before version 6; the names since then are the values.
+_SENTENCE_TRANSFORMERS_FLAGS = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+}
+
+
+def label_maps(labels: list[str] | tuple[str, ...]) -> dict[str, dict[Any, Any]]:
+    """`id2label` and `label2id` of label names in index order.
+
+    Raises:
+        ValueError: No list or tuple, fewer than one name, a name twice, or something that is not a non-empty string.
+    """
+    # A set has no order, and the order of a dictionary's keys need not be that of its label ids.
+    if not isinstance(labels, (list, tuple)) or not all(isinstance(name, str) and name.strip() for name in labels):
+        raise ValueError(
+            "labels must be a list of names in index order, "
+            f"got {labels!r}: labels={_likely_labels(labels) or ['negative', 'positive']!r}"
+        )
+    if not labels or len(set(labels)) != len(labels):
+        distinct = list(dict.fromkeys(labels)) or ["negative", "positive"]
+        raise ValueError(f"labels must be distinct names, got {list(labels)!r}: labels={distinct!r}")
+    return {"id2label": dict(enumerate(labels)), "label2id": {name: index for index, name in enumerate(labels)}}
+
+
+def _likely_labels(labels: Any) -> list[str] | None:
+    """The list that a caller of `labels=` probably meant, for the message that refuses what was passed."""
+    if isinstance(labels, dict):
+        by_index = labels if all(isinstance(key, int) for key in labels) else {i: name for name, i in labels.items()}
+        if by_index and all(isinstance(index, int) for index in by_index):
+            return [str(by_index[index]) for index in sorted(by_index)]
+    if isinstance(labels, int) and not isinstance(labels, bool) and labels in DEFAULT_LABELS:
+        return list(DEFAULT_LABELS[labels])
+    return None
+
+
+class BertSentimentConfig(BertConfig):
+    """A `BertConfig` with the options of the sentiment head.
+
+    Args:
+        classifier_dropout (`float`, defaults to 0.3): Dropout between the pooled output and the linear head. `None`,
+            which stock BERT checkpoints store, means the default as well.
+        pooling (`str`, defaults to `"pooler"`): How token states become one vector: `"pooler"` (the pre-trained dense
+            layer and tanh on [CLS]), `"cls"` (the raw [CLS] state), `"mean"` or `"max"` (over the unmasked tokens).
+            Only `"pooler"` builds the pre-trained pooler, so that no weight is stored or trained that is never used.
+        class_weights (`list[float]`, *optional*): One weight a label for the training loss of single-label models:
+            the loss is the mean over examples of weight[label] * cross-entropy. Weights whose mean over the training
+            examples is 1 (scikit-learn's "balanced") keep the learning rate's meaning.
+        label_smoothing (`float`, defaults to 0.0): Label smoothing of the training loss, in [0, 1).
+        label_rule (`dict`, *optional*): How the labels of the training data were read; for the record only.
+
+    Every other option is stock BERT's. Without names, 2 labels are negative/positive and 3 negative/neutral/positive.
+
+    Raises:
+        ValueError: An unknown pooling or a value out of range, at construction.
+
+    Example:
+        >>> BertSentimentConfig(pooling="mean", num_labels=3).id2label
+        {0: 'negative', 1: 'neutral', 2: 'positive'}
+    """
+
+    model_type = "bert_sentiment"
+    # What `register_for_auto_class()` sets: saving this config saves this file beside it.
+    _auto_class = "AutoConfig"
+
+    classifier_dropout: float | int | None = DEFAULT_CLASSIFIER_DROPOUT
+    pooling: str = "pooler"
+    class_weights: list[float] | None = None
+    label_smoothing: float | int = 0.0
+    label_rule: dict[str, Any] | None = None
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        if self.classifier_dropout is None:
+            self.classifier_dropout = DEFAULT_CLASSIFIER_DROPOUT
+        super().__post_init__(**kwargs)
+        self._name_default_labels()
+        self._check_head_options()
+
+    def _name_default_labels(self) -> None:
+        """Replace transformers' LABEL_0, LABEL_1, … by the names of a 2- or 3-class sentiment task."""
+        count = self.num_labels or 0
+        generic = {index: f"LABEL_{index}" for index in range(count)}
+        if self.id2label == generic and count in DEFAULT_LABELS and self.problem_type in _NAMED_PROBLEM_TYPES:
+            maps = label_maps(DEFAULT_LABELS[count])
+            self.id2label, self.label2id = maps["id2label"], maps["label2id"]
+        elif self.id2label and not self.label2id:
+            self.label2id = {str(name): int(index) for index, name in self.id2label.items()}
+
+    def _check_head_options(self) -> None:
+        if self.pooling not in POOLINGS:
+            raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {self.pooling!r}")
+        if self.classifier_dropout is None or not 0 <= self.classifier_dropout < 1:
+            raise ValueError(f"classifier_dropout must be in [0, 1), got {self.classifier_dropout!r}")
+        if isinstance(self.label_smoothing, bool) or not 0 <= self.label_smoothing < 1:
+            raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing!r}")
+        weights = self.class_weights
+        if weights is None:
+            return
+        if (
+            not isinstance(weights, (list, tuple))
+            or len(weights) != self.num_labels
+            or not all(0 < weight < float("inf") for weight in weights)
+        ):
+            raise ValueError(f"class_weights must be {self.num_labels} positive numbers, one a label, got {weights!r}")
+
+    def set_labels(self, labels: list[str]) -> None:
+        """Take these label names, in index order; another number of them means a new head.
+
+        Raises:
+            ValueError: Not a list of distinct names, or the present names in another order.
+        """
+        maps = label_maps(labels)
+        _check_label_order(self.name_or_path or "this config", self.id2label, maps["id2label"])
+        if self.num_labels != len(labels):
+            self.class_weights = self.label_rule = self.problem_type = None
+        self.id2label, self.label2id = maps["id2label"], maps["label2id"]
+
+    @classmethod
+    def get_config_dict(
+        cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Read a checkpoint's config, of ours or of stock BERT, as a config of ours.
+
+        A sentence-transformers folder (`1_Pooling/config.json`) sets `pooling`, unless the caller names one.
+
+        Raises:
+            ValueError: The checkpoint is not a BERT (the message names what it is), or pools in a way that this model
+                does not.
+        """
+        locate = {key: kwargs[key] for key in _HUB_ARGUMENTS if key in kwargs}
+        config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
+        model_type = config_dict.get("model_type")
+        if model_type not in _BERT_MODEL_TYPES:
+            raise ValueError(
+                f"{pretrained_model_name_or_path} is a checkpoint of type {model_type!r}, and BertForSentimentAnalysis "
+                'loads BERT checkpoints only: choose one whose config.json says "model_type": "bert", such as '
+                '"google-bert/bert-base-uncased", or load this one with AutoModelForSequenceClassification'
+            )
+        # Saying our type here spares users a warning about it; the weights have the same names in both.
+        config_dict["model_type"] = cls.model_type
+        if model_type == "bert" and "pooling" not in kwargs and "pooling" not in config_dict:
+            # The commit that the config came from, should the repository move on in between.
+            locate["revision"] = config_dict.get("_commit_hash") or locate.get("revision")
+            pooling = _sentence_transformers_pooling(pretrained_model_name_or_path, locate)
+            if pooling is not None:
+                config_dict["pooling"] = pooling
+        return config_dict, kwargs
+
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """Make a config of a dictionary, with options given as keywords in place of its own.
+
+        Options of the head and label names are merged before construction, so that they are checked there. Where they
+        ask for a head of another size, what the dictionary says about its own head is dropped.
+
+        Raises:
+            ValueError: A value out of range, or label names that are the dictionary's own in another order.
+        """
+        config_dict = _without_foreign_code(config_dict)
+        stored, asked = config_dict.get("id2label"), kwargs.get("id2label")
+        _check_label_order(kwargs.get("name_or_path") or "the checkpoint", stored, asked)
+        count = kwargs.get("num_labels") if asked is None else len(asked)
+        # Configs of 2 labels with generic names are stored without names.
+        if count not in (None, len(stored) if stored else 2):
+            for key in _OF_ONE_HEAD:
+                config_dict.pop(key, None)
+        if asked is not None:
+            config_dict.pop("label2id", None)
+        config_dict.update({key: kwargs.pop(key) for key in _HEAD_OPTIONS if key in kwargs})
+        return super().from_dict(config_dict, **kwargs)
+
+
+def _without_foreign_code(config_dict: dict[str, Any]) -> dict[str, Any]:
+    """A config without what sends the Auto classes to other people's code, at any depth."""
+    kept = {
+        key: _without_foreign_code(value) if isinstance(value, dict) and key != "auto_map" else value
+        for key, value in config_dict.items()
+        if key != "trust_remote_code"
+    }
+    if isinstance(kept.get("auto_map"), dict):  # "repository--file.Class" is a class of another repository
+        kept["auto_map"] = {key: value for key, value in kept["auto_map"].items() if "--" not in str(value)}
+    return kept
+
+
+def _check_label_order(checkpoint: str, stored: dict[Any, str] | None, asked: dict[Any, str] | None) -> None:
+    """Refuse the checkpoint's own label names in another order: its trained head would answer the opposite."""
+    if not stored or not asked:
+        return
+    before = [str(stored[key]) for key in sorted(stored, key=int)]
+    after = [str(asked[key]) for key in sorted(asked, key=int)]
+    # "NEGATIVE" and "negative" are the same label to whoever trained with one and asks for the other.
+    old, new = [name.strip().casefold() for name in before], [name.strip().casefold() for name in after]
+    if old != new and sorted(old) == sorted(new):
+        raise ValueError(f"{checkpoint} was trained with its labels in another order: labels={before!r}")
+
+
+def _sentence_transformers_pooling(
+    pretrained_model_name_or_path: str | os.PathLike[str], locate: dict[str, Any]
+) -> str | None:
+    """The pooling that a sentence-transformers checkpoint declares, or `None` where it is no such checkpoint.
+
+    Raises:
+        ValueError: It declares a pooling, or a concatenation of several, that this model does not have.
+    """
+    if os.path.isfile(pretrained_model_name_or_path):  # a config.json itself
+        pretrained_model_name_or_path = os.path.dirname(os.path.abspath(pretrained_model_name_or_path))
+    path = cached_file(
+        str(pretrained_model_name_or_path),
+        "1_Pooling/config.json",
+        _raise_exceptions_for_missing_entries=False,
+        **locate,
+    )
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as file:
+        declared = json.load(file)
+    modes = declared.get("pooling_mode")  # a name or a list of names, since sentence-transformers 6
+    if modes is None:
+        flags = [key for key, value in declared.items() if key.startswith("pooling_mode_") and value]
+        modes = [_SENTENCE_TRANSFORMERS_FLAGS.get(flag, flag) for flag in flags] or "mean"  # its own default
+    modes = [modes] if isinstance(modes, str) else list(modes)
+    if len(modes) == 1 and modes[0] in _SENTENCE_TRANSFORMERS_FLAGS.values():
+        return str(modes[0])
+    raise ValueError(
+        f"{pretrained_model_name_or_path} pools by {' + '.join(map(str, modes))} (1_Pooling/config.json), "
+        f'which this model does not have: name one of {", ".join(POOLINGS)}, for example pooling="mean"'
+    )
+
+
+__all__ = ["BertSentimentConfig"]

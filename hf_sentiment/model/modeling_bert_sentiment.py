@@ -1,0 +1,237 @@
+"""`BertForSentimentAnalysis`: a BERT encoder, one pooled vector, dropout, one linear layer.
+
+This file travels with every saved model, so it imports nothing but torch, transformers and its sibling.
+
+Weights have the names of stock `BertForSequenceClassification`, so either class loads what the other saved.
+"""
+
+# No `from __future__ import annotations` here: transformers reads the annotations of `forward` as objects.
+import copy
+import os
+from typing import Any, Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
+from transformers.processing_utils import Unpack
+from transformers.utils import TransformersKwargs
+from transformers.utils.generic import can_return_tuple
+
+from .configuration_bert_sentiment import BertSentimentConfig, label_maps
+
+_ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+
+
+class BertForSentimentAnalysis(BertPreTrainedModel):
+    """BERT with a sentiment head: `bert` → pooling → `dropout` → `classifier`.
+
+    Args:
+        config: A `BertSentimentConfig`. To start from a checkpoint, call `from_pretrained` with the label names:
+
+    Example:
+        >>> model = BertForSentimentAnalysis.from_pretrained(
+        ...     "google-bert/bert-base-uncased", labels=["negative", "neutral", "positive"]
+        ... )
+    """
+
+    config: BertSentimentConfig
+    config_class = BertSentimentConfig
+    base_model_prefix = "bert"
+    # What `register_for_auto_class()` sets; the second auto class is added in `save_pretrained`.
+    _auto_class = "AutoModelForSequenceClassification"  # type: ignore[assignment]
+    # Parts of a pre-training checkpoint that this model never has: no user need read about them.
+    _keys_to_ignore_on_load_unexpected = [r"^cls\.", r"pooler\.dense", r"embeddings\.position_ids"]  # noqa: RUF012
+
+    def __init__(self, config: BertSentimentConfig) -> None:
+        if not hasattr(config, "pooling"):
+            raise ValueError(
+                f"{type(self).__name__} needs a BertSentimentConfig, got a {type(config).__name__}: "
+                "BertSentimentConfig.from_pretrained(...) reads the config of any BERT checkpoint as one"
+            )
+        super().__init__(config)
+        self.num_labels: int = config.num_labels or 0
+        self.bert = BertModel(config, add_pooling_layer=config.pooling == "pooler")
+        self.dropout = nn.Dropout(config.classifier_dropout or 0.0)  # the config has replaced None by its default
+        self.classifier = nn.Linear(config.hidden_size, self.num_labels)
+        self.post_init()
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]
+        cls,
+        pretrained_model_name_or_path: str | os.PathLike[str],
+        *model_args: Any,
+        labels: list[str] | None = None,
+        **kwargs: Any,
+    ) -> "BertForSentimentAnalysis":
+        """Load a checkpoint of this model, of stock BERT with any head or none, or of a sentence-transformers encoder.
+
+        Args:
+            pretrained_model_name_or_path: A Hub id or a folder.
+            labels: The label names in index order. They set the size of the head and both label maps. Where the
+                checkpoint's head has another size, a new one takes its place.
+            **kwargs: As in `PreTrainedModel.from_pretrained`; options of the config may be given as well.
+
+        Raises:
+            ValueError: `labels` is no list of distinct names or contradicts another argument, or the checkpoint is
+                not a BERT.
+        """
+        if labels is None:
+            return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+        maps = label_maps(labels)
+        right_call = f"{cls.__name__}.from_pretrained({str(pretrained_model_name_or_path)!r}, labels={list(labels)!r})"
+        for name, same in (*maps.items(), ("num_labels", len(labels))):
+            if kwargs.pop(name, None) not in (None, same):
+                raise ValueError(f"labels and {name} contradict each other, and labels says it all: {right_call}")
+        config = kwargs.get("config")
+        if config is None:
+            kwargs.update(maps)
+        elif str(getattr(config, "name_or_path", "")) == str(pretrained_model_name_or_path):
+            # The checkpoint's own, which the Auto classes have read for us.
+            kwargs["config"] = copy.deepcopy(config)
+            kwargs["config"].set_labels(labels)
+        elif getattr(config, "id2label", None) != maps["id2label"]:
+            raise ValueError(f"labels and config contradict each other, and labels says it all: {right_call}")
+        any_size = kwargs.pop("ignore_mismatched_sizes", False)
+        with_info = kwargs.pop("output_loading_info", False)
+        loaded: Any = super().from_pretrained(
+            pretrained_model_name_or_path,
+            *model_args,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # for the head
+            **kwargs,
+        )
+        mismatched = sorted(key if isinstance(key, str) else key[0] for key in loaded[1]["mismatched_keys"])
+        if not any_size and any(not key.startswith("classifier.") for key in mismatched):
+            raise ValueError(
+                f"{pretrained_model_name_or_path} holds weights of other shapes than its config.json says "
+                f"({', '.join(mismatched)}): the folder is damaged, fetch it again"
+            )
+        return loaded if with_info else loaded[0]
+
+    def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Save config, safetensors weights and the two source files, so that the folder loads without this package.
+
+        Takes the arguments of `PreTrainedModel.save_pretrained`.
+        """
+        # Only the file's stem: loaded from a saved folder, this module has a longer name.
+        module = type(self).__module__.rpartition(".")[2]
+        name = f"{module}.{type(self).__name__}"
+        config_class = type(self.config)
+        self.config.auto_map = {
+            "AutoConfig": f"{config_class.__module__.rpartition('.')[2]}.{config_class.__name__}",
+            "AutoModel": name,
+            "AutoModelForSequenceClassification": name,
+        }
+        super().save_pretrained(save_directory, *args, **kwargs)
+
+    @can_return_tuple
+    def forward(  # type: ignore[misc]
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, ...] | SequenceClassifierOutput:
+        """Classify a batch of token sequences.
+
+        Args:
+            input_ids: Token ids, `[batch, tokens]`.
+            attention_mask: 1 for tokens and 0 for padding, `[batch, tokens]`; all ones if left out.
+            token_type_ids: Segment ids, `[batch, tokens]`.
+            position_ids: Positions, `[batch, tokens]`.
+            inputs_embeds: Embeddings in place of `input_ids`, `[batch, tokens, hidden_size]`.
+            labels: Label ids `[batch]` (single label; -100 is left out), 0/1 floats `[batch, num_labels]` (multi-label)
+                or floats `[batch]` or `[batch, num_labels]` (regression).
+            num_items_in_batch: Number of labels in the whole accumulated batch, which the Trainer passes: the loss is
+                the sum over this batch divided by it, so that accumulated gradients equal the large batch's.
+            **kwargs: Passed to the encoder: `output_attentions`, `output_hidden_states`, `return_dict`, …
+
+        Returns:
+            `SequenceClassifierOutput` with `logits` `[batch, num_labels]` and, with labels, the scalar `loss`.
+        """
+        outputs = self.bert(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            return_dict=True,
+            **kwargs,
+        )
+        pooled = self._pool(outputs.last_hidden_state, outputs.pooler_output, attention_mask)
+        logits = self.classifier(self.dropout(pooled))
+        loss = None if labels is None else self._loss(logits, labels, num_items_in_batch)
+        return SequenceClassifierOutput(
+            loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
+        )
+
+    def _pool(
+        self, hidden: torch.Tensor, pooler_output: torch.Tensor | None, attention_mask: torch.Tensor | None
+    ) -> torch.Tensor:
+        """One vector a text, `[batch, hidden_size]`, of token states `[batch, tokens, hidden_size]`."""
+        if pooler_output is not None:
+            return pooler_output
+        if self.config.pooling == "cls":
+            return hidden[:, 0]
+        if attention_mask is None:
+            attention_mask = hidden.new_ones(hidden.shape[:2])
+        if attention_mask.dim() != 2:
+            raise ValueError(
+                f'pooling="{self.config.pooling}" needs an attention_mask of shape [batch, tokens], got '
+                f"{list(attention_mask.shape)}"
+            )
+        mask = attention_mask.unsqueeze(-1).to(hidden)
+        if self.config.pooling == "mean":
+            # A row without any token gives zeros, not 0/0.
+            return (hidden * mask).sum(dim=1) / mask.sum(dim=1).clamp(min=1)
+        lowest = torch.finfo(hidden.dtype).min
+        return hidden.masked_fill(mask == 0, lowest).amax(dim=1) * mask.amax(dim=1)
+
+    def _loss(
+        self, logits: torch.Tensor, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
+        """The loss as a sum over items divided by their number; `class_weights`, `label_smoothing` in training only."""
+        if self.config.problem_type is None:  # kept in the config, as stock BERT does: pipelines read it there
+            self.config.problem_type = _infer_problem_type(self.num_labels, labels)
+        labels = labels.to(logits.device)  # the last layer's, where the model is spread over several
+        # A sum over a batch soon leaves the range of half precision.
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
+        if self.config.problem_type == "single_label_classification":
+            weights = self.config.class_weights if self.training else None
+            loss = functional.cross_entropy(
+                logits.view(-1, self.num_labels),
+                labels.view(-1).long(),
+                weight=None if weights is None else logits.new_tensor(weights),
+                label_smoothing=self.config.label_smoothing if self.training else 0.0,
+                reduction="sum",
+            )
+            count: torch.Tensor | int = (labels != -100).sum()
+        elif self.config.problem_type == "multi_label_classification":
+            loss = functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="sum")
+            count = labels.numel()
+        else:
+            loss = functional.mse_loss(logits, labels.to(logits.dtype).view_as(logits), reduction="sum")
+            count = labels.numel()
+        if num_items_in_batch is not None:
+            count = num_items_in_batch
+        if isinstance(count, torch.Tensor):
+            count = count.to(loss.device)
+        return loss / (count + (count == 0))  # nothing to learn from is a loss of 0, not 0/0
+
+
+def _infer_problem_type(num_labels: int, labels: torch.Tensor) -> _ProblemType:
+    """Stock BERT's rule: one output is regression, integer labels are classes, anything else is multi-label."""
+    if num_labels == 1:
+        return "regression"
+    if labels.dtype in (torch.long, torch.int):
+        return "single_label_classification"
+    return "multi_label_classification"
+
+
+__all__ = ["BertForSentimentAnalysis"]

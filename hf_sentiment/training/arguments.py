@@ -1,0 +1,216 @@
+"""Our arguments, and how YAML files and flags become them and `TrainingArguments`.
+
+There is one configuration system: `HfArgumentParser`. A YAML recipe is a list of the same flags, said before those of the
+command line, so that a flag overrides the file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn, Optional
+
+import yaml
+from transformers import HfArgumentParser, TrainingArguments
+
+from hf_sentiment.errors import CallError
+
+# HfArgumentParser reads these annotations at run time and knows Optional[X], so they stay in that form.
+_help = {}
+
+
+@dataclass
+class SentimentArguments:
+    """What to fine-tune and on what: the arguments of this package, beside `transformers.TrainingArguments`.
+
+    `None` means: decided by the plan, by the checkpoint or by the data, and printed. The help of `hf-sentiment train
+    --help` shows one line each.
+    """
+
+    model_name_or_path: str = field(
+        default="starter", metadata={"help": "BERT checkpoint: a Hub id, a folder, or 'starter' (all-MiniLM-L6-v2)."}
+    )
+    model_revision: Optional[str] = field(
+        default=None, metadata={"help": "Branch, tag or commit of the checkpoint on the Hub."}
+    )
+    pooling: Optional[str] = field(
+        default=None,
+        metadata={"help": "pooler, cls, mean or max. Default: what the checkpoint was made for, else pooler."},
+    )
+    classifier_dropout: float = field(default=0.3, metadata={"help": "Dropout before the linear head."})
+    dataset_name: Optional[str] = field(
+        default=None,
+        metadata={"help": "Data set: a Hub id, 'starter' (movie snippets) or 'starter:amazon'. Default: starter."},
+    )
+    dataset_config_name: Optional[str] = field(default=None, metadata={"help": "Configuration of the Hub data set."})
+    dataset_revision: Optional[str] = field(
+        default=None, metadata={"help": "Branch, tag or commit of the data set on the Hub."}
+    )
+    train_file: Optional[str] = field(
+        default=None, metadata={"help": "CSV, TSV, JSONL or Parquet file to train on, instead of a data set."}
+    )
+    validation_file: Optional[str] = field(
+        default=None, metadata={"help": "Labelled file to validate on. Default: a share of the training data."}
+    )
+    test_file: Optional[str] = field(
+        default=None, metadata={"help": "Labelled file to test on. Default: a share of the training data."}
+    )
+    text_column: Optional[str] = field(
+        default=None, metadata={"help": "Column of the texts. Default: guessed, if only one column can be it."}
+    )
+    label_column: Optional[str] = field(
+        default=None, metadata={"help": "Column of the labels. Default: guessed, if only one column can be it."}
+    )
+    labels: Optional[list[str]] = field(
+        default=None, metadata={"help": "Label names in index order: negative,positive. Default: from the data."}
+    )
+    num_labels: Optional[int] = field(
+        default=None, metadata={"help": "Number of labels to make of ratings or scores: 2, 3 or (stars) 5."}
+    )
+    on_bad_rows: str = field(
+        default="error",
+        metadata={"help": "Rows without text or known label: 'error' stops with their numbers, 'drop' goes on."},
+    )
+    validation_share: float = field(
+        default=0.1, metadata={"help": "Share of the data for validation, where none is given."}
+    )
+    test_share: float = field(default=0.1, metadata={"help": "Share of the data for testing, where none is given."})
+    max_train_samples: Optional[int] = field(
+        default=None, metadata={"help": "Train on that many texts only, drawn at random."}
+    )
+    max_length: Optional[int] = field(
+        default=None, metadata={"help": "Tokens after which a text is cut. Default: by the plan."}
+    )
+    head_first: Optional[bool] = field(
+        default=None,
+        metadata={"help": "Fit the head by logistic regression on frozen features first. Default: by the plan."},
+    )
+    calibrate: bool = field(
+        default=True, metadata={"help": "Fold a temperature fitted on the validation split into the head."}
+    )
+
+    def __post_init__(self) -> None:
+        choices = {
+            "on_bad_rows": ("error", "drop"),
+            "pooling": (None, "pooler", "cls", "mean", "max"),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                names = ", ".join(str(choice) for choice in allowed if choice is not None)
+                raise CallError(f"--{name} must be one of {names}, got {getattr(self, name)!r}")
+        for name in ("validation_share", "test_share"):
+            if not 0 < getattr(self, name) < 0.5:
+                raise CallError(f"--{name} must be between 0 and 0.5, got {getattr(self, name)}")
+        if not 0 <= self.classifier_dropout < 1:
+            raise CallError(f"--classifier_dropout must be at least 0 and less than 1, got {self.classifier_dropout}")
+        for name in ("max_train_samples", "max_length", "num_labels"):
+            if getattr(self, name) is not None and getattr(self, name) < 2:
+                raise CallError(f"--{name} must be at least 2, got {getattr(self, name)}")
+        if self.train_file is not None and self.dataset_name is not None:
+            raise CallError(
+                f"--train_file {self.train_file} and --dataset_name {self.dataset_name} are two sources: name one"
+            )
+        if self.labels is not None and len(self.labels) == 1:
+            self.labels = self.labels[0].split(",")
+        if self.dataset_name is None and self.train_file is None:
+            self.dataset_name = "starter"
+
+
+class RecipeParser(HfArgumentParser):
+    """An `HfArgumentParser` that answers a wrong call with one line and a guess, instead of a page of usage."""
+
+    def __init__(self, dataclass_types: Iterable[Any]) -> None:
+        super().__init__(list(dataclass_types), add_help=False, allow_abbrev=False)
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `CallError` with argparse's message."""
+        # argparse names both spellings: "argument --learning_rate/--learning-rate: …"
+        raise CallError(re.sub(r"^argument (--\w+)(/\S+)?:", r"\1:", message))
+
+    def explicit(self, tokens: Sequence[str]) -> dict[str, Any]:
+        """The arguments that `tokens` name, by name, parsed; nothing that is a default.
+
+        Raises:
+            CallError: An unknown flag (with the nearest known one) or a value of the wrong type.
+        """
+        for action in self._actions:
+            action.default = dataclasses.MISSING  # unlike SUPPRESS, seen by actions that share a destination
+        namespace, unknown = self.parse_known_args(list(tokens))
+        if unknown:
+            raise CallError(self._unknown(unknown[0]))
+        return {name: value for name, value in vars(namespace).items() if value is not dataclasses.MISSING}
+
+    def _unknown(self, token: str) -> str:
+        known = [option for option in self._option_string_actions if "-" not in option[2:]]
+        near = difflib.get_close_matches(token.split("=")[0], known, n=1)
+        hint = f", did you mean {near[0]}?" if near else ": `hf-sentiment train --help` lists the arguments"
+        return f"unknown argument {token}{hint}"
+
+
+def recipe_tokens(path: str | Path) -> list[str]:
+    """The flags that a YAML recipe stands for, in its order: `learning_rate: 2e-5` is `--learning_rate 2e-5`.
+
+    Lists become several values, mappings JSON, and `null` leaves the default.
+
+    Raises:
+        CallError: No such file, or no YAML mapping of names to values; with the line where YAML says it.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CallError(f"{path}: {error.strerror}: name a YAML recipe, such as recipes/starter.yaml") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise CallError(f"{where}: not YAML ({getattr(error, 'problem', error)})") from error
+    if not isinstance(content, dict):
+        raise CallError(f"{path}: a recipe is a list of `name: value` lines, such as `learning_rate: 2e-5`")
+    tokens: list[str] = []
+    for name, value in content.items():
+        if value is None:
+            continue
+        values = value if isinstance(value, list) else [value]
+        tokens += [f"--{name}", *(json.dumps(item) if isinstance(item, dict) else str(item) for item in values)]
+    return tokens
+
+
+def split_call(arguments: Sequence[str]) -> list[str]:
+    """The flags of a command line whose first word may be a YAML recipe, the recipe's first.
+
+    Raises:
+        CallError: A first word that is neither a flag nor a YAML file, or an unreadable recipe.
+    """
+    if arguments and not arguments[0].startswith("-"):
+        if not arguments[0].endswith((".yaml", ".yml")):
+            raise CallError(f"{arguments[0]}: expected a recipe that ends with .yaml, or --name value")
+        return [*recipe_tokens(arguments[0]), *arguments[1:]]
+    return list(arguments)
+
+
+def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[SentimentArguments, TrainingArguments]:
+    """`[RECIPE.yaml] --flag value …` as both argument classes, for scripts; nothing is planned.
+
+    Args:
+        arguments: The words of the command line; by default `sys.argv[1:]`.
+
+    Raises:
+        CallError: See `RecipeParser` and `split_call`.
+    """
+    sentiment, training = parse_call(sys.argv[1:] if arguments is None else arguments)
+    return SentimentArguments(**sentiment), TrainingArguments(**training)
+
+
+def parse_call(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """As `parse_arguments`, but only what was said, as keyword arguments of the two classes."""
+    said = RecipeParser((SentimentArguments, TrainingArguments)).explicit(split_call(arguments))
+    ours = {item.name for item in dataclasses.fields(SentimentArguments)}
+    return (
+        {name: value for name, value in said.items() if name in ours},
+        {name: value for name, value in said.items() if name not in ours},
+    )

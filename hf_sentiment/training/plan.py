@@ -1,0 +1,172 @@
+"""The plan: training arguments computed from the data and the model, each with its reason and source.
+
+The rules stand in one table, `RULES`. What the user says always wins, and is recorded as the user's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+# Longer inputs are cut by default: attention and memory grow with the square, and the verdict of a review stands early
+# or late but rarely only in its middle. The percentile covers all but one text in a hundred.
+LENGTH_PERCENTILE = 99
+LONGEST_DEFAULT = 256
+
+_DEVLIN = "Devlin et al. 2019 (arXiv:1810.04805), appendix A.3"
+_MOSBACH = "Mosbach et al. 2021 (arXiv:2006.04884)"
+_KUMAR = "Kumar et al. 2022 (arXiv:2202.10054)"
+_OURS = "measured on the starter data, benchmarks/README.md"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the rules may look at.
+
+    Attributes:
+        num_train: Training texts.
+        tokens: A length in tokens that 99 % of the training texts do not exceed.
+        max_position: Tokens that the model can read.
+        hidden_size: Width of the encoder.
+        pooling: Of the model.
+    """
+
+    num_train: int
+    tokens: int
+    max_position: int
+    hidden_size: int
+    pooling: str
+
+    @property
+    def sentence_encoder(self) -> bool:
+        """Whether frozen features are already good: the checkpoint pools over tokens, as sentence encoders do."""
+        return self.pooling in ("mean", "max")
+
+    @property
+    def small_model(self) -> bool:
+        """Narrower than BERT-base, as MiniLM, TinyBERT and the like."""
+        return self.hidden_size < 768
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One value of the plan: `by` is "plan" or "user"."""
+
+    value: Any
+    reason: str
+    source: str = ""
+    by: str = "plan"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How one argument follows from the facts."""
+
+    name: str
+    value: Callable[[Facts], Any]
+    reason: Callable[[Facts], str]
+    source: str = ""
+
+
+def _epochs(facts: Facts) -> int:
+    if not facts.small_model:
+        return 3
+    return 2 if facts.num_train >= 2000 else 4 if facts.num_train >= 500 else 8
+
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        "max_length",
+        lambda facts: int(min(facts.max_position, LONGEST_DEFAULT, max(16, facts.tokens))),
+        lambda facts: f"99 % of the training texts have at most {facts.tokens} tokens",
+    ),
+    Rule(
+        "head_first",
+        lambda facts: facts.sentence_encoder,
+        lambda facts: (
+            "a sentence encoder's frozen features already tell labels apart"
+            if facts.sentence_encoder
+            else f"{facts.pooling} features of a plain BERT say little before it is fine-tuned"
+        ),
+        _KUMAR,
+    ),
+    Rule(
+        "learning_rate",
+        lambda facts: 1e-4 if facts.small_model else 2e-5,
+        lambda facts: "small encoder: BERT-base's 2e-5 needs several times the steps" if facts.small_model else "BERT",
+        f"{_DEVLIN}; {_OURS}",
+    ),
+    Rule(
+        "num_train_epochs",
+        lambda facts: float(_epochs(facts)),
+        lambda facts: f"{facts.num_train} training texts",
+        f"{_DEVLIN}; {_OURS}",
+    ),
+    Rule(
+        "per_device_train_batch_size",
+        lambda facts: 16,
+        lambda facts: "the smaller of BERT's two batch sizes: more steps for the same texts",
+        _DEVLIN,
+    ),
+    Rule(
+        "per_device_eval_batch_size",
+        lambda facts: 32,
+        lambda facts: "batches of equal length are fastest small on a CPU",
+        _OURS,
+    ),
+    Rule(
+        "warmup_steps",
+        lambda facts: 0.1,
+        lambda facts: "a tenth of the steps: Adam's variance estimate is poor at first",
+        _MOSBACH,
+    ),
+    Rule("weight_decay", lambda facts: 0.01, lambda facts: "as BERT was trained", _DEVLIN),
+    Rule(
+        "train_sampling_strategy",
+        lambda facts: "group_by_length",
+        lambda facts: "texts of equal length together waste little padding",
+        _OURS,
+    ),
+    Rule("eval_strategy", lambda facts: "epoch", lambda facts: "validation loss is watched at every epoch"),
+    Rule("save_strategy", lambda facts: "epoch", lambda facts: "a killed run goes on from its last epoch"),
+    Rule("save_total_limit", lambda facts: 1, lambda facts: "the best and the last checkpoint are enough"),
+    Rule("load_best_model_at_end", lambda facts: True, lambda facts: "the best evaluation is kept, not the last"),
+    Rule("logging_strategy", lambda facts: "epoch", lambda facts: "a training loss beside every validation loss"),
+)
+
+
+def make_plan(facts: Facts, said: Mapping[str, Any]) -> dict[str, Decision]:
+    """Every rule's decision by argument name; arguments in `said` keep the user's value.
+
+    Args:
+        facts: About data and model.
+        said: Arguments that the user gave, by name; `None` counts as not given.
+    """
+    plan = {}
+    for rule in RULES:
+        if said.get(rule.name) is not None:
+            plan[rule.name] = Decision(said[rule.name], "set by you", by="user")
+        else:
+            plan[rule.name] = Decision(rule.value(facts), rule.reason(facts), rule.source)
+    return plan
+
+
+def token_percentile(lengths: Any) -> int:
+    """The length in tokens that 99 % of the texts do not exceed."""
+    return int(np.percentile(np.asarray(lengths), LENGTH_PERCENTILE, method="higher"))
+
+
+def plan_record(facts: Facts, plan: Mapping[str, Decision]) -> dict[str, Any]:
+    """Facts and decisions as plain JSON."""
+    return {"facts": asdict(facts), "decisions": {name: asdict(decision) for name, decision in plan.items()}}
+
+
+def plan_lines(plan: Mapping[str, Decision]) -> list[str]:
+    """The plan as aligned lines: argument, value, reason."""
+    width = max(len(name) for name in plan)
+    values = {name: str(decision.value) for name, decision in plan.items()}
+    value_width = max(len(value) for value in values.values())
+    return [f"  {name:<{width}}  {values[name]:<{value_width}}  {plan[name].reason}" for name in plan]

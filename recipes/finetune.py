@@ -1,0 +1,85 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["hf-sentiment"]
+# ///
+"""Fine-tune a BERT for sentiment with the plain `transformers.Trainer`.
+
+    python recipes/finetune.py recipes/imdb.yaml --output_dir runs/imdb
+    accelerate launch recipes/finetune.py recipes/imdb.yaml --output_dir runs/imdb
+
+Takes a YAML recipe and flags of `SentimentArguments` and `TrainingArguments`; flags override the recipe.
+`hf-sentiment train` takes the same recipes, and adds a plan, a calibrated head, baselines and a model card.
+"""
+
+import logging
+
+import torch
+from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, set_seed
+
+from hf_sentiment import BertForSentimentAnalysis, LearningCurveCallback
+from hf_sentiment.data import prepare_data, starter_model, tokenise
+from hf_sentiment.evaluation.metrics import compute_metrics
+from hf_sentiment.training.arguments import parse_arguments
+
+
+def main() -> None:
+    # 1. Arguments: a recipe, then flags
+    arguments, training_arguments = parse_arguments()
+    logging.basicConfig(level=logging.INFO if training_arguments.should_log else logging.ERROR, format="%(message)s")
+    set_seed(training_arguments.seed)
+
+    # 2. Data: labelled, checked, split; a near-duplicate never straddles two splits
+    data = prepare_data(
+        arguments.dataset_name,
+        train_file=arguments.train_file,
+        validation_file=arguments.validation_file,
+        test_file=arguments.test_file,
+        text_column=arguments.text_column,
+        label_column=arguments.label_column,
+        labels=arguments.labels,
+        num_labels=arguments.num_labels,
+        max_train_samples=arguments.max_train_samples,
+        seed=training_arguments.seed,
+    )
+
+    # 3. Model: a pre-trained BERT, dropout, and a new linear head with the data's label names
+    checkpoint = arguments.model_name_or_path
+    checkpoint = str(starter_model()) if checkpoint == "starter" else checkpoint
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model = BertForSentimentAnalysis.from_pretrained(
+        checkpoint,
+        labels=list(data.rule.labels),
+        classifier_dropout=arguments.classifier_dropout,
+        dtype=torch.float32,
+    )
+
+    # 4. Tokens: truncated, not padded; the collator pads to the longest text of a batch
+    max_length = arguments.max_length or 256
+    splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+
+    # 5. Train; the recipe asks for an evaluation at every epoch and the best kept
+    trainer = Trainer(
+        model=model,
+        args=training_arguments,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=compute_metrics,
+        callbacks=[LearningCurveCallback()],
+    )
+    trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
+
+    # 6. Test once, on texts that nothing was chosen on
+    metrics = trainer.evaluate(splits["test"], metric_key_prefix="test")
+    trainer.log_metrics("test", metrics)
+    trainer.save_metrics("test", metrics)
+
+    # 7. Save a folder that AutoModelForSequenceClassification and pipeline load; push it, if asked for
+    trainer.save_model()
+    if training_arguments.push_to_hub:
+        trainer.push_to_hub()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,38 @@
+# /// script
+# requires-python = ">=3.10"
+# dependencies = ["hf-sentiment"]
+# ///
+"""Use a trained model the way any model of the Hub is used.
+
+    python recipes/predict.py runs/demo
+"""
+
+import sys
+
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+from transformers.utils import logging
+
+import hf_sentiment  # noqa: F401  (makes the Auto classes know the model; without it, say trust_remote_code=True)
+
+SENTENCES = (
+    "An absolute delight from start to finish.",
+    "Two hours of my life that I will never get back.",
+    "The plot is thin, but the cast makes it worth your evening.",
+)
+
+
+def main() -> None:
+    # 1. Load it by the Auto classes
+    logging.disable_progress_bar()
+    folder = sys.argv[1] if len(sys.argv) > 1 else "runs/demo"
+    model = AutoModelForSequenceClassification.from_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    # 2. Predict
+    classifier = pipeline("text-classification", model=model, tokenizer=tokenizer)
+    for sentence, prediction in zip(SENTENCES, classifier(list(SENTENCES)), strict=True):
+        print(f"{prediction['label']:>10}  {prediction['score']:.3f}  {sentence}")
+
+
+if __name__ == "__main__":
+    main()

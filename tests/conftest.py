@@ -1,0 +1,98 @@
+"""Tiny random BERTs, made on the spot: no test fetches anything."""
+
+from __future__ import annotations
+
+import os
+
+# Before torch and transformers are imported: tiny models are slower on many threads, and nothing may be fetched.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_TEXT = """
+[PAD] [UNK] [CLS] [SEP] [MASK] a the this film book plot cast is was not never very good great fine bad awful dull
+boring moving funny loved hated it i . , ! ##s ##ed ##ing
+"""
+WORDS = _TEXT.split()
+TINY = {
+    "vocab_size": len(WORDS),
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 48,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A BERT tokenizer over `WORDS`."""
+    from transformers import BertTokenizer
+
+    vocab = tmp_path_factory.mktemp("vocab") / "vocab.txt"
+    vocab.write_text("\n".join(WORDS) + "\n", encoding="utf-8")
+    return BertTokenizer(vocab=str(vocab), model_max_length=TINY["max_position_embeddings"])
+
+
+@pytest.fixture(scope="session")
+def make_tiny() -> Callable[..., Any]:
+    """`make_tiny(**options)`: a seeded tiny `BertForSentimentAnalysis` in evaluation mode, options to its config."""
+    import torch
+
+    from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
+
+    def make(seed: int = 0, **options: Any) -> BertForSentimentAnalysis:
+        torch.manual_seed(seed)
+        attention = options.pop("attn_implementation", "sdpa")
+        config = BertSentimentConfig(**{**TINY, **options})
+        model = BertForSentimentAnalysis._from_config(config, attn_implementation=attention)
+        for parameter in model.parameters():  # random biases too, so that none is right by chance
+            torch.nn.init.normal_(parameter, std=0.3)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_stock() -> Callable[..., Any]:
+    """`make_stock(model_class, **options)`: a seeded tiny stock BERT of that class in evaluation mode."""
+    import torch
+    from transformers import BertConfig
+
+    def make(model_class: Any, seed: int = 1, **options: Any) -> Any:
+        torch.manual_seed(seed)
+        model = model_class(BertConfig(**{**TINY, **options}))
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+        return model.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_inputs() -> dict[str, Any]:
+    """A batch of three texts of 9, 6 and 2 tokens. Copy it before you change it."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([9, 6, 2])
+    mask = (torch.arange(9)[None] < lengths[:, None]).long()
+    return {
+        "input_ids": torch.randint(5, len(WORDS), (3, 9), generator=generator) * mask,
+        "attention_mask": mask,
+        "token_type_ids": torch.zeros(3, 9, dtype=torch.long),
+    }
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory, make_tiny: Callable[..., Any], tiny_tokenizer: Any) -> Path:
+    """A saved tiny model of two labels with its tokenizer. Read-only."""
+    folder = tmp_path_factory.mktemp("tiny") / "my.model-v1"
+    make_tiny().save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder

@@ -1,0 +1,186 @@
+"""Sources: every format with its traps, columns named or guessed, and one-line errors."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
+
+from hf_sentiment.data.sources import load_data
+from hf_sentiment.errors import CallError, DataError, SentimentError
+
+ROWS = [('It\'s \U0001f600, "fun"\nand long', "pos"), ("NA", "neg"), ("null", "null"), ("Ünï :(", "007")]
+
+
+def write(path: Path, content: bytes | str) -> Path:
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def rows_of(raw, split="train"):
+    table = raw.splits[split]
+    return list(zip(table["row"], table["text"], table["label"], strict=True))
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl", "ndjson", "json", "array", "parquet"])
+def test_every_format_gives_the_same_rows(tmp_path, kind):
+    frame = pd.DataFrame(ROWS, columns=["text", "label"])
+    path = tmp_path / f"data.{'json' if kind == 'array' else kind}"
+    if kind in ("csv", "tsv"):
+        frame.to_csv(path, index=False, sep="," if kind == "csv" else "\t")
+    elif kind == "parquet":
+        frame.to_parquet(path)
+    elif kind == "array":
+        write(path, json.dumps([{"text": t, "label": v} for t, v in ROWS]))
+    else:
+        write(path, "\n".join(json.dumps({"text": t, "label": v}, ensure_ascii=False) for t, v in ROWS))
+    raw = load_data(train_file=path)
+    first = 2 if kind in ("csv", "tsv") else 1
+    assert rows_of(raw) == [(first + i, text, label) for i, (text, label) in enumerate(ROWS)]
+    assert raw.splits["train"].column_names == ["text", "label", "row"]
+    assert raw.sources == {"train": str(path)}
+    assert (raw.text_column, raw.label_column, raw.label_names) == ("text", "label", None)
+
+
+def test_csv_bom_crlf_blank_lines_and_short_rows(tmp_path):
+    path = write(tmp_path / "a.csv", b'\xef\xbb\xbftext,label\r\n"a, b",1\r\n\r\n"two\r\nlines",0\r\nshort\r\n')
+    assert rows_of(load_data(train_file=path)) == [(2, "a, b", "1"), (4, "two\r\nlines", "0"), (5, "short", "")]
+
+
+def test_broken_bytes_are_kept_visible(tmp_path):
+    path = write(tmp_path / "a.csv", b"text,label\ncaf\xe9,1\n")
+    assert rows_of(load_data(train_file=path)) == [(2, "caf\ufffd", "1")]
+    path = write(tmp_path / "a.jsonl", b'{"text": "caf\xe9", "label": 1}\n{"text": "\\ud83d!", "label": 0}\n')
+    assert rows_of(load_data(train_file=path)) == [(1, "caf\ufffd", "1"), (2, "\ufffd!", "0")]
+
+
+def test_json_lines_keep_their_numbers_and_values(tmp_path):
+    lines = ['{"text": "a\u2028b", "label": 1}', "", '{"text": 5, "label": true}', '{"label": 2.5}', '{"text": "d"}']
+    raw = load_data(train_file=write(tmp_path / "a.jsonl", "\ufeff" + "\r\n".join(lines) + "\r\n"))
+    assert rows_of(raw) == [(1, "a\u2028b", "1"), (3, None, "true"), (4, None, "2.5"), (5, "d", None)]
+
+
+def test_a_changed_file_is_read_again(tmp_path):
+    path = write(tmp_path / "a.csv", "text,label\none,1\n")
+    assert rows_of(load_data(train_file=path)) == [(2, "one", "1")]
+    write(path, "text,label\ntwo!,0\n")
+    assert rows_of(load_data(train_file=path)) == [(2, "two!", "0")]
+
+
+@pytest.mark.parametrize("name", ["with space.csv", "odd[1].csv", "star*.csv", "ünï.csv", "UPPER.CSV"])
+def test_odd_file_names(tmp_path, name):
+    write(tmp_path / "odd1.csv", "text,label\nwrong,1\n")
+    path = write(tmp_path / name, "text,label\none,1\n")
+    assert rows_of(load_data(train_file=path)) == [(2, "one", "1")]
+
+
+def test_several_files(tmp_path):
+    train = write(tmp_path / "a.csv", "id,Review,stars\n1,good,5\n")
+    test = write(tmp_path / "b.jsonl", '{"stars": 1, "Review": "bad"}\n')
+    raw = load_data(train_file=train, test_file=test)
+    assert rows_of(raw, "test") == [(1, "bad", "1")]
+    assert (raw.text_column, raw.label_column) == ("Review", "stars")
+    other = write(tmp_path / "c.csv", "review,stars\nx,1\n")
+    with pytest.raises(CallError, match=r'c\.csv: no column "Review".*did you mean --text_column review'):
+        load_data(train_file=train, validation_file=other)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "error", "message"),
+    [
+        ("a.txt", "x", CallError, "unknown file type .txt; known: .csv"),
+        ("a.csv", "", CallError, "the file is empty"),
+        ("a.csv", "text,label\n", CallError, "no data rows"),
+        ("a.csv", "text,label\n\n\n", CallError, "no data rows"),
+        ("a.csv", "text,label\na,1\nb,c,0\n", DataError, "line 3, saw 3.*quote"),
+        ("a.csv", "text,label\na,1,2\nb,c,0\n", DataError, "quote"),
+        ("a.csv", 'text,label\n"a,1\nb,0\n', DataError, "EOF|quote"),
+        ("a.csv", "text,label\n".encode("utf-16"), CallError, "UTF-16; save it as UTF-8"),
+        ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', DataError, "line 2: not JSON"),
+        ("a.jsonl", "\n[1]\n", DataError, "line 2: not a JSON object"),
+        ("a.json", '[{"text": "a"', DataError, "cannot be read"),
+        ("a.parquet", "no parquet", DataError, "cannot be read"),
+        ("a.csv", "txt,label\na,1\n", CallError, r"--text_column NAME \(columns: txt, label\)"),
+        ("a.csv", "text,review,label\na,b,1\n", CallError, "text and review could each be the text"),
+        ("a.csv", "text,foo\na,1\n", CallError, "--label_column NAME"),
+    ],
+)
+def test_file_errors(tmp_path, name, content, error, message):
+    path = write(tmp_path / name, content)
+    with pytest.raises(error, match=message) as caught:
+        load_data(train_file=path)
+    assert "\n" not in str(caught.value)
+    assert name in str(caught.value)
+
+
+def test_call_errors(tmp_path):
+    path = write(tmp_path / "data.csv", "text,label\na,1\n")
+    calls = [
+        ({}, "--dataset_name NAME or --train_file FILE"),
+        ({"dataset": "starter", "train_file": path}, "both given"),
+        ({"train_file": tmp_path / "dta.csv"}, "did you mean .*data.csv"),
+        ({"train_file": tmp_path / "no" / "data.csv"}, "there is no folder"),
+        ({"train_file": tmp_path / "x.csv" / ".."}, "unknown file type"),
+        ({"dataset": str(path)}, "--train_file"),
+        ({"dataset": "starter:imdb"}, 'no starter corpus "imdb"'),
+        ({"dataset": "starter", "text_column": "body"}, "leave --text_column"),
+        ({"dataset": "nobody/nothing"}, "data set nobody/nothing: cannot be loaded"),
+        ({"dataset": 5}, "dataset is a int"),
+        ({"train_file": path, "text_column": "txt"}, "did you mean --text_column text"),
+        ({"train_file": path, "label_column": "zzz"}, 'no column "zzz"'),
+        ({"train_file": path, "text_column": "text", "label_column": "text"}, "can't be both"),
+        ({"dataset": pd.DataFrame({"text": [1], "label": [1]})}, "not text"),
+        ({"dataset": pd.DataFrame({"text": [], "label": []})}, "empty"),
+        ({"dataset": Dataset.from_dict({"text": [1], "label": [1]})}, "holds int64, not text"),
+        ({"dataset": Dataset.from_dict({"text": ["a"], "label": [[1]]})}, "not one label a row"),
+        ({"dataset": Dataset.from_dict({"text": ["a"], "label": [1]}).to_iterable_dataset()}, "streamed"),
+        ({"dataset": {"a": Dataset.from_dict({"x": [1]}), "b": Dataset.from_dict({"x": [1]})}}, "none of its splits"),
+    ]
+    for options, message in calls:
+        with pytest.raises(SentimentError, match=message) as caught:
+            load_data(**options)
+        assert caught.value.exit_code == 2, options
+        assert "\n" not in str(caught.value)
+
+
+def test_labels_may_be_absent_where_they_are_optional(tmp_path):
+    raw = load_data(test_file=write(tmp_path / "a.csv", "text\na\nb\n"), label_optional=True)
+    assert raw.label_column is None
+    assert raw.splits["test"].column_names == ["text", "row"]
+    raw = load_data(test_file=write(tmp_path / "b.csv", "text,label\na,1\n"), label_optional=True)
+    assert rows_of(raw, "test") == [(2, "a", "1")]
+
+
+def test_dataset_dict_aliases_class_names_and_unlabelled_test():
+    features = Features({"sentence": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+    make = lambda labels: Dataset.from_dict({"sentence": [f"t{v}" for v in labels], "label": labels}, features)  # noqa: E731
+    parts = {"train": make([0, 1, -1]), "dev": make([1]), "test": make([-1, -1]), "unsupervised": make([-1])}
+    raw = load_data(DatasetDict(parts))
+    assert list(raw.splits) == ["train", "validation"]
+    assert raw.label_names == ("neg", "pos")
+    assert rows_of(raw) == [(1, "t0", 0), (2, "t1", 1), (3, "t-1", None)]
+    assert raw.sources["validation"] == "the data set, split validation"
+
+
+def test_swapped_column_names_and_a_selected_dataset():
+    table = Dataset.from_dict({"label": ["a", "b", "c"], "text": [0, 1, 0], "x": [1, 2, 3]}).select([2, 0])
+    raw = load_data(table, text_column="label", label_column="text")
+    assert rows_of(raw) == [(1, "c", 0), (2, "a", 0)]
+
+
+def test_frame_with_gaps_and_mixed_labels():
+    frame = pd.DataFrame({"text": ["a", None, 3], "label": [1, "x", None]}, index=[7, 8, 9])
+    assert rows_of(load_data(frame)) == [(1, "a", "1"), (2, None, "x"), (3, None, None)]
+
+
+def test_importing_the_room_is_light():
+    import subprocess
+    import sys
+
+    code = "import sys, hf_sentiment.data as d; assert 'load_data' in dir(d); "
+    code += "print({'torch', 'datasets'} & set(sys.modules))"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert out.strip() == "set()"

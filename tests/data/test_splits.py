@@ -1,0 +1,202 @@
+"""Duplicates stay together, labels keep their shares, the same seed gives the same rows."""
+
+from __future__ import annotations
+
+import json
+import random
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from hf_sentiment.data.duplicates import NEAR, duplicate_groups, duplicate_key
+from hf_sentiment.data.splits import _take, make_splits
+from hf_sentiment.errors import CallError, DataError
+
+WORDS = [f"w{i}" for i in range(400)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Good  film!", "good film"),
+        ("\uff27ood film", "Good film"),
+        ("It\u2019s fine.", "its fine"),
+        ("STRASSE", "straße"),
+        ("ok\u200b then", "ok then"),
+        ("\u2764\ufe0f", "\u2764"),
+        ("well - made", "well-made"),
+    ],
+)
+def test_same_key(one, other):
+    assert duplicate_key(one) == duplicate_key(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (":)", ":("),
+        ("fun :)", "fun :("),
+        ("fun:)", "fun:("),
+        ("fun (:", "fun ):"),
+        ("fun :)", "fun"),
+        ("fun :-D", "fun :-("),
+        ("fun :D", "fun :/"),
+        ("film <3", "film </3"),
+        ("film <3", "film"),
+        ("\U0001f600", "\U0001f622"),
+        ("so \U0001f44d", "so \U0001f44e"),
+        ("good", "bad"),
+        ("not good", "good"),
+        ("9/10", "1/10"),
+        ("!!!", "???"),
+        ("कि", "का"),
+    ],
+)
+def test_different_keys_and_groups(one, other):
+    assert duplicate_key(one) != duplicate_key(other)
+    assert len(set(duplicate_groups([one, other]))) == 2
+
+
+def sentence(generator: random.Random, length: int) -> list[str]:
+    return [generator.choice(WORDS) for _ in range(length)]
+
+
+def test_near_duplicates_agree_with_brute_force():
+    generator = random.Random(0)
+    texts = []
+    for _ in range(60):
+        base = sentence(generator, generator.randint(3, 30))
+        texts.append(" ".join(base))
+        for _ in range(generator.randint(0, 3)):
+            copy = list(base)
+            for _ in range(generator.randint(0, 3)):
+                copy[generator.randrange(len(copy))] = generator.choice(WORDS)
+            texts.append(" ".join(copy))
+    generator.shuffle(texts)
+    bags = [set(pairwise(text.split())) for text in texts]
+    linked = {i: {i} for i in range(len(texts))}
+    for i, left in enumerate(bags):
+        for j, right in enumerate(bags[:i]):
+            same = texts[i] == texts[j]
+            if same or (left and right and len(left & right) >= NEAR * len(left | right)):
+                merged = linked[i] | linked[j]
+                for member in merged:
+                    linked[member] = merged
+    groups = duplicate_groups(texts)
+    for i in range(len(texts)):
+        assert set(np.flatnonzero(groups == groups[i])) == linked[i], texts[i]
+
+
+def test_similarity_at_the_threshold_counts():
+    # Four word pairs of five are shared: 0.8 exactly. Three of four are too few.
+    assert len(set(duplicate_groups(["a b c d e", "a b c d e f"]))) == 1
+    assert len(set(duplicate_groups(["a b c d", "a b c d e"]))) == 2
+
+
+def test_group_numbers_and_given_groups():
+    texts = ["a b", "c", "A b.", "d", "e", "f"]
+    assert duplicate_groups(texts).tolist() == [0, 1, 0, 2, 3, 4]
+    assert duplicate_groups(texts, ["x", "y", None, None, "y", "x"]).tolist() == [0, 1, 0, 2, 1, 0]
+    assert duplicate_groups([]).tolist() == []
+    assert duplicate_groups(["one", "two"]).tolist() == [0, 1]
+
+
+def test_template_text_is_linked_beyond_the_window():
+    fixed = " ".join(WORDS[:30])
+    texts = [f"order {i:04d} {fixed}" for i in range(900)]
+    assert len(set(duplicate_groups(texts))) == 1
+
+
+def corpus(labelled, rows=600, seed=0, share=0.3, groups=False):
+    generator = random.Random(seed)
+    texts, labels = [], []
+    while len(texts) < rows:
+        text = " ".join(sentence(generator, 12))
+        copies = generator.choice([1, 1, 1, 2, 4])
+        label = int(generator.random() < share)
+        texts += [text + "!" * i for i in range(copies)]
+        labels += [label] * copies
+    ids = [f"d{i // 7}" for i in range(len(texts))] if groups else None
+    return labelled(texts, labels, ids)
+
+
+@pytest.mark.parametrize("rows", [600, 2500])
+def test_made_splits(labelled, rows):
+    table = corpus(labelled, rows)
+    splits, report = make_splits({"train": table}, seed=3)
+    assert list(splits) == ["train", "validation", "test"]
+    numbers = [row for split in splits.values() for row in split["row"]]
+    assert sorted(numbers) == table["row"][:]
+    for split in ("validation", "test"):
+        assert abs(len(splits[split]) / len(table) - 0.1) < 0.02
+        assert splits[split]["row"][:] == sorted(splits[split]["row"])
+    whole = np.mean(table["label"])
+    assert all(abs(np.mean(split["label"]) - whole) < 0.04 for split in splits.values())
+    assert set(report.duplicates_across.values()) == {0}
+    assert report.origin["test"] == "made from train: seed 3, share 0.1"
+    assert json.loads(json.dumps(report.to_dict()))["sizes"] == {name: len(s) for name, s in splits.items()}
+    again, _ = make_splits({"train": table}, seed=3)
+    other, _ = make_splits({"train": table}, seed=4)
+    assert again["test"]["row"][:] == splits["test"]["row"][:]
+    assert other["test"]["row"][:] != splits["test"]["row"][:]
+
+
+def test_known_groups_stay_together(labelled):
+    splits, _ = make_splits({"train": corpus(labelled, groups=True)}, seed=0)
+    held = [set(split["group"]) for split in splits.values()]
+    assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
+
+
+def test_given_splits_are_kept_and_their_overlap_is_counted(labelled, caplog):
+    train = corpus(labelled)
+    test = labelled([train["text"][5] + " ?", "something else"], [0, 1])
+    with caplog.at_level("WARNING"):
+        splits, report = make_splits({"train": train, "test": test}, seed=0, validation_share=0.2)
+    assert splits["test"] is test
+    assert report.origin["test"] == "given"
+    assert abs(len(splits["validation"]) / len(train) - 0.2) < 0.03
+    assert report.duplicates_across["train/test"] + report.duplicates_across["validation/test"] == 1
+    assert "near-duplicate" in caplog.text
+    splits, report = make_splits({"train": train, "validation": test, "test": test}, seed=0)
+    assert splits["train"] is train and report.seed is None
+    assert report.duplicates_across["validation/test"] == 2
+
+
+@pytest.mark.parametrize("size", [3, 4, 5, 8, 20])
+def test_small_data_have_every_label_in_every_split(labelled, size):
+    generator = random.Random(size)
+    texts = [" ".join(sentence(generator, 8)) for _ in range(2 * size)]
+    for seed in range(5):
+        splits, _ = make_splits({"train": labelled(texts, [0, 1] * size)}, seed=seed)
+        assert all(set(split["label"]) == {0, 1} for split in splits.values())
+        assert sum(map(len, splits.values())) == 2 * size
+
+
+def test_a_rare_label_reaches_every_split_or_is_named(labelled):
+    generator = random.Random(0)
+    texts = [" ".join(sentence(generator, 8)) for _ in range(200)]
+    splits, _ = make_splits({"train": labelled(texts, [0, 1] * 98 + [2] * 4)}, seed=0)
+    assert all(set(split["label"]) == {0, 1, 2} for split in splits.values())
+    with pytest.raises(DataError, match='label "mixed" has only 2 training rows'):
+        make_splits(
+            {"train": labelled(texts, [0, 1] * 99 + [2] * 2)}, seed=0, label_names=["negative", "positive", "mixed"]
+        )
+    texts[-4:] = ["the same text"] * 4
+    with pytest.raises(DataError, match="label 2 has only 4 training rows, 1 of them different"):
+        make_splits({"train": labelled(texts, [0, 1] * 98 + [2] * 4)}, seed=0)
+
+
+def test_folds_are_chosen_for_the_labels_still_lacking():
+    held = [{0, 1}, {0, 1}, {0, 1}, {2}, {2}, {0, 2}]
+    assert _take([0, 1, 2, 3, 4, 5], held, {0, 1, 2}, 1, 2) == [0, 3]
+    assert _take([0, 1, 2, 3, 4, 5], held, {0, 1, 2}, 3, 2) == [0, 3, 1]
+    assert _take([1, 3, 5], held, {0, 1, 2}, 2, 2) == [1]
+
+
+def test_wrong_calls(labelled):
+    table = corpus(labelled, 50)
+    with pytest.raises(CallError, match="no training split"):
+        make_splits({"test": table}, seed=0)
+    with pytest.raises(CallError, match=r"between 0 and 0\.5"):
+        make_splits({"train": table}, seed=0, test_share=0.7)

@@ -1,0 +1,57 @@
+"""Tokenised once, cut and never padded, sorted and put back."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import pytest
+from datasets import Dataset
+
+from hf_sentiment.data.tokenisation import sort_by_length, tokenise, truncated_share
+
+TEXTS = ["a film", "a very good film , i loved it", "bad", "it was very very very boring", ""]
+
+
+@pytest.fixture
+def table(tmp_path):
+    Dataset.from_dict({"text": TEXTS, "label": [1, 1, 0, 0, 1], "row": [1, 2, 3, 4, 5]}).to_parquet(
+        tmp_path / "t.parquet"
+    )
+    return Dataset.from_parquet(str(tmp_path / "t.parquet"))
+
+
+def test_columns_lengths_and_truncation(table, tiny_tokenizer, caplog):
+    with caplog.at_level("INFO"):
+        tokenised = tokenise(table, tiny_tokenizer, 8)
+    assert set(tokenised.column_names) == {*tiny_tokenizer.model_input_names, "labels", "length"}
+    assert tokenised["labels"][:] == [1, 1, 0, 0, 1]
+    assert tokenised["length"][:] == [len(ids) for ids in tokenised["input_ids"]] == [4, 8, 3, 8, 2]
+    for text, ids in zip(TEXTS, tokenised["input_ids"], strict=True):
+        assert ids == tiny_tokenizer(text, truncation=True, max_length=8)["input_ids"]
+    # The fourth text has eight tokens and is whole.
+    assert truncated_share(table, tiny_tokenizer, 8) == pytest.approx(0.2)
+    assert "20.0 % of 5 texts are cut at 8 tokens" in caplog.text
+
+
+def test_without_labels(table, tiny_tokenizer):
+    assert "labels" not in tokenise(table.remove_columns("label"), tiny_tokenizer, 8).column_names
+
+
+def test_cached_whatever_the_tokenizer_did_before(table, tiny_tokenizer):
+    tokenizer = copy.deepcopy(tiny_tokenizer)
+    first = tokenise(table, tokenizer, 8)
+    tokenizer(TEXTS, padding=True)
+    tokenizer(TEXTS, padding="max_length", truncation=True, max_length=5)
+    second = tokenise(table, tokenizer, 8)
+    assert first.cache_files and first.cache_files == second.cache_files
+    assert first._fingerprint == second._fingerprint
+    assert tokenise(table, tokenizer, 6).cache_files != first.cache_files
+
+
+def test_sorting_is_undone_by_its_permutation(table, tiny_tokenizer):
+    tokenised = tokenise(table, tiny_tokenizer, 32)
+    ordered, restore = sort_by_length(tokenised)
+    lengths = np.asarray(ordered["length"])
+    assert (np.diff(lengths) <= 0).all()
+    assert [ordered["input_ids"][i] for i in restore] == tokenised["input_ids"][:]

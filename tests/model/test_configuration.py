@@ -1,0 +1,141 @@
+"""`BertSentimentConfig`: options, label names, and what is saved."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from transformers import BertConfig
+
+from hf_sentiment import BertSentimentConfig
+
+
+@pytest.mark.parametrize(
+    ("num_labels", "names"),
+    [
+        (1, ["LABEL_0"]),
+        (2, ["negative", "positive"]),
+        (3, ["negative", "neutral", "positive"]),
+        (4, ["LABEL_0", "LABEL_1", "LABEL_2", "LABEL_3"]),
+    ],
+)
+def test_default_label_names(num_labels: int, names: list[str]) -> None:
+    config = BertSentimentConfig(num_labels=num_labels)
+    assert list(config.id2label.values()) == names
+    assert config.label2id == {name: index for index, name in enumerate(names)}
+
+
+def test_two_labels_negative_and_positive_without_any_argument() -> None:
+    assert BertSentimentConfig().id2label == {0: "negative", 1: "positive"}
+
+
+def test_multi_label_gets_no_sentiment_names() -> None:
+    config = BertSentimentConfig(num_labels=3, problem_type="multi_label_classification")
+    assert config.id2label[0] == "LABEL_0"
+
+
+def test_given_names_are_kept_and_inverted() -> None:
+    config = BertSentimentConfig(id2label={"0": "no", "1": "yes"})
+    assert config.id2label == {0: "no", 1: "yes"}
+    assert config.label2id == {"no": 0, "yes": 1}
+
+
+def test_null_classifier_dropout_means_the_default() -> None:
+    assert BertSentimentConfig(classifier_dropout=None).classifier_dropout == 0.3
+
+
+@pytest.mark.parametrize("value", [0, 0.0, 0.999])
+@pytest.mark.parametrize("name", ["classifier_dropout", "label_smoothing"])
+def test_lower_end_of_the_range_is_allowed(name: str, value: float) -> None:
+    assert getattr(BertSentimentConfig(**{name: value}), name) == value
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"classifier_dropout": 1.0},
+        {"classifier_dropout": -0.1},
+        {"classifier_dropout": float("nan")},
+        {"label_smoothing": 1},
+        {"label_smoothing": -0.1},
+        {"label_smoothing": True},
+        {"class_weights": [1.0]},
+        {"class_weights": [1.0, 0.0]},
+        {"class_weights": [1.0, -1.0]},
+        {"class_weights": [1.0, float("inf")]},
+        {"class_weights": [1.0, float("nan")]},
+        {"class_weights": 2.0},
+        {"class_weights": {"negative": 1.0, "positive": 2.0}},
+    ],
+    ids=str,
+)
+def test_out_of_range_is_refused_at_construction_by_name(options: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        BertSentimentConfig(**options)
+
+
+@pytest.mark.parametrize("pooling", ["average", "", None, 3, "Mean"])
+def test_unknown_pooling_names_the_allowed_ones(pooling: Any) -> None:
+    with pytest.raises(ValueError, match="pooler, cls, mean, max"):
+        BertSentimentConfig(pooling=pooling)
+
+
+def test_round_trip_through_a_folder(tmp_path: Path) -> None:
+    config = BertSentimentConfig(
+        pooling="max", class_weights=[0.5, 1.5], label_smoothing=0.1, label_rule={"kind": "stars"}
+    )
+    config.save_pretrained(tmp_path)
+    again = BertSentimentConfig.from_pretrained(tmp_path)
+    assert again.to_dict() == config.to_dict()
+    stored = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert stored["model_type"] == "bert_sentiment"
+    assert stored["id2label"] == {"0": "negative", "1": "positive"}
+    assert stored["pooling"] == "max"
+
+
+def test_a_stock_config_becomes_one_of_ours(tmp_path: Path) -> None:
+    BertConfig(hidden_size=24, num_attention_heads=2).save_pretrained(tmp_path)
+    config = BertSentimentConfig.from_pretrained(tmp_path)
+    assert (config.hidden_size, config.model_type, config.classifier_dropout) == (24, "bert_sentiment", 0.3)
+
+
+def test_a_config_json_file_is_accepted_as_a_folder_is(tmp_path: Path) -> None:
+    BertConfig(hidden_size=24, num_attention_heads=2).save_pretrained(tmp_path)
+    assert BertSentimentConfig.from_pretrained(tmp_path / "config.json").hidden_size == 24
+
+
+def test_another_number_of_labels_drops_what_belonged_to_the_old_head(tmp_path: Path) -> None:
+    BertSentimentConfig(class_weights=[0.5, 1.5], problem_type="single_label_classification").save_pretrained(tmp_path)
+    config = BertSentimentConfig.from_pretrained(tmp_path, num_labels=3)
+    assert list(config.id2label.values()) == ["negative", "neutral", "positive"]
+    assert config.class_weights is None
+    assert config.problem_type is None
+
+
+def test_the_same_number_of_labels_keeps_names_and_weights(tmp_path: Path) -> None:
+    BertSentimentConfig(class_weights=[0.5, 1.5], id2label={0: "no", 1: "yes"}).save_pretrained(tmp_path)
+    config = BertSentimentConfig.from_pretrained(tmp_path, num_labels=2)
+    assert config.id2label == {0: "no", 1: "yes"}
+    assert config.class_weights == [0.5, 1.5]
+
+
+def test_no_type_but_bert_is_read(tmp_path: Path) -> None:
+    from transformers import DistilBertConfig
+
+    DistilBertConfig().save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="'distilbert'") as error:
+        BertSentimentConfig.from_pretrained(tmp_path)
+    assert "google-bert/bert-base-uncased" in str(error.value)
+
+
+def test_set_labels_renames_and_resizes() -> None:
+    config = BertSentimentConfig(class_weights=[1.0, 2.0])
+    config.set_labels(["bad", "good"])
+    assert config.label2id == {"bad": 0, "good": 1}
+    assert config.class_weights == [1.0, 2.0]
+    config.set_labels(["bad", "so-so", "good"])
+    assert (config.num_labels, config.class_weights) == (3, None)
+    with pytest.raises(ValueError, match="another order"):
+        config.set_labels(["good", "so-so", "bad"])

@@ -1,20 +1,20 @@
 """The command `hf-sentiment`: each command is one call into a room of the package.
 
-Everything for people goes to stderr; stdout carries results alone. Exit codes: 0 done, 1 the work failed, 2 the call was
-wrong. An error is one line; `--debug` shows the traceback.
+Everything for people goes to stderr; stdout carries results alone. Exit codes: 0 done, 1 the work failed, 2 the call
+was wrong. An error is one line; `--debug` shows the traceback.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 from hf_sentiment.errors import CallError, SentimentError
@@ -22,12 +22,13 @@ from hf_sentiment.errors import CallError, SentimentError
 app = typer.Typer(
     name="hf-sentiment",
     help="Fine-tune, evaluate and use a BERT sentiment classifier of the Hugging Face ecosystem.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
+# The base of typer's errors about a call. typer has its own copy of click, whose names it does not all export.
+_UsageError: Any = typer.BadParameter.__bases__[0]
 _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A trained model's folder or a Hub id.")]
@@ -53,7 +54,8 @@ def train_command(context: typer.Context) -> None:
     from hf_sentiment.training.run import train
 
     _quieten_libraries()
-    result = train(arguments, **training)
+    with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its logs
+        result = train(arguments, **training)
     if result is not None:
         folder = result.folder
         _say(f"Done: {folder}. Try: hf-sentiment predict {folder} FILE.csv, or {folder}/README.md")
@@ -87,9 +89,7 @@ def evaluate_command(
     label_column: Annotated[
         str | None, typer.Option("--label_column", "--label-column", help="Column of the labels.")
     ] = None,
-    on_bad_rows: Annotated[
-        str, typer.Option("--on_bad_rows", "--on-bad-rows", help="'error' or 'drop'.")
-    ] = "error",
+    on_bad_rows: Annotated[str, typer.Option("--on_bad_rows", "--on-bad-rows", help="'error' or 'drop'.")] = "error",
     output: Annotated[Path | None, typer.Option("--output", help="Write the report there as JSON.")] = None,
     revision: Revision = None,
     num_threads: Threads = None,
@@ -182,9 +182,11 @@ def _set_up_logging() -> None:
 
 def _quieten_libraries() -> None:
     """Leave one progress bar, that of the work: loading and saving take a moment each."""
+    import datasets
     from transformers.utils import logging as transformers_logging
 
     transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -198,17 +200,14 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(words: list[str], debug: bool) -> int:
     try:
-        app(words, standalone_mode=False)
+        app(words or ["--help"], standalone_mode=False)
     except SentimentError as error:
         if debug:
             raise
         return _failed(str(error), error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        _say(error.format_message())
-        return 2
-    except click.ClickException as error:
-        return _failed(f"{error.format_message()}: `hf-sentiment --help` lists the commands", 2)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except _UsageError as error:
+        return _failed(f"{error.format_message().rstrip('.')}: `hf-sentiment --help` lists the commands", 2)
+    except (KeyboardInterrupt, typer.Abort):
         return _failed("stopped", 1)
     except BrokenPipeError:  # the reader of our stdout has had enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -224,5 +223,3 @@ def _run(words: list[str], debug: bool) -> int:
 def _failed(message: str, code: int) -> int:
     _say(f"error: {message}")
     return code
-
-

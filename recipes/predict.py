@@ -4,7 +4,7 @@
 # ///
 """Use a trained model the way any model of the Hub is used.
 
-    python recipes/predict.py runs/demo
+python recipes/predict.py runs/demo
 """
 
 import sys

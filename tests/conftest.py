@@ -96,3 +96,60 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory, make_tiny: Callable[..
     make_tiny().save_pretrained(folder)
     tiny_tokenizer.save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_checkpoint(
+    tmp_path_factory: pytest.TempPathFactory, make_stock: Callable[..., Any], tiny_tokenizer: Any
+) -> Path:
+    """A pre-trained encoder as users have it: a stock BERT without a head, with its tokenizer. Read-only."""
+    from transformers import BertModel
+
+    folder = tmp_path_factory.mktemp("checkpoint") / "tiny-bert"
+    make_stock(BertModel).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def reviews() -> list[tuple[str, str]]:
+    """240 different made-up reviews over `WORDS` with their labels, as many of each."""
+    import itertools
+
+    rows = []
+    words = {"positive": ("good", "great", "fine", "funny"), "negative": ("bad", "awful", "dull", "boring")}
+    for label, adjectives in words.items():
+        phrases = itertools.product(
+            ("film", "book", "plot", "cast"), adjectives, ("moving", "loved", "hated", "a"), adjectives
+        )
+        for noun, first, middle, second in itertools.islice(phrases, 0, None, 2):
+            rows.append((f"the {noun} was {first} , {middle} {noun} {second} .", label))
+    return rows[:120] + rows[-120:]
+
+
+@pytest.fixture(scope="session")
+def reviews_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[str, str]]) -> Path:
+    """The reviews as a CSV file with the columns `text` and `label`. Read-only."""
+    import csv
+
+    path = tmp_path_factory.mktemp("data") / "reviews.csv"
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["text", "label"])
+        writer.writerows(reviews)
+    return path
+
+
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`run_cli("train", …)`: exit code, stdout and stderr of the command line, run in this process."""
+    from hf_sentiment.cli import main
+
+    def run(*words: Any) -> tuple[int, str, str]:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run

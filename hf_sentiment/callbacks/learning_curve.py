@@ -32,7 +32,8 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         metric: The metric drawn below the losses, with or without `eval_`.
 
     A line of the history is one evaluation: `step`, `epoch`, `elapsed_seconds` (since training began, summed over
-    resumes), `train_loss` (mean since the evaluation before, in training mode), `learning_rate`, and every `eval_…` metric.
+    resumes), `train_loss` (mean since the evaluation before, in training mode), `learning_rate`, and every `eval_…`
+    metric.
     """
 
     def __init__(self, folder: str | None = None, metric: str = "accuracy") -> None:
@@ -60,9 +61,7 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         self.rows = kept
         self._elapsed_before = kept[-1]["elapsed_seconds"] if kept else 0.0
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """See to it that a training loss is logged wherever there is an evaluation."""
         if control.should_evaluate:
             control.should_log = True
@@ -148,9 +147,9 @@ def draw_curves(rows: list[dict[str, Any]], stem: Path, metric: str = "eval_accu
 
     drawn = [name for name in (metric,) if any(name in row for row in rows)]
     figure = Figure(figsize=(6.4, 3.4 + 1.4 * len(drawn)), layout="constrained", facecolor="white")
-    axes = figure.subplots(
-        1 + len(drawn), 1, sharex=True, squeeze=False, height_ratios=[2.4] + [1.0] * len(drawn)
-    )[:, 0]
+    axes = figure.subplots(1 + len(drawn), 1, sharex=True, squeeze=False, height_ratios=[2.4] + [1.0] * len(drawn))[
+        :, 0
+    ]
     best = min((row for row in rows), key=lambda row: row.get("eval_loss", math.inf))
     for axis, name, label, colour, marker in [
         (axes[0], "train_loss", "training (running mean, dropout on)", _TRAIN, "s"),

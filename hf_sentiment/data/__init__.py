@@ -1,7 +1,7 @@
 """The data room: from a source to labelled, checked, split and tokenised data.
 
-`prepare_data` does all but the last of `load_data` → `infer_label_rule` → `apply_rule` → `make_splits` → `tokenise`. The names
-below are imported on first use, so that `import hf_sentiment.data` costs nothing and pulls in neither torch
+`prepare_data` does all but the last of `load_data` → `infer_label_rule` → `apply_rule` → `make_splits` → `tokenise`.
+The names below are imported on first use, so that `import hf_sentiment.data` costs nothing and pulls in neither torch
 nor datasets.
 """
 

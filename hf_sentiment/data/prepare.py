@@ -14,6 +14,7 @@ from hf_sentiment.data.checks import RowReport, apply_rule
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.data.splits import SplitReport, make_splits
+from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)
 
@@ -77,12 +78,16 @@ def prepare_data(
         DataError: Rows or classes that cannot be used.
     """
     raw = load_data(dataset, **source)
+    if "train" not in raw.splits:
+        raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
     rule = infer_label_rule(
         raw.splits["train"]["label"][:], num_labels=num_labels, labels=labels, label_names=raw.label_names
     )
     logger.info("%s: %s", raw.description, rule.description)
     labelled, rows = apply_rule(raw, rule, on_bad_rows)
-    splits, made = make_splits(labelled, seed=seed, validation_share=validation_share, test_share=test_share)
+    splits, made = make_splits(
+        labelled, seed=seed, validation_share=validation_share, test_share=test_share, label_names=rule.labels
+    )
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
         splits["train"] = splits["train"].shuffle(seed=seed).select(range(max_train_samples))
     return PreparedData(splits, rule, rows, made, raw.description)

@@ -25,7 +25,9 @@ def tfidf_probabilities(
     """
     features = make_union(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, token_pattern=r"\S+"),
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=2 if len(train_texts) > 500 else 1),
+        TfidfVectorizer(
+            analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=2 if len(train_texts) > 500 else 1
+        ),
     )
     model = make_pipeline(features, LogisticRegression(C=10.0, max_iter=1000))
     model.fit(list(train_texts), np.asarray(train_labels))

@@ -28,7 +28,8 @@ def evaluate_model(
 ) -> dict[str, Any]:
     """The report of a model on a labelled file, or on the test split of a data set.
 
-    Raw labels are read by the rule that the model was trained with, where its config has one, and else by its label names.
+    Raw labels are read by the rule that the model was trained with, where its config has one, and else by its label
+    names.
 
     Raises:
         CallError: A wrong argument, or labels that the model does not have.

@@ -17,9 +17,7 @@ INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
 _SHOWN = ("accuracy", "macro_f1", "log_loss")
 
 
-def evaluate_probabilities(
-    probabilities: np.ndarray, references: Sequence[int], labels: Sequence[str]
-) -> dict[str, Any]:
+def evaluate_probabilities(probabilities: np.ndarray, references: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
     """Metrics with intervals, per-label figures and the confusion matrix, as plain JSON.
 
     Args:
@@ -27,7 +25,6 @@ def evaluate_probabilities(
         references: Label indices, `[texts]`.
         labels: Names, in index order.
     """
-    references = np.asarray(references)
     predictions = np.asarray(probabilities).argmax(axis=1)
     indices = list(range(len(labels)))
     precision, recall, f1, support = precision_recall_fscore_support(
@@ -95,7 +92,9 @@ def report_rows(evaluation: Mapping[str, Any], binary: bool) -> list[dict[str, s
     rows = [{"name": title, **{name: metric_cell(entry, name) for name in _SHOWN}} for title, entry in sources]
     if "human" in baselines:
         human = baselines["human"]
-        rows += [{"name": title, "accuracy": cell, "macro_f1": "", "log_loss": ""} for title, cell in _human(human, binary)]
+        rows += [
+            {"name": title, "accuracy": cell, "macro_f1": "", "log_loss": ""} for title, cell in _human(human, binary)
+        ]
     return rows
 
 

@@ -25,9 +25,7 @@ _POOLING_WORDS = {
 _STARTER_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
-def render_card(
-    folder: Path, arguments: SentimentArguments, data: PreparedData, evaluation: dict[str, Any]
-) -> str:
+def render_card(folder: Path, arguments: SentimentArguments, data: PreparedData, evaluation: dict[str, Any]) -> str:
     """The text of `README.md` for a run folder that has its model and its plan.
 
     Args:
@@ -67,8 +65,7 @@ def render_card(
         temperature=evaluation["temperature"],
         label_rule=data.rule.description,
         splits=[
-            {"name": name, "texts": len(split), "origin": data.made.origin[name]}
-            for name, split in data.splits.items()
+            {"name": name, "texts": len(split), "origin": data.made.origin[name]} for name, split in data.splits.items()
         ],
         plan=[{"name": name, **decision} for name, decision in plan.items()],
         epochs=f"{training['epochs']:g} epochs in {training['steps']} steps",

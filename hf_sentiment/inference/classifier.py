@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypedDict
@@ -51,7 +51,8 @@ class SentimentClassifier:
             raise CallError("the model is a regression with one output and has no labels to predict")
         self.model = model.eval()
         self.tokenizer = tokenizer
-        self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+        names: Mapping[int, str] = model.config.id2label  # type: ignore[assignment]  # int keys once it is loaded
+        self.labels = [names[index] for index in sorted(names)]
         self.max_length = min(
             tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", tokenizer.model_max_length)
         )

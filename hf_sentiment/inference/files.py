@@ -39,9 +39,7 @@ def predict_file(
     else:
         texts = _texts(file, text_column)
         total = len(texts)
-    classifier = SentimentClassifier.from_pretrained(
-        model, backend=backend, revision=revision, num_threads=num_threads
-    )
+    classifier = SentimentClassifier.from_pretrained(model, backend=backend, revision=revision, num_threads=num_threads)
     return (json.dumps(prediction, ensure_ascii=False) for prediction in classifier.predict_iter(texts, total))
 
 

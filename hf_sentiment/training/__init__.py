@@ -1,1 +1,1 @@
-"""Training: arguments, the plan (numbers from data), head-first optimisation, and the run that assembles the Trainer."""
+"""Training: arguments, the plan (numbers from data), head-first optimisation, and the run that assembles it all."""

@@ -1,7 +1,7 @@
 """Our arguments, and how YAML files and flags become them and `TrainingArguments`.
 
-There is one configuration system: `HfArgumentParser`. A YAML recipe is a list of the same flags, said before those of the
-command line, so that a flag overrides the file.
+There is one configuration system: `HfArgumentParser`. A YAML recipe is a list of the same flags, said before those of
+the command line, so that a flag overrides the file.
 """
 
 from __future__ import annotations
@@ -21,10 +21,8 @@ from transformers import HfArgumentParser, TrainingArguments
 
 from hf_sentiment.errors import CallError
 
+
 # HfArgumentParser reads these annotations at run time and knows Optional[X], so they stay in that form.
-_help = {}
-
-
 @dataclass
 class SentimentArguments:
     """What to fine-tune and on what: the arguments of this package, beside `transformers.TrainingArguments`.

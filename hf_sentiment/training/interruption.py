@@ -40,9 +40,7 @@ class CheckpointOnInterrupt(TrainerCallback):
         except ValueError:  # not the main thread
             self._previous = {}
 
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save and stop, if a signal came."""
         if self.interrupted:
             control.should_save = True

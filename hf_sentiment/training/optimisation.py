@@ -9,9 +9,10 @@ import torch
 from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 from torch import nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.inference.batching import length_sorted_batches, pad_batch
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 logger = logging.getLogger(__name__)
 
@@ -22,7 +23,9 @@ HEAD_C = 10.0
 HEAD_TEXTS = 2000
 
 
-def frozen_features(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dataset: Dataset) -> np.ndarray:
+def frozen_features(
+    model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, dataset: Dataset
+) -> np.ndarray:
     """What reaches `model.classifier` in evaluation mode, `[texts, hidden_size]` in float32, in the order given.
 
     Args:
@@ -73,7 +76,7 @@ def fit_head(classifier: nn.Linear, features: np.ndarray, labels: np.ndarray) ->
 
 
 def fit_head_first(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, dataset: Dataset, seed: int
+    model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, dataset: Dataset, seed: int
 ) -> None:
     """`fit_head` on at most 2,000 training texts, drawn with `seed`."""
     if len(dataset) > HEAD_TEXTS:

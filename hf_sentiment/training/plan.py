@@ -19,6 +19,7 @@ LONGEST_DEFAULT = 256
 _DEVLIN = "Devlin et al. 2019 (arXiv:1810.04805), appendix A.3"
 _MOSBACH = "Mosbach et al. 2021 (arXiv:2006.04884)"
 _KUMAR = "Kumar et al. 2022 (arXiv:2202.10054)"
+_GUO = "Guo et al. 2017 (arXiv:1706.04599)"
 _OURS = "measured on the starter data, benchmarks/README.md"
 
 
@@ -32,6 +33,7 @@ class Facts:
         max_position: Tokens that the model can read.
         hidden_size: Width of the encoder.
         pooling: Of the model.
+        calibrate: Whether a temperature will be folded into the head.
     """
 
     num_train: int
@@ -39,6 +41,7 @@ class Facts:
     max_position: int
     hidden_size: int
     pooling: str
+    calibrate: bool = True
 
     @property
     def sentence_encoder(self) -> bool:
@@ -134,6 +137,12 @@ RULES: tuple[Rule, ...] = (
     Rule("save_strategy", lambda facts: "epoch", lambda facts: "a killed run goes on from its last epoch"),
     Rule("save_total_limit", lambda facts: 1, lambda facts: "the best and the last checkpoint are enough"),
     Rule("load_best_model_at_end", lambda facts: True, lambda facts: "the best evaluation is kept, not the last"),
+    Rule(
+        "metric_for_best_model",
+        lambda facts: "calibrated_loss" if facts.calibrate else "loss",
+        lambda facts: "validation loss after the temperature that is fitted at the end" if facts.calibrate else "loss",
+        _GUO,
+    ),
     Rule("logging_strategy", lambda facts: "epoch", lambda facts: "a training loss beside every validation loss"),
 )
 

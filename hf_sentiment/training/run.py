@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import os
 import platform
 import resource
 import sys
@@ -16,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import transformers
 from datasets import Dataset
 from transformers import (
     AutoTokenizer,
@@ -32,8 +30,14 @@ from hf_sentiment.data.prepare import PreparedData, prepare_data
 from hf_sentiment.data.starter import STARTER, starter_model
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.evaluation.calibration import fit_temperature, fold_temperature
-from hf_sentiment.evaluation.metrics import compute_metrics, softmax
+from hf_sentiment.evaluation.calibration import fold_temperature
+from hf_sentiment.evaluation.metrics import (
+    LESS_IS_BETTER,
+    TRAINER_METRICS,
+    compute_metrics,
+    fit_temperature,
+    softmax,
+)
 from hf_sentiment.evaluation.report import evaluate_baselines, evaluate_probabilities, report_lines
 from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.card import render_card
@@ -96,7 +100,7 @@ class Run:
     def calibrate(self) -> float:
         """Fit a temperature on the validation split, fold it into the head, and return it."""
         output = self.trainer.predict(self.splits["validation"])
-        temperature = fit_temperature(output.predictions, output.label_ids)
+        temperature = fit_temperature(np.asarray(output.predictions), np.asarray(output.label_ids))
         fold_temperature(self.model.classifier, temperature)
         return temperature
 
@@ -252,7 +256,10 @@ def _plan(
         max_position=limit,
         hidden_size=model.config.hidden_size,
         pooling=model.config.pooling,
+        calibrate=arguments.calibrate,
     )
+    if training.get("metric_for_best_model") is not None:
+        _metric_name(training["metric_for_best_model"])
     said = dict(training) | {"max_length": arguments.max_length, "head_first": arguments.head_first}
     plan = make_plan(facts, said)
     max_length = plan["max_length"].value
@@ -269,11 +276,26 @@ def _training_arguments(plan: Mapping[str, Decision], training: Mapping[str, Any
     if values.get("load_best_model_at_end") and "save_strategy" not in training:
         values["save_strategy"] = values["eval_strategy"]
         values.setdefault("save_steps", values.get("eval_steps", 500))
+    if values.get("metric_for_best_model") is not None:
+        values.setdefault("greater_is_better", _metric_name(values["metric_for_best_model"]) not in LESS_IS_BETTER)
     values.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
     try:
         return TrainingArguments(**values)
     except (ValueError, TypeError) as error:
         raise CallError(f"training arguments: {str(error).strip().splitlines()[0]}") from error
+
+
+def _metric_name(said: str) -> str:
+    """A metric's name without `eval_`; a wrong one is an error now, not at the first evaluation.
+
+    Raises:
+        CallError: There is no such metric.
+    """
+    name = said.removeprefix("eval_")
+    known = ("loss", *TRAINER_METRICS)
+    if name not in known:
+        raise CallError(f"--metric_for_best_model {said}: the metrics of an evaluation are {', '.join(known)}")
+    return name
 
 
 def _trainer(

@@ -1,0 +1,81 @@
+"""Metrics equal scikit-learn's, and their intervals cover."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from hf_sentiment.evaluation.metrics import (
+    SentimentMetrics,
+    bootstrap_intervals,
+    classification_metrics,
+    expected_calibration_error,
+    softmax,
+)
+
+
+def draw(texts: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    generator = np.random.default_rng(seed)
+    probabilities = generator.dirichlet(np.ones(labels), size=texts)
+    return probabilities, np.array([generator.choice(labels, p=row) for row in probabilities])
+
+
+@pytest.mark.parametrize("labels", [2, 3, 5])
+def test_they_equal_scikit_learns(labels: int) -> None:
+    probabilities, references = draw(300, labels)
+    predictions = probabilities.argmax(axis=1)
+    found = classification_metrics(probabilities, references)
+    one_hot = np.eye(labels)[references]
+    expected = {
+        "accuracy": reference.accuracy_score(references, predictions),
+        "macro_f1": reference.f1_score(references, predictions, average="macro"),
+        "mcc": reference.matthews_corrcoef(references, predictions),
+        "log_loss": reference.log_loss(references, probabilities),
+        "brier": ((probabilities - one_hot) ** 2).sum(axis=1).mean(),
+        "auroc": reference.roc_auc_score(
+            references, probabilities[:, 1] if labels == 2 else probabilities, multi_class="ovr"
+        ),
+    }
+    assert {name: found[name] for name in expected} == pytest.approx(expected)
+
+
+def test_a_label_that_is_missing_leaves_auroc_out_and_no_nan() -> None:
+    found = classification_metrics(np.array([[0.9, 0.1], [0.8, 0.2]]), np.array([0, 0]))
+    assert "auroc" not in found
+    assert all(np.isfinite(value) for value in found.values())
+    assert found["mcc"] == 0.0
+
+
+def test_a_certain_error_is_not_infinite() -> None:
+    assert np.isfinite(classification_metrics(np.array([[1.0, 0.0]]), np.array([1]))["log_loss"])
+
+
+def test_calibration_error_of_known_cases() -> None:
+    sure = np.tile([1.0, 0.0], (4, 1))
+    assert expected_calibration_error(sure, np.array([0, 0, 0, 0])) == 0.0
+    assert expected_calibration_error(sure, np.array([0, 0, 1, 1])) == 0.5
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
+    covered = 0
+    for seed in range(60):
+        probabilities, references = draw(200, 2, seed)
+        low, high = bootstrap_intervals(probabilities, references)["accuracy"]
+        covered += low <= 0.75 <= high  # E[max(p, 1 - p)] of a uniform p
+    assert covered >= 52
+
+
+def test_intervals_are_the_same_every_time() -> None:
+    probabilities, references = draw(50, 3)
+    assert bootstrap_intervals(probabilities, references) == bootstrap_intervals(probabilities, references)
+
+
+def test_it_is_a_metric_of_evaluate() -> None:
+    probabilities, references = draw(40, 3)
+    found = SentimentMetrics(num_labels=3).compute(predictions=probabilities.tolist(), references=references.tolist())
+    assert found == pytest.approx(classification_metrics(probabilities, references))
+
+
+def test_softmax_does_not_overflow() -> None:
+    np.testing.assert_allclose(softmax(np.array([[1000.0, 0.0], [0.0, 0.0]])), [[1.0, 0.0], [0.5, 0.5]])

@@ -1,0 +1,89 @@
+"""`SentimentClassifier`: what the pipeline says, in the order given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, pipeline
+
+from hf_sentiment import SentimentClassifier
+from hf_sentiment.errors import CallError
+from hf_sentiment.inference.batching import length_sorted_batches
+
+TEXTS = [
+    "good",
+    "",
+    "the film was never very bad , but the plot was dull .",
+    "great cast !",
+    "awful",
+    "i loved it . " * 5,
+]
+
+
+def test_it_says_what_the_pipeline_says(tiny_folder: Path) -> None:
+    expected = pipeline("text-classification", str(tiny_folder), top_k=None)(TEXTS)
+    found = SentimentClassifier.from_pretrained(tiny_folder).predict(TEXTS)
+    for theirs, ours in zip(expected, found, strict=True):
+        scores = {entry["label"]: entry["score"] for entry in theirs}
+        assert ours["scores"] == pytest.approx(scores, abs=1e-5)
+        assert ours["label"] == max(scores, key=lambda name: scores[name])
+        assert ours["score"] == ours["scores"][ours["label"]]
+
+
+def test_order_does_not_depend_on_length_or_company(tiny_folder: Path) -> None:
+    classifier = SentimentClassifier.from_pretrained(tiny_folder)
+    together = classifier.predict(TEXTS)
+    for text, prediction in zip(TEXTS, together, strict=True):
+        assert classifier.predict([text])[0]["scores"] == pytest.approx(prediction["scores"], abs=1e-6)
+
+
+def test_no_texts_no_predictions(tiny_folder: Path) -> None:
+    assert SentimentClassifier.from_pretrained(tiny_folder).predict([]) == []
+
+
+def test_long_texts_are_cut_and_counted(tiny_folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    classifier = SentimentClassifier.from_pretrained(tiny_folder)
+    with caplog.at_level("WARNING", logger="hf_sentiment"):
+        assert len(classifier.predict(["good " * 500, "bad"])) == 2
+    assert "1 of 2 texts are longer than 48 tokens and were cut" in caplog.text
+
+
+def test_half_precision_is_computed_in_float32_on_a_cpu(tmp_path: Path, make_tiny: Any, tiny_tokenizer: Any) -> None:
+    make_tiny().to(torch.bfloat16).save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path).dtype == torch.bfloat16
+    assert SentimentClassifier.from_pretrained(tmp_path).model.dtype == torch.float32
+
+
+def test_a_multi_label_model_scores_each_label_by_itself(tmp_path: Path, make_tiny: Any, tiny_tokenizer: Any) -> None:
+    make_tiny(num_labels=3, problem_type="multi_label_classification").save_pretrained(tmp_path)
+    tiny_tokenizer.save_pretrained(tmp_path)
+    scores = SentimentClassifier.from_pretrained(tmp_path).predict(["good film"])[0]["scores"]
+    expected = pipeline("text-classification", str(tmp_path), top_k=None)(["good film"])[0]
+    assert scores == pytest.approx({entry["label"]: entry["score"] for entry in expected}, abs=1e-5)
+
+
+def test_wrong_calls_are_answered_with_the_right_one(tiny_folder: Path, tmp_path: Path) -> None:
+    classifier = SentimentClassifier.from_pretrained(tiny_folder)
+    with pytest.raises(CallError, match=r"predict\(\[text\]\)"):
+        classifier.predict("good")
+    with pytest.raises(CallError, match="text 1 is not a string but int"):
+        classifier.predict(["good", 3])  # type: ignore[list-item]
+    with pytest.raises(CallError, match="no such folder"):
+        SentimentClassifier.from_pretrained(tmp_path / "none")
+    with pytest.raises(CallError, match="cannot be loaded as a text classifier"):
+        SentimentClassifier.from_pretrained(tmp_path)
+    with pytest.raises(CallError, match='backend must be "torch"'):
+        SentimentClassifier.from_pretrained(tiny_folder, backend="tpu")
+
+
+def test_batches_cover_every_text_once_longest_first() -> None:
+    lengths = [3, 50, 7, 7, 2000, 1, 12]
+    batches = list(length_sorted_batches(lengths, token_budget=64))
+    rows = [row for batch in batches for row in batch]
+    assert sorted(rows) == list(range(len(lengths)))
+    assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
+    assert all(len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= 64 for batch in batches)

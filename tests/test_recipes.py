@@ -1,0 +1,131 @@
+"""Every recipe is parsed, and every recipe is run: on a tiny random BERT and made-up rows."""
+
+from __future__ import annotations
+
+import re
+import runpy
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hf_sentiment.training.arguments import parse_arguments, parse_call
+
+RECIPES = Path(__file__).parents[1] / "recipes"
+YAML = sorted(RECIPES.rglob("*.yaml"))
+SCRIPTS = sorted(RECIPES.rglob("*.py"))
+# What a recipe names on the Hub is replaced by what the test has: data, columns and label names.
+REPLACED = ("dataset_name", "dataset_config_name", "text_column", "label_column", "labels")
+
+
+def test_all_recipes_are_here() -> None:
+    names = {path.stem for path in YAML}
+    assert {"starter", "sst2", "imdb", "tweet_eval_3class", "bert_base_reviews"} <= names
+    assert {"finetune", "predict"} <= {path.stem for path in SCRIPTS}
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: path.stem)
+def test_a_recipe_says_what_it_needs_and_parses(path: Path, tmp_path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    heads = re.findall(r"^# (\w+):", text, flags=re.MULTILINE)
+    assert heads[:5] == ["What", "Data", "Hardware", "Launch", "Override"]
+    launch = re.search(r"^# Launch: +(.+)$", text, flags=re.MULTILINE)
+    assert launch is not None and f"recipes/{path.name}" in launch[1]
+    parse_arguments([str(path), "--output_dir", str(tmp_path)])
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: path.stem)
+def test_the_courses_numbers(path: Path) -> None:
+    sentiment, training = parse_call([str(path)])
+    assert sentiment["classifier_dropout"] == 0.3
+    if "bert-base" in sentiment["model_name_or_path"]:
+        assert sentiment["pooling"] == "pooler"
+        assert 2e-5 <= training["learning_rate"] <= 3e-5
+        assert training["num_train_epochs"] <= 4
+        assert training["weight_decay"] > 0
+        assert (training["eval_strategy"], training["load_best_model_at_end"]) == ("epoch", True)
+        assert training["metric_for_best_model"] == "loss"
+        assert training["train_sampling_strategy"] == "group_by_length"
+
+
+def offline(path: Path, folder: Path, checkpoint: Path, rows: Path) -> Path:
+    """The recipe with the tiny model and the made-up rows in place of what it would fetch."""
+    recipe = yaml.safe_load(path.read_text(encoding="utf-8"))
+    recipe = {name: value for name, value in recipe.items() if name not in REPLACED}
+    recipe |= {"model_name_or_path": str(checkpoint), "train_file": str(rows), "max_length": 32, "use_cpu": True}
+    target = folder / path.name
+    target.write_text(yaml.safe_dump(recipe), encoding="utf-8")
+    return target
+
+
+@pytest.fixture
+def three_class_file(tmp_path: Path, reviews: list[tuple[str, str]]) -> Path:
+    path = tmp_path / "three.csv"
+    rows = [(text, ("negative", "neutral", "positive")[index % 3]) for index, (text, _) in enumerate(reviews)]
+    path.write_text("text,label\n" + "".join(f'"{text}",{label}\n' for text, label in rows), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("path", YAML, ids=lambda path: path.stem)
+def test_a_recipe_runs(
+    path: Path,
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    reviews_file: Path,
+    three_class_file: Path,
+    run_cli: Callable[..., Any],
+) -> None:
+    rows = three_class_file if "3class" in path.stem else reviews_file
+    recipe = offline(path, tmp_path, tiny_checkpoint, rows)
+    code, _, err = run_cli("train", recipe, "--output_dir", tmp_path / "run", "--max_steps", "4")
+    assert code == 0, err
+    assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("name", ["imdb", "tweet_eval_3class"])
+def test_the_script_runs_every_kind_of_recipe(
+    name: str,
+    tmp_path: Path,
+    tiny_checkpoint: Path,
+    reviews_file: Path,
+    three_class_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rows = three_class_file if "3class" in name else reviews_file
+    recipe = offline(RECIPES / f"{name}.yaml", tmp_path, tiny_checkpoint, rows)
+    output = tmp_path / "run"
+    monkeypatch.setattr(
+        sys, "argv", ["finetune.py", str(recipe), "--output_dir", str(output), "--num_train_epochs", "1"]
+    )
+    runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")
+    assert {"model.safetensors", "modeling_bert_sentiment.py", "test_results.json"} <= {
+        p.name for p in output.iterdir()
+    }
+    assert (output / "records" / "curves.svg").is_file()
+
+
+def test_the_prediction_script_prints_three_sentences(
+    tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["predict.py", str(tiny_folder)])
+    runpy.run_path(str(RECIPES / "predict.py"), run_name="__main__")
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert len(lines) == 3
+    assert all(re.match(r" *(negative|positive)  [01]\.\d{3}  \w", line) for line in lines)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_is_short_numbered_and_carries_its_dependencies(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.startswith("# /// script\n")
+    assert len(text.splitlines()) <= 90
+    steps = [int(step) for step in re.findall(r"^    # (\d+)\. ", text, flags=re.MULTILINE)]
+    assert steps == list(range(1, len(steps) + 1)) and len(steps) >= 2
+
+
+def test_the_table_of_recipes_is_complete() -> None:
+    table = (RECIPES / "README.md").read_text(encoding="utf-8")
+    assert all(f"({path.name})" in table for path in [*YAML, *SCRIPTS])

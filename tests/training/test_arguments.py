@@ -1,0 +1,85 @@
+"""YAML recipes and flags become the arguments of both classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hf_sentiment.errors import CallError
+from hf_sentiment.training.arguments import SentimentArguments, parse_arguments, parse_call
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_a_flag_overrides_the_recipe(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r.yaml", "learning_rate: 2e-5\nnum_train_epochs: 3\nlabels: [bad, good]\nbf16: null\n")
+    sentiment, training = parse_call([recipe, "--learning_rate", "3e-5"])
+    assert sentiment == {"labels": ["bad", "good"]}
+    assert training == {"learning_rate": 3e-5, "num_train_epochs": 3.0}
+
+
+def test_only_what_was_said_is_returned() -> None:
+    assert parse_call([]) == ({}, {})
+
+
+def test_switches_in_recipes_and_as_flags(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r.yaml", "load_best_model_at_end: true\ncalibrate: false\nhead_first: true\n")
+    sentiment, training = parse_call([recipe, "--bf16"])
+    assert sentiment == {"calibrate": False, "head_first": True}
+    assert training == {"load_best_model_at_end": True, "bf16": True}
+    assert parse_call(["--no_calibrate"])[0] == {"calibrate": False}
+
+
+def test_both_classes_are_built(tmp_path: Path) -> None:
+    sentiment, training = parse_arguments(["--output_dir", str(tmp_path), "--labels", "bad,good", "--seed", "7"])
+    assert sentiment.labels == ["bad", "good"]
+    assert training.seed == 7
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--learning_rte", "1"], "unknown argument --learning_rte, did you mean --learning_rate?"),
+        (["--learning_rate", "fast"], "--learning_rate: invalid float value: 'fast'"),
+        (["recipe"], "recipe: expected a recipe that ends with .yaml, or --name value"),
+        (["none.yaml"], "none.yaml: No such file or directory: name a YAML recipe, such as recipes/starter.yaml"),
+        (["--learning_rate"], "--learning_rate: expected one argument"),
+    ],
+)
+def test_a_wrong_call_is_one_line(words: list[str], message: str) -> None:
+    with pytest.raises(CallError) as caught:
+        parse_call(words)
+    assert str(caught.value) == message
+
+
+def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r.yaml", "seed: 1\nlabels: [a\n")
+    with pytest.raises(CallError, match=r"r\.yaml, line \d: not YAML"):
+        parse_call([recipe])
+    with pytest.raises(CallError, match="a recipe is a list of `name: value` lines"):
+        parse_call([write(tmp_path / "s.yaml", "- seed\n")])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_bad_rows": "ignore"}, "--on_bad_rows must be one of error, drop, got 'ignore'"),
+        ({"pooling": "sum"}, "--pooling must be one of pooler, cls, mean, max, got 'sum'"),
+        ({"test_share": 0.6}, "--test_share must be between 0 and 0.5, got 0.6"),
+        ({"classifier_dropout": 1.0}, "--classifier_dropout must be at least 0 and less than 1, got 1.0"),
+        ({"max_length": 1}, "--max_length must be at least 2, got 1"),
+        ({"train_file": "a.csv", "dataset_name": "starter"}, "are two sources: name one"),
+    ],
+)
+def test_values_are_checked(options: dict[str, object], message: str) -> None:
+    with pytest.raises(CallError, match=message.replace("(", r"\(")):
+        SentimentArguments(**options)  # type: ignore[arg-type]
+
+
+def test_the_starter_data_are_the_default() -> None:
+    assert SentimentArguments().dataset_name == "starter"
+    assert SentimentArguments(train_file="a.csv").dataset_name is None

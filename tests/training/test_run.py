@@ -1,0 +1,248 @@
+"""`train`: a run folder that is complete, loads, resumes and is never overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.torch import load_file
+from transformers import AutoModelForSequenceClassification, TrainerCallback, pipeline
+
+from hf_sentiment.errors import CallError
+from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.run import train
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(scope="module")
+def call(tiny_checkpoint: Path, reviews_file: Path) -> list[str]:
+    """A call of `train` on made-up reviews that takes seconds."""
+    return [
+        *("--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--num_train_epochs", "3"),
+        *("--learning_rate", "1e-3", "--use_cpu", "true", "--disable_tqdm", "true", "--save_total_limit", "5"),
+    ]
+
+
+@pytest.fixture(scope="module")
+def finished(call: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run. Read-only."""
+    from hf_sentiment.training.arguments import parse_call
+
+    folder = tmp_path_factory.mktemp("runs") / "reviews"
+    sentiment, training = parse_call([*call, "--output_dir", str(folder)])
+    assert train(SentimentArguments(**sentiment), **training) is not None
+    return folder
+
+
+def test_the_folder_has_all_that_it_promises(finished: Path) -> None:
+    top = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md"}
+    top |= {"configuration_bert_sentiment.py", "modeling_bert_sentiment.py", "records"}
+    assert {path.name for path in finished.iterdir() if not path.name.startswith("checkpoint-")} == top
+    records = {
+        "plan.json",
+        "audit.json",
+        "history.jsonl",
+        "curves.svg",
+        "curves.png",
+        "evaluation.json",
+        "arguments.json",
+    }
+    assert {path.name for path in (finished / "records").iterdir()} == records
+
+
+def test_the_history_has_both_losses_at_every_epoch(finished: Path) -> None:
+    rows = [json.loads(line) for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1.0, 2.0, 3.0]
+    for row in rows:
+        assert {"step", "elapsed_seconds", "train_loss", "eval_loss", "eval_accuracy", "learning_rate"} <= row.keys()
+    assert [row["elapsed_seconds"] for row in rows] == sorted(row["elapsed_seconds"] for row in rows)
+
+
+def test_the_best_evaluation_is_what_is_saved(finished: Path) -> None:
+    rows = [json.loads(line) for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
+    best = min(rows, key=lambda row: row["eval_calibrated_loss"])
+    saved = load_file(finished / "model.safetensors")
+    checkpoint = load_file(finished / f"checkpoint-{best['step']}" / "model.safetensors")
+    temperature = json.loads((finished / "records" / "evaluation.json").read_text())["temperature"]
+    for name, weights in saved.items():
+        expected = checkpoint[name] / temperature if name.startswith("classifier.") else checkpoint[name]
+        assert weights.equal(expected), name
+
+
+def test_the_evaluation_stands_beside_its_baselines(finished: Path) -> None:
+    evaluation = json.loads((finished / "records" / "evaluation.json").read_text())
+    accuracy = evaluation["model"]["accuracy"]
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    assert set(evaluation["baselines"]) == {"majority", "tfidf_logistic_regression"}
+    assert evaluation["texts"] == sum(row["texts"] for row in evaluation["per_class"])
+
+
+def test_it_loads_by_the_auto_class_and_names_its_labels(finished: Path) -> None:
+    model = AutoModelForSequenceClassification.from_pretrained(finished)
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    assert model.config.label_rule["labels"] == ["negative", "positive"]
+    assert pipeline("text-classification", str(finished))("great film")[0]["label"] in ("negative", "positive")
+
+
+def test_the_card_has_valid_metadata_and_no_path_of_the_machine(finished: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    card = ModelCard.load(finished / "README.md")
+    assert card.data.pipeline_tag == "text-classification"
+    assert card.data.eval_results[0].metric_type == "accuracy"
+    assert str(finished.parent) not in card.content
+    assert "Undefined" not in card.content
+
+
+def test_records_name_no_home_folder(
+    tiny_checkpoint: Path,
+    reviews_file: Path,
+    tmp_path: Path,
+    run_cli: Cli,
+    call: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HOME", str(reviews_file.parent))
+    code, _, _ = run_cli("train", *call, "--output_dir", tmp_path / "o", "--max_steps", "1", "--hub_token", "hf_secret")
+    assert code == 0
+    texts = [path.read_text() for path in (tmp_path / "o").rglob("*") if path.suffix in (".json", ".jsonl", ".md")]
+    texts = [text for text in texts if "checkpoint" not in text[:20]]
+    assert not any("hf_secret" in text for text in texts)
+    assert "~/reviews.csv" in (tmp_path / "o" / "records" / "arguments.json").read_text()
+
+
+def test_said_again_a_finished_run_is_left_alone(finished: Path, call: list[str], run_cli: Cli) -> None:
+    before = {path: path.stat().st_mtime_ns for path in finished.rglob("*")}
+    code, _, err = run_cli("train", *call, "--output_dir", finished)
+    assert code == 0
+    assert "is finished already, and nothing was changed" in err
+    assert {path: path.stat().st_mtime_ns for path in finished.rglob("*")} == before
+
+
+def test_other_arguments_in_the_same_folder_are_refused(finished: Path, call: list[str], run_cli: Cli) -> None:
+    code, _, err = run_cli("train", *call, "--output_dir", finished, "--weight_decay", "0.3")
+    assert code == 2
+    assert "weight_decay was None, now 0.3" in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def test_a_folder_of_something_else_is_refused(tmp_path: Path, call: list[str], run_cli: Cli) -> None:
+    (tmp_path / "thesis.txt").write_text("mine")
+    code, _, err = run_cli("train", *call, "--output_dir", tmp_path)
+    assert code == 2
+    assert "exists and is no run of this command: name another --output_dir" in err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+class _Stop(TrainerCallback):
+    """Ends training hard, as a kill would, at one step."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            raise RuntimeError("killed")
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(
+    finished: Path, call: list[str], run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hf_sentiment.training.run as module
+
+    steps = [json.loads(line)["step"] for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
+    with monkeypatch.context() as patch:
+        callback = module.CheckpointOnInterrupt
+        patch.setattr(module, "CheckpointOnInterrupt", lambda: _Stop(steps[1] + 2))
+        with pytest.raises(RuntimeError, match="killed"):
+            from hf_sentiment.training.arguments import parse_call
+
+            sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run")])
+            train(SentimentArguments(**sentiment), **training)
+        assert callback is not None
+    # What a kill in the middle of a save leaves: a checkpoint without its state.
+    shutil.copytree(tmp_path / "run" / f"checkpoint-{steps[1]}", tmp_path / "run" / f"checkpoint-{steps[1] + 1}")
+    (tmp_path / "run" / f"checkpoint-{steps[1] + 1}" / "trainer_state.json").write_text('{"glob')
+    code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run")
+    assert code == 0, err
+    assert f"Going on with the unfinished run, from checkpoint-{steps[1]}" in err
+    resumed, expected = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", finished))
+    assert all(resumed[name].equal(expected[name]) for name in expected)
+    rows = [json.loads(line) for line in (tmp_path / "run" / "records" / "history.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == steps
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_saves_and_the_same_command_goes_on(
+    call: list[str], tmp_path: Path, number: int, run_cli: Cli
+) -> None:
+    folder = tmp_path / "run"
+    words = [
+        *call,
+        "--output_dir",
+        str(folder),
+        "--num_train_epochs",
+        "100",
+        "--eval_strategy",
+        "no",
+        "--save_strategy",
+        "no",
+    ]
+    words += ["--logging_steps", "1", "--logging_strategy", "steps"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hf_sentiment", "train", *words],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert process.stderr is not None
+    seen = ""
+    while "'loss'" not in seen and process.poll() is None:
+        seen += process.stderr.readline()
+    process.send_signal(number)
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 1, seen + rest
+    message = rest.strip().splitlines()[-1]
+    assert message.startswith("error: stopped at step ") and "say the same command again to go on" in message
+    assert len(list(folder.glob("checkpoint-*"))) == 1
+    assert not (folder / "model.safetensors").exists()
+    code, _, err = run_cli("train", *words)
+    assert code == 0, err
+    assert "Going on with the unfinished run, from checkpoint-" in err
+    assert (folder / "model.safetensors").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--output_dir", "{tmp}/o", "--train_file", "{tmp}/none.csv"], "none.csv"),
+        ([], "no folder to write to: --output_dir runs/my-first-model"),
+        (["--output_dir", "{tmp}/o", "--model_name_or_path", "{tmp}/none"], "--model_name_or_path"),
+        (["--output_dir", "{tmp}/o", "--max_length", "4096"], "reads 48 tokens"),
+        (["--output_dir", "{tmp}/o", "--metric_for_best_model", "f1_of_the_day", "--max_steps", "3"], "f1_of_the_day"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(
+    words: list[str], message: str, call: list[str], tmp_path: Path, run_cli: Cli
+) -> None:
+    filled = [word.format(tmp=tmp_path) for word in words]
+    code, out, err = run_cli("train", *call, *filled)
+    assert code == 2, err
+    assert out == ""
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and message in errors[0]
+    assert "Traceback" not in err
+
+
+def test_from_python_without_an_output_folder() -> None:
+    with pytest.raises(CallError, match="no folder to write to"):
+        train(SentimentArguments())

@@ -150,15 +150,18 @@ def draw_curves(rows: list[dict[str, Any]], stem: Path, metric: str = "eval_accu
     axes = figure.subplots(1 + len(drawn), 1, sharex=True, squeeze=False, height_ratios=[2.4] + [1.0] * len(drawn))[
         :, 0
     ]
-    best = min((row for row in rows), key=lambda row: row.get("eval_loss", math.inf))
-    for axis, name, label, colour, marker in [
-        (axes[0], "train_loss", "training (running mean, dropout on)", _TRAIN, "s"),
-        (axes[0], "eval_loss", "validation", _VALIDATION, "o"),
-        *[(axes[1], name, name.removeprefix("eval_"), _METRIC, "D") for name in drawn],
-    ]:
+    best = min(rows, key=lambda row: row.get("eval_loss", math.inf))
+    lines = [
+        (axes[0], "train_loss", "training (running mean, dropout on)", _TRAIN, "s", "-"),
+        (axes[0], "eval_loss", "validation", _VALIDATION, "o", "-"),
+        (axes[0], "eval_calibrated_loss", "validation, calibrated", _VALIDATION, "o", "--"),
+        *[(axes[1], name, name.removeprefix("eval_"), _METRIC, "D", "-") for name in drawn],
+    ]
+    for axis, name, label, colour, marker, style in lines:
         points = [(row["epoch"], row[name]) for row in rows if name in row]
         if points:
-            axis.plot(*zip(*points, strict=True), color=colour, marker=marker, markersize=5, label=label, linewidth=1.8)
+            x, y = zip(*points, strict=True)
+            axis.plot(x, y, style, color=colour, marker=marker, markersize=5, label=label, linewidth=1.8)
     for axis in axes:
         axis.axvline(best["epoch"], color=_BEST, linestyle=":", linewidth=1.2, label="lowest validation loss")
         axis.grid(alpha=0.25)

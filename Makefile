@@ -38,8 +38,8 @@ test-shared: $(VENV)/.installed  ## transformers' own model tests, from its sour
 
 test-lowest:  ## The tests with the lowest supported version of every dependency
 	$(PYTHON) -m venv .venv-lowest
-	.venv-lowest/bin/python -m pip install --quiet uv
-	.venv-lowest/bin/uv pip install --quiet --python .venv-lowest/bin/python --resolution lowest-direct ".[test]"
+	sed -nE 's/^    "([a-z-]+)>=([0-9.]+)",$$/\1==\2/p' pyproject.toml > .venv-lowest/lowest.txt
+	.venv-lowest/bin/python -m pip install --quiet --requirement .venv-lowest/lowest.txt pytest pytest-xdist
 	.venv-lowest/bin/python -m pytest -n 2
 
 check: $(VENV)/.installed  ## Lint, format and types

@@ -190,8 +190,8 @@ def test_a_signal_saves_and_the_same_command_goes_on(
         *call,
         "--output_dir",
         str(folder),
-        "--num_train_epochs",
-        "100",
+        "--max_steps",
+        "400",
         "--eval_strategy",
         "no",
         "--save_strategy",
@@ -246,3 +246,16 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
 def test_from_python_without_an_output_folder() -> None:
     with pytest.raises(CallError, match="no folder to write to"):
         train(SentimentArguments())
+
+
+def test_it_trains_on_a_data_frame(tiny_checkpoint: Path, reviews: list[tuple[str, str]], tmp_path: Path) -> None:
+    import pandas as pd
+
+    frame = pd.DataFrame(reviews, columns=["text", "label"])
+    arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint))
+    options = {"output_dir": str(tmp_path / "run"), "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
+    result = train(arguments, frame, **options)
+    assert result is not None and result.evaluation["texts"] == 24
+    assert train(arguments, frame, **options) is None
+    with pytest.raises(CallError, match="dataset_name was"):
+        train(arguments, frame.iloc[:200], **options)

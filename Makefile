@@ -38,7 +38,7 @@ test-shared: $(VENV)/.installed  ## transformers' own model tests, from its sour
 
 test-lowest:  ## The tests with the lowest supported version of every dependency
 	$(PYTHON) -m venv .venv-lowest
-	sed -nE 's/^    "([a-z-]+)>=([0-9.]+)",$$/\1==\2/p' pyproject.toml > .venv-lowest/lowest.txt
+	sed -nE 's/^    "([a-z0-9-]+)>=([0-9.]+)",$$/\1==\2/p' pyproject.toml > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --requirement .venv-lowest/lowest.txt pytest pytest-xdist
 	.venv-lowest/bin/python -m pytest -n 2
 

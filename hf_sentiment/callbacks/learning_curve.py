@@ -41,7 +41,8 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         self.metric = metric if metric.startswith("eval_") else f"eval_{metric}"
         self.rows: list[dict[str, Any]] = []
         self._pending: dict[str, float] = {}
-        self._began = time.monotonic()
+        #: `time.monotonic()` from which seconds count; the beginning of training, unless it is set before that.
+        self.began: float | None = None
         self._elapsed_before = 0.0
         self._training = False
 
@@ -54,7 +55,7 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Take up the history of the run that is resumed, up to its checkpoint."""
         self._training = True
-        self._began = time.monotonic()
+        self.began = time.monotonic() if self.began is None else self.began
         self._pending = {}
         path = self._path(args, "history.jsonl")
         kept = [row for row in read_history(path) if row["step"] <= state.global_step] if state.global_step else []
@@ -102,7 +103,7 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         row: dict[str, Any] = {
             "step": state.global_step,
             "epoch": state.epoch or 0.0,
-            "elapsed_seconds": round(self._elapsed_before + time.monotonic() - self._began, 3),
+            "elapsed_seconds": round(self._elapsed_before + time.monotonic() - (self.began or 0.0), 3),
         }
         skip = ("epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
         row |= self._pending | {name: value for name, value in metrics.items() if name not in skip}
@@ -117,6 +118,7 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
     ) -> None:
         """Evaluations after this are not of the run."""
         self._training = False
+        self.began = None
 
     def _path(self, args: TrainingArguments, name: str) -> Path:
         return Path(self.folder or Path(str(args.output_dir), "records"), name)

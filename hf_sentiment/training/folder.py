@@ -31,11 +31,11 @@ class RunFolder:
 
     @classmethod
     def open(cls, output_dir: str | os.PathLike[str], call: dict[str, Any]) -> RunFolder:
-        """Begin a run there, or take up the one that is there.
+        """The folder of a new run, or of the one that is there and was called in the same way.
 
         Args:
             output_dir: The folder.
-            call: What was asked for, as plain JSON; written down when the run begins.
+            call: What is asked for, as plain JSON.
 
         Raises:
             CallError: The folder holds something else, or a run that was called with other arguments.
@@ -45,7 +45,6 @@ class RunFolder:
         if not record.is_file():
             if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
                 raise CallError(f"{output_dir} exists and is no run of this command: name another --output_dir")
-            write_json(record, call)
             return folder
         before = json.loads(record.read_text(encoding="utf-8"))
         different = sorted(name for name in before.keys() | call.keys() if before.get(name) != call.get(name))
@@ -56,6 +55,11 @@ class RunFolder:
                 f"{call.get(name)!r}): say the same command again to go on with it, or name another --output_dir"
             )
         return folder
+
+    def begin(self, call: dict[str, Any]) -> None:
+        """Write down what was asked for; a run that is taken up has it already."""
+        if not (self.records / "arguments.json").is_file():
+            write_json(self.records / "arguments.json", call)
 
     @property
     def records(self) -> Path:

@@ -73,6 +73,7 @@ class Run:
         splits: Tokenised texts, by split.
         plan: Every planned argument's decision.
         facts: What the plan is based on.
+        curve: The callback that writes the history.
     """
 
     trainer: Trainer
@@ -82,6 +83,7 @@ class Run:
     splits: dict[str, Dataset]
     plan: dict[str, Decision]
     facts: Facts
+    curve: LearningCurveCallback
 
     def fit(self, checkpoint: Path | None = None) -> None:
         """Train from the start, head first where it is planned, or go on from a checkpoint.
@@ -92,9 +94,9 @@ class Run:
         if checkpoint is None and self.plan["head_first"].value:
             fit_head_first(self.model, self.tokenizer, self.splits["train"], self.trainer.args.seed)
         self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        callbacks = self.trainer.callback_handler.callbacks
-        if any(isinstance(item, CheckpointOnInterrupt) and item.interrupted for item in callbacks):
-            state = self.trainer.state
+        callbacks, state = self.trainer.callback_handler.callbacks, self.trainer.state
+        signalled = any(isinstance(item, CheckpointOnInterrupt) and item.interrupted for item in callbacks)
+        if signalled and state.global_step < state.max_steps:
             raise Interrupted(
                 f"stopped at step {state.global_step} of {state.max_steps}, which is saved: say the same command again "
                 "to go on"
@@ -140,15 +142,18 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
     began = time.monotonic()
-    folder = RunFolder.open(training["output_dir"], _call_record(arguments, dataset, training))
+    call = _call_record(arguments, dataset, training)
+    folder = RunFolder.open(training["output_dir"], call)
     if folder.finished:
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder.path)
         return None
     run = assemble(arguments, training, dataset)
+    folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
     for line in plan_lines(run.plan):
         logger.info(line)
     write_json(folder.records / "plan.json", plan_record(run.facts, run.plan))
     write_json(folder.records / "audit.json", run.data.audit())
+    run.curve.began = began
     checkpoint = folder.last_checkpoint()
     if checkpoint is not None:
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
@@ -196,8 +201,9 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     data = load_splits(arguments, seed, dataset)
     model, tokenizer = load_model(arguments, data)
     splits, plan, facts = _plan(arguments, training, data, model, tokenizer)
-    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training))
-    return Run(trainer, model, tokenizer, data, splits, plan, facts)
+    curve = LearningCurveCallback()
+    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), curve)
+    return Run(trainer, model, tokenizer, data, splits, plan, facts, curve)
 
 
 def load_splits(arguments: SentimentArguments, seed: int, dataset: Any = None) -> PreparedData:
@@ -315,6 +321,7 @@ def _trainer(
     tokenizer: PreTrainedTokenizerBase,
     splits: Mapping[str, Dataset],
     training_arguments: TrainingArguments,
+    curve: LearningCurveCallback,
 ) -> Trainer:
     # One smoothing, ours: it acts on the training loss only, so that validation losses stay comparable.
     model.config.label_smoothing = training_arguments.label_smoothing_factor
@@ -327,7 +334,7 @@ def _trainer(
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[LearningCurveCallback(), CheckpointOnInterrupt()],
+        callbacks=[curve, CheckpointOnInterrupt()],
     )
 
 

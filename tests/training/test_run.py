@@ -241,6 +241,10 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and message in errors[0]
     assert "Traceback" not in err
+    # The mended call is not held against the wrong one.
+    if "--output_dir" in filled:
+        code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "o", "--max_steps", "1")
+        assert code == 0, err
 
 
 def test_from_python_without_an_output_folder() -> None:

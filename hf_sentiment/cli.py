@@ -10,6 +10,7 @@ import contextlib
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,14 @@ Threads = Annotated[int | None, typer.Option("--num_threads", "--num-threads", m
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
 
 
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        from hf_sentiment import __version__
+
+        print(f"hf-sentiment {__version__}")
+
+
 @app.command("train", context_settings=_FORWARD)
 def train_command(context: typer.Context) -> None:
     """Fine-tune: `train [RECIPE.yaml] --output_dir DIR [--name value …]`; `train --help` lists the arguments."""
@@ -58,9 +67,9 @@ def train_command(context: typer.Context) -> None:
         result = train(arguments, **training)
     if result is not None:
         folder = result.folder
-        _say(f"Done: {folder}. Try: hf-sentiment predict {folder} FILE.csv, or {folder}/README.md")
-    if as_json and result is not None:
-        print(json.dumps(result.evaluation))
+        _say(f"Done: {folder}. Try: hf-sentiment predict {shlex.quote(str(folder))} FILE.csv, or read its README.md")
+    if as_json:
+        print((Path(training["output_dir"]) / "records" / "evaluation.json").read_text(encoding="utf-8"), end="")
 
 
 def _print_train_help() -> None:
@@ -139,11 +148,20 @@ def predict_command(
         model, file, text_column=text_column, backend=backend, revision=revision, num_threads=num_threads
     )
     if output is None:
-        for line in lines:
-            print(line)
+        _print_lines(lines)
     else:
         count = _write_lines(output, lines)
         _say(f"{count} predictions in {output}")
+
+
+def _print_lines(lines: Iterator[str]) -> None:
+    """Print until the reader has had enough, as `head` has after some lines."""
+    try:
+        for line in lines:
+            print(line)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would flush into the pipe again
 
 
 def _write_lines(path: Path, lines: Iterator[str]) -> int:
@@ -200,7 +218,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(words: list[str], debug: bool) -> int:
     try:
-        app(words or ["--help"], standalone_mode=False)
+        if app(words or ["--help"], standalone_mode=False):  # typer answers Ctrl-C by a code
+            return _failed("stopped", 1)
     except SentimentError as error:
         if debug:
             raise
@@ -209,9 +228,11 @@ def _run(words: list[str], debug: bool) -> int:
         return _failed(f"{error.format_message().rstrip('.')}: `hf-sentiment --help` lists the commands", 2)
     except (KeyboardInterrupt, typer.Abort):
         return _failed("stopped", 1)
-    except BrokenPipeError:  # the reader of our stdout has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    except OSError as error:
+        if debug:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        return _failed(f"{where}{error.strerror or error}: choose another place, or make room there", 1)
     except Exception as error:  # the last stop: one line for a person, the traceback on request
         if debug:
             raise
@@ -221,5 +242,8 @@ def _run(words: list[str], debug: bool) -> int:
 
 
 def _failed(message: str, code: int) -> int:
+    if "tqdm" in sys.modules:  # a bar that was under way has left the cursor in its line
+        for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
+            bar.close()
     _say(f"error: {message}")
     return code

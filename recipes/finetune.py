@@ -13,13 +13,14 @@ Takes a YAML recipe and flags of `SentimentArguments` and `TrainingArguments`; f
 
 import logging
 
-import torch
-from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, set_seed
+from transformers import DataCollatorWithPadding, Trainer, set_seed
 
-from hf_sentiment import BertForSentimentAnalysis, LearningCurveCallback
-from hf_sentiment.data import prepare_data, starter_model, tokenise
+from hf_sentiment import LearningCurveCallback
+from hf_sentiment.data import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
 from hf_sentiment.training.arguments import parse_arguments
+from hf_sentiment.training.assembly import load_model, load_splits, smooth_in_the_model
+from hf_sentiment.training.optimisation import fit_head_first
 
 
 def main() -> None:
@@ -29,33 +30,18 @@ def main() -> None:
     set_seed(training_arguments.seed)
 
     # 2. Data: labelled, checked, split; a near-duplicate never straddles two splits
-    data = prepare_data(
-        arguments.dataset_name,
-        train_file=arguments.train_file,
-        validation_file=arguments.validation_file,
-        test_file=arguments.test_file,
-        text_column=arguments.text_column,
-        label_column=arguments.label_column,
-        labels=arguments.labels,
-        num_labels=arguments.num_labels,
-        max_train_samples=arguments.max_train_samples,
-        seed=training_arguments.seed,
-    )
+    data = load_splits(arguments, training_arguments.seed)
 
-    # 3. Model: a pre-trained BERT, dropout, and a new linear head with the data's label names
-    checkpoint = arguments.model_name_or_path
-    checkpoint = str(starter_model()) if checkpoint == "starter" else checkpoint
-    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
-    model = BertForSentimentAnalysis.from_pretrained(
-        checkpoint,
-        labels=list(data.rule.labels),
-        classifier_dropout=arguments.classifier_dropout,
-        dtype=torch.float32,
-    )
+    # 3. Model: a pre-trained BERT, dropout, and a new linear head with the data's label names;
+    #    this is BertForSentimentAnalysis.from_pretrained(checkpoint, labels=[...]) and AutoTokenizer
+    model, tokenizer = load_model(arguments, data)
+    smooth_in_the_model(model, training_arguments)
 
     # 4. Tokens: truncated, not padded; the collator pads to the longest text of a batch
-    max_length = arguments.max_length or 256
+    max_length = min(arguments.max_length or 256, tokenizer.model_max_length)
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+    if arguments.head_first:
+        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed)
 
     # 5. Train; the recipe asks for an evaluation at every epoch and the best kept
     trainer = Trainer(

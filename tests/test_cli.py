@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -159,3 +161,47 @@ def test_an_interrupted_prediction_leaves_no_half_file(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         _write_lines(tmp_path / "p.jsonl", lines())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_standard_input_is_utf_8_in_any_locale_and_a_bad_line_is_named(tiny_folder: Path) -> None:
+    environment = {**os.environ, "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "LC_ALL": "C"}
+    command = [sys.executable, "-m", "hf_sentiment", "predict", str(tiny_folder), "-"]
+    options: dict[str, Any] = {"capture_output": True, "cwd": Path(__file__).parents[1], "env": environment}
+    done = subprocess.run(command, input="é good film\nbad\n".encode(), check=True, **options)
+    assert len(done.stdout.splitlines()) == 2
+    done = subprocess.run(command, input=b"good\n\xff\xfe bad\n", **options)
+    assert done.returncode == 2
+    assert "standard input, line 2: not UTF-8" in done.stderr.decode()
+
+
+def test_a_reader_that_has_had_enough_is_no_error(tiny_folder: Path) -> None:
+    command = f"yes 'good film' | head -20000 | {sys.executable} -m hf_sentiment predict {tiny_folder} - | head -1"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}; echo codes ${{PIPESTATUS[@]}}"],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[1],
+    )
+    assert done.stdout.splitlines()[-1].split()[3] == "0", done.stderr
+    assert "error" not in done.stderr.lower()
+
+
+def test_ctrl_c_is_said_and_has_a_code(run_cli: Cli, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hf_sentiment.inference.files.predict_file", interrupted)
+    code, out, err = run_cli("predict", tiny_folder, "-")
+    assert (code, out) == (1, "")
+    assert only_error(err) == "error: stopped"
+
+
+def test_what_cannot_be_written_is_said_with_its_place(run_cli: Cli, tiny_folder: Path, labelled: Path) -> None:
+    code, _, err = run_cli("predict", tiny_folder, labelled, "--output", "/dev/null/p.jsonl")
+    assert code == 1 and "/dev/null" in only_error(err)
+
+
+def test_version(run_cli: Cli) -> None:
+    import hf_sentiment
+
+    assert run_cli("--version") == (0, f"hf-sentiment {hf_sentiment.__version__}\n", "")

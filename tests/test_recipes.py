@@ -129,3 +129,19 @@ def test_a_script_is_short_numbered_and_carries_its_dependencies(path: Path) -> 
 def test_the_table_of_recipes_is_complete() -> None:
     table = (RECIPES / "README.md").read_text(encoding="utf-8")
     assert all(f"({path.name})" in table for path in [*YAML, *SCRIPTS])
+
+
+def test_the_script_heeds_the_flags_that_it_takes(
+    tmp_path: Path, tiny_checkpoint: Path, reviews_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    recipe = offline(RECIPES / "imdb.yaml", tmp_path, tiny_checkpoint, reviews_file)
+    output = tmp_path / "run"
+    words = ["--output_dir", str(output), "--max_steps", "2", "--pooling", "mean", "--head_first", "true"]
+    words += ["--label_smoothing_factor", "0.2", "--max_length", "400"]
+    monkeypatch.setattr(sys, "argv", ["finetune.py", str(recipe), *words])
+    runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")
+    config = json.loads((output / "config.json").read_text())
+    assert (config["pooling"], config["label_smoothing"]) == ("mean", 0.2)
+    assert config["label_rule"]["labels"] == ["negative", "positive"]

@@ -32,7 +32,7 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         metric: The metric drawn below the losses, with or without `eval_`.
 
     A line of the history is one evaluation: `step`, `epoch`, `elapsed_seconds` (since training began, summed over
-    resumes), `train_loss` (mean since the evaluation before, in training mode), `learning_rate`, and every `eval_…`
+    resumes), `train_loss` (mean since the log before, in training mode), `learning_rate`, and every `eval_…`
     metric.
     """
 
@@ -43,7 +43,8 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         self._pending: dict[str, float] = {}
         #: `time.monotonic()` from which seconds count; the beginning of training, unless it is set before that.
         self.began: float | None = None
-        self._elapsed_before = 0.0
+        #: Seconds of the history that was taken up.
+        self.elapsed_before = 0.0
         self._training = False
 
     def state(self) -> dict[str, Any]:
@@ -57,10 +58,14 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         self._training = True
         self.began = time.monotonic() if self.began is None else self.began
         self._pending = {}
+        if str(args.eval_strategy) in ("no", "IntervalStrategy.NO") and state.is_world_process_zero:
+            logger.warning(
+                "Nothing is evaluated in training, so there will be no learning curve: --eval_strategy epoch"
+            )
         path = self._path(args, "history.jsonl")
         kept = [row for row in read_history(path) if row["step"] <= state.global_step] if state.global_step else []
         self.rows = kept
-        self._elapsed_before = kept[-1]["elapsed_seconds"] if kept else 0.0
+        self.elapsed_before = kept[-1]["elapsed_seconds"] if kept else 0.0
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """See to it that a training loss is logged wherever there is an evaluation."""
@@ -103,7 +108,7 @@ class LearningCurveCallback(TrainerCallback, ExportableState):
         row: dict[str, Any] = {
             "step": state.global_step,
             "epoch": state.epoch or 0.0,
-            "elapsed_seconds": round(self._elapsed_before + time.monotonic() - (self.began or 0.0), 3),
+            "elapsed_seconds": round(self.elapsed_before + time.monotonic() - (self.began or 0.0), 3),
         }
         skip = ("epoch", "eval_runtime", "eval_samples_per_second", "eval_steps_per_second")
         row |= self._pending | {name: value for name, value in metrics.items() if name not in skip}

@@ -3,18 +3,21 @@ take."""
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import numpy as np
 from datasets import Dataset
+from sklearn.model_selection import train_test_split
 
 from hf_sentiment.data.checks import RowReport, apply_rule
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.data.splits import SplitReport, make_splits
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +48,8 @@ class PreparedData:
             "label_rule": self.rule.to_dict(),
             "rows": self.rows.to_dict(),
             "splits": self.made.to_dict(),
+            "used": {name: len(split) for name, split in self.splits.items()},
+            "content": {name: _content_hash(split) for name, split in self.splits.items()},
         }
 
 
@@ -89,5 +94,29 @@ def prepare_data(
         labelled, seed=seed, validation_share=validation_share, test_share=test_share, label_names=rule.labels
     )
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
-        splits["train"] = splits["train"].shuffle(seed=seed).select(range(max_train_samples))
+        splits["train"] = _draw(splits["train"], max_train_samples, rule, seed)
+    _check_every_label(splits["train"], rule)
     return PreparedData(splits, rule, rows, made, raw.description)
+
+
+def _draw(train: Dataset, count: int, rule: LabelRule, seed: int) -> Dataset:
+    """`count` training texts at random, each label with its share."""
+    if count < len(rule.labels):
+        raise CallError(f"--max_train_samples {count}: there are {len(rule.labels)} labels, and each needs a text")
+    rows, _ = train_test_split(np.arange(len(train)), train_size=count, stratify=train["label"][:], random_state=seed)
+    return train.select(rows)
+
+
+def _check_every_label(train: Dataset, rule: LabelRule) -> None:
+    present = set(train["label"][:])
+    missing = [name for index, name in enumerate(rule.labels) if index not in present]
+    if missing:
+        raise DataError(f"no training text has the label {missing[0]!r}: add some, or leave it out with --labels")
+
+
+def _content_hash(split: Dataset) -> str:
+    """A short hash of texts and labels in their order."""
+    digest = hashlib.sha256()
+    for text, label in zip(split["text"], split["label"], strict=True):
+        digest.update(f"{label}\x00{text}\x00".encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()[:16]

@@ -118,7 +118,9 @@ def _from_files(files: Mapping[str, str], columns: WantedColumns) -> RawData:
     for split, table in tables.items():
         require_columns(table.columns, text, label, table.source)
         splits[split], names = _standard_file(table, text, label, names)
-    return RawData(splits, dict(files), text, label, names, "files: " + ", ".join(files.values()))
+    # Names only: a description goes into records and cards, and folders are nobody's business there.
+    described = "files: " + ", ".join(name.replace("\\", "/").rsplit("/", 1)[-1] for name in files.values())
+    return RawData(splits, dict(files), text, label, names, described)
 
 
 def _standard_file(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,8 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_probabilities
 from hf_sentiment.inference.classifier import SentimentClassifier
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_model(
@@ -42,7 +46,10 @@ def evaluate_model(
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
     raw = load_data(dataset_name, test_file=test_file, text_column=text_column, label_column=label_column)
     if "test" not in raw.splits:
-        raise CallError(f"{dataset_name} has no labelled test split: name a file with --test_file FILE")
+        if list(raw.splits) != ["train"]:
+            raise CallError(f"{dataset_name} has no labelled test split: name a file with --test_file FILE")
+        logger.warning("%s is one split: all of it is used, whether or not the model was trained on it", dataset_name)
+        raw = dataclasses.replace(raw, splits={"test": raw.splits["train"]}, sources={"test": raw.sources["train"]})
     saved = getattr(classifier.model.config, "label_rule", None)
     if saved:
         rule = LabelRule.from_dict(saved)

@@ -13,6 +13,8 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from sklearn.metrics import roc_auc_score
 
+from hf_sentiment.errors import SentimentError
+
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 CALIBRATION_BINS = 10
@@ -172,6 +174,8 @@ def compute_metrics(prediction: Any) -> dict[str, float]:
     a run whose head is calibrated.
     """
     logits, references = prediction.predictions, prediction.label_ids
+    if not np.isfinite(logits).all():
+        raise SentimentError("training diverged, the model's outputs are not numbers: set a lower --learning_rate")
     metrics = classification_metrics(softmax(logits), references)
     del metrics["log_loss"]  # the Trainer reports it as eval_loss
     calibrated = softmax(logits / fit_temperature(logits, references))

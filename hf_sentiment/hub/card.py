@@ -48,6 +48,7 @@ def render_card(folder: Path, arguments: SentimentArguments, data: PreparedData,
         keep_trailing_newline=True,
         autoescape=False,  # Markdown, not HTML
     )
+    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|")  # of a Markdown table
     labels = list(data.rule.labels)
     return environment.get_template("sentiment.md").render(
         metadata=_metadata(folder.name, None if is_local else base_model, evaluation, data.description),
@@ -68,6 +69,9 @@ def render_card(folder: Path, arguments: SentimentArguments, data: PreparedData,
             {"name": name, "texts": len(split), "origin": data.made.origin[name]} for name, split in data.splits.items()
         ],
         plan=[{"name": name, **decision} for name, decision in plan.items()],
+        has_curves=(folder / "records" / "curves.png").is_file(),
+        shared_with_train=data.made.duplicates_across.get("train/test", 0),
+        reads=config["max_position_embeddings"],
         epochs=f"{training['epochs']:g} epochs in {training['steps']} steps",
         minutes=f"{training['seconds'] / 60:.1f}",
         best=None if training["best_epoch"] is None else f"{training['best_epoch']:g}",

@@ -12,10 +12,11 @@ from typing import Any, TypedDict
 import numpy as np
 import torch
 from tqdm.auto import tqdm
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.batching import length_sorted_batches, pad_batch
+from hf_sentiment.inference.loading import check_head, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -74,12 +75,14 @@ class SentimentClassifier:
             revision: Branch, tag or commit of a Hub repository.
 
         Raises:
-            CallError: The folder does not exist, is no model, or the backend is unknown.
+            CallError: The folder does not exist, is no trained classifier or has no tokenizer, or an unknown backend.
         """
         if backend != "torch":
             raise CallError(f'backend must be "torch", got {backend!r}')
         name = os.fspath(path_or_repo)
-        if name.startswith(("/", ".", "~")) and not Path(name).expanduser().is_dir():
+        if name.startswith("~"):
+            name = str(Path(name).expanduser())
+        if name.startswith(("/", ".")) and not Path(name).is_dir():
             raise CallError(f"{name}: no such folder: name a trained model's folder or a Hub id")
         if num_threads is not None:
             torch.set_num_threads(num_threads)
@@ -87,11 +90,16 @@ class SentimentClassifier:
         # A CPU computes half precision slowly, so a checkpoint stored in it is not loaded as stored there.
         dtype = torch.float32 if device == "cpu" else "auto"
         try:
-            tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
-            model = AutoModelForSequenceClassification.from_pretrained(name, revision=revision, dtype=dtype)
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name, revision=revision, dtype=dtype, output_loading_info=True
+            )
+            tokenizer = load_tokenizer(name, revision)
         except (OSError, ValueError) as error:
+            if isinstance(error, CallError):
+                raise
             reason = str(error).strip().splitlines()[0]
             raise CallError(f"{name} cannot be loaded as a text classifier: {reason}") from error
+        check_head(info, name)
         return cls(model.to(device), tokenizer)
 
     def predict(self, texts: Sequence[str], progress: bool = False) -> list[Prediction]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator
+from typing import BinaryIO
 
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError
@@ -35,12 +36,21 @@ def predict_file(
     """
     texts: Iterable[str]
     if file == "-":
-        texts, total = (line.rstrip("\r\n") for line in sys.stdin), None
+        texts, total = _lines(sys.stdin.buffer), None
     else:
         texts = _texts(file, text_column)
         total = len(texts)
     classifier = SentimentClassifier.from_pretrained(model, backend=backend, revision=revision, num_threads=num_threads)
     return (json.dumps(prediction, ensure_ascii=False) for prediction in classifier.predict_iter(texts, total))
+
+
+def _lines(stream: BinaryIO) -> Iterator[str]:
+    """The lines of a UTF-8 stream, whatever the locale is."""
+    for number, line in enumerate(stream, start=1):
+        try:
+            yield line.decode("utf-8").rstrip("\r\n")
+        except UnicodeDecodeError as error:
+            raise CallError(f"standard input, line {number}: not UTF-8: convert it first") from error
 
 
 def _texts(file: str, text_column: str | None) -> list[str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn, Optional
 
+import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
@@ -107,13 +108,17 @@ class SentimentArguments:
                 raise CallError(f"--{name} must be between 0 and 0.5, got {getattr(self, name)}")
         if not 0 <= self.classifier_dropout < 1:
             raise CallError(f"--classifier_dropout must be at least 0 and less than 1, got {self.classifier_dropout}")
-        for name in ("max_train_samples", "max_length", "num_labels"):
-            if getattr(self, name) is not None and getattr(self, name) < 2:
-                raise CallError(f"--{name} must be at least 2, got {getattr(self, name)}")
+        # A text has two special tokens, and at least a word.
+        for name, least in (("max_train_samples", 2), ("max_length", 4), ("num_labels", 2)):
+            if getattr(self, name) is not None and getattr(self, name) < least:
+                raise CallError(f"--{name} must be at least {least}, got {getattr(self, name)}")
         if self.train_file is not None and self.dataset_name is not None:
             raise CallError(
                 f"--train_file {self.train_file} and --dataset_name {self.dataset_name} are two sources: name one"
             )
+        given = self.validation_file or self.test_file
+        if given and self.train_file is None and self.dataset_name is None:
+            raise CallError(f"{given} is nothing to train on: name it with --train_file FILE or --dataset_name NAME")
         if self.labels is not None and len(self.labels) == 1:
             self.labels = self.labels[0].split(",")
         if self.dataset_name is None and self.train_file is None:
@@ -201,6 +206,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[SentimentAr
         CallError: See `RecipeParser` and `split_call`.
     """
     sentiment, training = parse_call(sys.argv[1:] if arguments is None else arguments)
+    training.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
     return SentimentArguments(**sentiment), TrainingArguments(**training)
 
 

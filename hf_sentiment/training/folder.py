@@ -13,9 +13,10 @@ from typing import Any
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.files import write_json
+from hf_sentiment.files import current_umask, write_json
 
 _CHECKPOINT = "checkpoint-"
+_BESIDE = ".model-"
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class RunFolder:
                 raise CallError(f"{output_dir} exists and is no run of this command: name another --output_dir")
             return folder
         before = json.loads(record.read_text(encoding="utf-8"))
+        for leftover in folder.path.glob(f"{_BESIDE}*"):  # of a kill while the model was saved
+            shutil.rmtree(leftover)
+        if folder.last_checkpoint() is None and not folder.finished:
+            return folder  # nothing was learned yet that another call would mix with
         different = sorted(name for name in before.keys() | call.keys() if before.get(name) != call.get(name))
         if different:
             name = different[0]
@@ -57,9 +62,20 @@ class RunFolder:
         return folder
 
     def begin(self, call: dict[str, Any]) -> None:
-        """Write down what was asked for; a run that is taken up has it already."""
-        if not (self.records / "arguments.json").is_file():
-            write_json(self.records / "arguments.json", call)
+        """Write down what was asked for."""
+        write_json(self.records / "arguments.json", call)
+
+    def check_same_data(self, audit: dict[str, Any]) -> None:
+        """Refuse to go on with other data than the run began with: texts would move between the splits.
+
+        Raises:
+            CallError: The data have changed.
+        """
+        path = self.records / "audit.json"
+        if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("content") != audit["content"]:
+            raise CallError(
+                f"the data have changed since the run in {self.path} began: put them back, or name another --output_dir"
+            )
 
     @property
     def records(self) -> Path:
@@ -88,9 +104,10 @@ class RunFolder:
 
     def save_model(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         """Put the complete model folder on top: written beside, then moved in, `config.json` last."""
-        with tempfile.TemporaryDirectory(dir=self.path, prefix=".model-") as beside:
+        with tempfile.TemporaryDirectory(dir=self.path, prefix=_BESIDE) as beside:
             model.save_pretrained(beside)
             tokenizer.save_pretrained(beside)
             files = sorted(Path(beside).iterdir(), key=lambda path: path.name == "config.json")
             for file in files:
+                file.chmod(0o666 & ~current_umask())  # safetensors writes files that only their owner can read
                 os.replace(file, self.path / file.name)

@@ -1,4 +1,4 @@
-"""Stopping a run by Ctrl-C or SIGTERM at the end of a step, with a checkpoint."""
+"""Stopping a run at any step, and going on from there as if it had not been stopped."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import signal
 from types import FrameType
 from typing import Any
 
+import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 
@@ -41,14 +42,59 @@ class CheckpointOnInterrupt(TrainerCallback):
             self._previous = {}
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Save and stop, if a signal came."""
+        """Save and stop, if a signal came; at the last step of an epoch, after what is due at its end."""
         if self.interrupted:
-            control.should_save = True
+            control.should_save = control.should_save or not _ends_epoch(state)
             control.should_training_stop = True
-            control.should_evaluate = False
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Keep the Trainer from evaluating an epoch that was cut short: the resumed run would differ by it."""
+        if self.interrupted:
+            control.should_evaluate = control.should_evaluate and _ends_epoch(state)
+            control.should_log = control.should_log and _ends_epoch(state)
+            control.should_save = _ends_epoch(state)
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Give the signals back."""
         self._restore()
+
+
+def _ends_epoch(state: TrainerState) -> bool:
+    epoch = state.epoch or 0.0
+    return abs(epoch - round(epoch)) < 1e-6
+
+
+class SeedEveryEpoch(TrainerCallback):
+    """Begins every epoch with a random state that follows from the seed and the epoch alone.
+
+    The Trainer draws the order of an epoch's texts from torch's global state as it is when the epoch begins, and does not
+    save that. A run that goes on in the middle of an epoch would draw another order, and see some texts twice and others
+    not at all. The state in the middle of an epoch is the Trainer's to save and restore, and it does.
+    """
+
+    def on_epoch_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Seed the epoch that begins, also one that is taken up in its middle."""
+        _seed(args, int((state.epoch or 0.0) + 1e-6))
+
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Seed the next one already: a checkpoint of this moment is restored after `on_epoch_begin`."""
+        if _ends_epoch(state):
+            _seed(args, round(state.epoch or 0.0))
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Seed it anew after an evaluation at the end of an epoch, which has drawn numbers."""
+        if _ends_epoch(state):
+            _seed(args, round(state.epoch or 0.0))
+
+
+def _seed(args: TrainingArguments, epoch: int) -> None:
+    # Far apart, so that seed 42 in epoch 1 is not seed 43 in epoch 0.
+    torch.manual_seed((args.seed * 1_000_003 + epoch) % 2**63)

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_sentiment.errors import CallError
+
 # Longer inputs are cut by default: attention and memory grow with the square, and the verdict of a review stands early
 # or late but rarely only in its middle. The percentile covers all but one text in a hundred.
 LENGTH_PERCENTILE = 99
@@ -160,7 +162,35 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> dict[str, Decision]:
             plan[rule.name] = Decision(said[rule.name], "set by you", by="user")
         else:
             plan[rule.name] = Decision(rule.value(facts), rule.reason(facts), rule.source)
+    _settle_best_model(plan, said)
     return plan
+
+
+def _settle_best_model(plan: dict[str, Decision], said: Mapping[str, Any]) -> None:
+    """Make what is evaluated, saved and kept agree, in place; what the user said stays.
+
+    The Trainer keeps the best of the evaluations that it saves, so both must come at the same steps.
+
+    Raises:
+        CallError: The user asks for the best one and for evaluations and saves that cannot have it.
+    """
+    evaluated, saved = str(plan["eval_strategy"].value), str(plan["save_strategy"].value)
+    if plan["save_strategy"].by == "plan" and evaluated != "no":
+        plan["save_strategy"] = Decision(evaluated, "what is evaluated is saved, so that the best can be kept")
+        if evaluated == "steps" and said.get("save_steps") is None and said.get("eval_steps") is not None:
+            plan["save_steps"] = Decision(said["eval_steps"], "as often as it is evaluated")
+        saved = evaluated
+    same_steps = evaluated != "steps" or said.get("save_steps") in (None, said.get("eval_steps"))
+    if evaluated != "no" and saved in (evaluated, "best") and (saved == "best" or same_steps):
+        return
+    if said.get("load_best_model_at_end"):
+        raise CallError(
+            f"--load_best_model_at_end needs evaluations and saves at the same steps, not --eval_strategy {evaluated} "
+            f"and --save_strategy {saved}: give both the same, and --save_steps the value of --eval_steps"
+        )
+    plan["load_best_model_at_end"] = Decision(False, "evaluations and saves do not come together: the last is kept")
+    if plan["metric_for_best_model"].by == "plan":
+        del plan["metric_for_best_model"]
 
 
 def token_percentile(lengths: Any) -> int:

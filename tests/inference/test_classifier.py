@@ -87,3 +87,14 @@ def test_batches_cover_every_text_once_longest_first() -> None:
     assert sorted(rows) == list(range(len(lengths)))
     assert [lengths[row] for row in rows] == sorted(lengths, reverse=True)
     assert all(len(batch) == 1 or len(batch) * max(lengths[row] for row in batch) <= 64 for batch in batches)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, make_tiny: Any) -> None:
+    make_tiny().save_pretrained(tmp_path)
+    with pytest.raises(CallError, match="has no tokenizer: save it beside the model"):
+        SentimentClassifier.from_pretrained(tmp_path)
+
+
+def test_a_checkpoint_without_a_trained_head_is_refused(tiny_checkpoint: Path) -> None:
+    with pytest.raises(CallError, match="has no trained classifier"):
+        SentimentClassifier.from_pretrained(tiny_checkpoint)

@@ -71,7 +71,7 @@ def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
         ({"pooling": "sum"}, "--pooling must be one of pooler, cls, mean, max, got 'sum'"),
         ({"test_share": 0.6}, "--test_share must be between 0 and 0.5, got 0.6"),
         ({"classifier_dropout": 1.0}, "--classifier_dropout must be at least 0 and less than 1, got 1.0"),
-        ({"max_length": 1}, "--max_length must be at least 2, got 1"),
+        ({"max_length": 1}, "--max_length must be at least 4, got 1"),
         ({"train_file": "a.csv", "dataset_name": "starter"}, "are two sources: name one"),
     ],
 )

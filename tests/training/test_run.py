@@ -157,7 +157,7 @@ class _Stop(TrainerCallback):
 def test_a_killed_run_goes_on_to_the_same_weights(
     finished: Path, call: list[str], run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hf_sentiment.training.run as module
+    import hf_sentiment.training.assembly as module
 
     steps = [json.loads(line)["step"] for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
     with monkeypatch.context() as patch:
@@ -263,3 +263,109 @@ def test_it_trains_on_a_data_frame(tiny_checkpoint: Path, reviews: list[tuple[st
     assert train(arguments, frame, **options) is None
     with pytest.raises(CallError, match="dataset_name was"):
         train(arguments, frame.iloc[:200], **options)
+
+
+@pytest.mark.parametrize("step", [12, 17])
+def test_a_run_stopped_by_a_signal_goes_on_to_the_same_weights(
+    step: int, finished: Path, call: list[str], run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hf_sentiment.training.assembly as module
+
+    class SignalAtStep(module.CheckpointOnInterrupt):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == step - 1:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    words = [*call, "--output_dir", tmp_path / "run"]
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "CheckpointOnInterrupt", SignalAtStep)
+        code, _, err = run_cli("train", *words)
+    assert code == 1 and f"stopped at step {step} of" in err
+    code, _, err = run_cli("train", *words)
+    assert code == 0, err
+    resumed, expected = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", finished))
+    assert all(resumed[name].equal(expected[name]) for name in expected)
+    steps = [
+        [json.loads(line)["step"] for line in (folder / "records" / "history.jsonl").read_text().splitlines()]
+        for folder in (tmp_path / "run", finished)
+    ]
+    assert steps[0] == steps[1]
+
+
+def test_data_that_changed_since_the_run_began_are_refused(
+    call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli
+) -> None:
+    data = tmp_path / "mine.csv"
+    shutil.copy(reviews_file, data)
+    words = [word if word != str(reviews_file) else str(data) for word in call]
+    run_cli("train", *words, "--output_dir", tmp_path / "run")
+    (tmp_path / "run" / "records" / "evaluation.json").unlink()  # as if killed before its last file
+    data.write_text("".join(data.read_text().splitlines(keepends=True)[:200]))
+    code, _, err = run_cli("train", *words, "--output_dir", tmp_path / "run")
+    assert code == 2 and "the data have changed since the run in" in err
+
+
+def test_a_run_that_failed_before_it_learned_anything_does_not_block_its_folder(
+    call: list[str], tmp_path: Path, run_cli: Cli
+) -> None:
+    code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run", "--learning_rate", "1e30")
+    assert code == 1 and "training diverged" in err
+    code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run", "--max_steps", "2")
+    assert code == 0, err
+
+
+def test_the_card_claims_only_what_was_done(call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+    few = ["--max_steps", "20"]
+    run_cli("train", *call, *few, "--output_dir", tmp_path / "last", "--load_best_model_at_end", "false")
+    assert "kept: the evaluation" not in (tmp_path / "last" / "README.md").read_text()
+    code, _, err = run_cli("train", *call, *few, "--output_dir", tmp_path / "none", "--eval_strategy", "no")
+    assert code == 0, err
+    card = (tmp_path / "none" / "README.md").read_text()
+    assert "curves.png" not in card and "the best evaluation is kept" not in card
+
+
+def test_a_test_split_that_repeats_training_texts_is_said_to(
+    call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli
+) -> None:
+    code, _, err = run_cli(
+        "train", *call, "--output_dir", tmp_path / "run", "--max_steps", "2", "--test_file", reviews_file
+    )
+    assert code == 0, err
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "repeat a training text" in card
+    assert str(reviews_file.parent) not in card
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--push_to_hub"], "--push_to_hub: "),
+        (["--resume_from_checkpoint", "checkpoint-1"], "--resume_from_checkpoint: say the same command again"),
+        (["--load_best_model_at_end", "true", "--eval_strategy", "no"], "--load_best_model_at_end needs evaluations"),
+        (["--load_best_model_at_end", "--save_strategy", "no"], "--eval_strategy epoch and --save_strategy no"),
+        (["--max_train_samples", "2", "--labels", "a,b,c"], "none of --labels a,b,c"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    words: list[str], message: str, call: list[str], tmp_path: Path, run_cli: Cli
+) -> None:
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
+    assert code == 2 and message in err.strip().splitlines()[-1], err
+
+
+def test_saves_and_evaluations_that_do_not_come_together_keep_the_last(
+    call: list[str], tmp_path: Path, run_cli: Cli
+) -> None:
+    for index, words in enumerate((["--save_strategy", "no"], ["--eval_strategy", "steps", "--eval_steps", "5"])):
+        code, _, err = run_cli("train", *call, *words, "--max_steps", "11", "--output_dir", tmp_path / str(index))
+        assert code == 0, err
+    rows = (tmp_path / "1" / "records" / "history.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [5, 10, 11]
+
+
+def test_several_processes_are_sent_to_the_script(
+    call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run")
+    assert code == 2 and "launch recipes/finetune.py" in err

@@ -1,0 +1,39 @@
+"""Checks of what was loaded: what transformers fills in silently, a prediction must not be made of."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from hf_sentiment.errors import CallError
+
+
+def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint; where there is none, transformers would fail obscurely or make up an empty one.
+
+    Raises:
+        CallError: The checkpoint `name` has no tokenizer files.
+    """
+    missing = f"{name} has no tokenizer: save it beside the model with tokenizer.save_pretrained({name!r})"
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+    except ValueError as error:
+        raise CallError(missing) from error
+    if len(tokenizer) <= len(tokenizer.all_special_tokens):
+        raise CallError(missing)
+    return tokenizer
+
+
+def check_head(loading_info: dict[str, Any], name: str) -> None:
+    """Refuse a model with weights that were not in the checkpoint but drawn at random.
+
+    Raises:
+        CallError: The checkpoint `name` has no trained classification head.
+    """
+    missing = sorted(loading_info["missing_keys"])
+    if missing:
+        raise CallError(
+            f"{name} has no trained classifier ({', '.join(missing[:3])} missing): train it first, "
+            f"hf-sentiment train --model_name_or_path {name} --train_file FILE --output_dir DIR"
+        )

@@ -1,0 +1,271 @@
+"""From arguments to a stock `transformers.Trainer`: data, model, plan and callbacks, ready to train.
+
+Scripts use the parts (`load_splits`, `load_model`, …), the command line the whole (`assemble`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import (
+    DataCollatorWithPadding,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+from hf_sentiment.data.prepare import PreparedData, prepare_data
+from hf_sentiment.data.starter import STARTER, starter_model
+from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.evaluation.calibration import fold_temperature
+from hf_sentiment.evaluation.metrics import LESS_IS_BETTER, TRAINER_METRICS, compute_metrics, fit_temperature
+from hf_sentiment.inference.loading import load_tokenizer
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
+from hf_sentiment.training.optimisation import fit_head_first
+from hf_sentiment.training.plan import Decision, Facts, make_plan, token_percentile
+
+logger = logging.getLogger(__name__)
+
+# Texts whose lengths decide where all are cut: a percentile of 99 is known to a fraction of a percent by then.
+_LENGTH_SAMPLE = 4000
+# What `train` does by itself, or not at all: said, it would be ignored.
+_REFUSED = {
+    "push_to_hub": "the model is complete only at the end: push the finished folder, or train with recipes/finetune.py",
+    "resume_from_checkpoint": "say the same command again to go on, or train with recipes/finetune.py",
+    "do_train": "train always trains: leave it out",
+    "do_eval": "evaluations are asked for by --eval_strategy: leave it out",
+    "do_predict": "the test split is always predicted at the end: leave it out",
+    "prediction_loss_only": "metrics need the predictions: leave it out",
+}
+
+
+class Interrupted(SentimentError):
+    """Training was stopped by a signal and can be taken up again; exit code 1."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A stock Trainer with everything that it was assembled from.
+
+    Attributes:
+        trainer: `transformers.Trainer` with the model, the tokenised splits and the callbacks.
+        model: The model that it trains.
+        tokenizer: Of the model.
+        data: Labelled texts.
+        splits: Tokenised texts, by split.
+        plan: Every planned argument's decision.
+        facts: What the plan is based on.
+        curve: The callback that writes the history.
+    """
+
+    trainer: Trainer
+    model: BertForSentimentAnalysis
+    tokenizer: PreTrainedTokenizerBase
+    data: PreparedData
+    splits: dict[str, Dataset]
+    plan: dict[str, Decision]
+    facts: Facts
+    curve: LearningCurveCallback
+
+    def fit(self, checkpoint: Path | None = None) -> None:
+        """Train from the start, head first where it is planned, or go on from a checkpoint.
+
+        Raises:
+            Interrupted: A signal came; the state is saved.
+        """
+        if checkpoint is None and self.plan["head_first"].value:
+            fit_head_first(self.model, self.tokenizer, self.splits["train"], self.trainer.args.seed)
+        self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        callbacks, state = self.trainer.callback_handler.callbacks, self.trainer.state
+        signalled = any(isinstance(item, CheckpointOnInterrupt) and item.interrupted for item in callbacks)
+        if signalled and state.global_step < state.max_steps:
+            raise Interrupted(
+                f"stopped at step {state.global_step} of {state.max_steps}, which is saved: say the same command again "
+                "to go on"
+            )
+
+    def calibrate(self) -> float:
+        """Fit a temperature on the validation split, fold it into the head, and return it."""
+        output = self.trainer.predict(self.splits["validation"])
+        temperature = fit_temperature(np.asarray(output.predictions), np.asarray(output.label_ids))
+        fold_temperature(self.model.classifier, temperature)
+        return temperature
+
+
+def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None) -> Run:
+    """Data, model, plan and Trainer of a call; nothing is trained.
+
+    Args:
+        arguments: Model and data.
+        training: Arguments of `TrainingArguments` that are not to be planned.
+        dataset: In place of the data that `arguments` names.
+
+    Raises:
+        CallError: An argument that is wrong.
+        DataError: Data that cannot be used.
+    """
+    seed = int(training.get("seed", 42))
+    set_seed(seed)
+    data = load_splits(arguments, seed, dataset)
+    model, tokenizer = load_model(arguments, data)
+    plan, facts = _plan(arguments, training, data, model, tokenizer)
+    max_length = plan["max_length"].value
+    splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+    curve = LearningCurveCallback()
+    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), curve)
+    return Run(trainer, model, tokenizer, data, splits, plan, facts, curve)
+
+
+def load_splits(arguments: SentimentArguments, seed: int, dataset: Any = None) -> PreparedData:
+    """The data that the arguments name, or `dataset`, labelled, checked and split."""
+    return prepare_data(
+        arguments.dataset_name if dataset is None else dataset,
+        dataset_config_name=arguments.dataset_config_name,
+        dataset_revision=arguments.dataset_revision,
+        train_file=arguments.train_file,
+        validation_file=arguments.validation_file,
+        test_file=arguments.test_file,
+        text_column=arguments.text_column,
+        label_column=arguments.label_column,
+        labels=arguments.labels,
+        num_labels=arguments.num_labels,
+        on_bad_rows=arguments.on_bad_rows,  # type: ignore[arg-type]
+        validation_share=arguments.validation_share,
+        test_share=arguments.test_share,
+        max_train_samples=arguments.max_train_samples,
+        seed=seed,
+    )
+
+
+def load_model(
+    arguments: SentimentArguments, data: PreparedData
+) -> tuple[BertForSentimentAnalysis, PreTrainedTokenizerBase]:
+    """The named checkpoint with a head for the data's labels, in float32, and its tokenizer.
+
+    The tokenizer's `model_max_length` is what the model can read.
+
+    Raises:
+        CallError: The checkpoint does not exist, is no BERT, or lacks its tokenizer.
+    """
+    name = arguments.model_name_or_path
+    path = str(starter_model()) if name == STARTER else str(Path(name).expanduser() if name.startswith("~") else name)
+    options = {} if arguments.pooling is None else {"pooling": arguments.pooling}
+    try:
+        tokenizer = load_tokenizer(path, arguments.model_revision)
+        model = BertForSentimentAnalysis.from_pretrained(
+            path,
+            labels=list(data.rule.labels),
+            revision=arguments.model_revision,
+            classifier_dropout=arguments.classifier_dropout,
+            label_rule=data.rule.to_dict(),
+            # Half-precision weights would be trained as stored; mixed precision is --bf16 or --fp16.
+            dtype=torch.float32,
+            **options,
+        )
+    except SentimentError:
+        raise
+    except (OSError, ValueError) as error:
+        raise CallError(f"--model_name_or_path {name}: {str(error).strip().splitlines()[0]}") from error
+    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    return model, tokenizer
+
+
+def smooth_in_the_model(model: BertForSentimentAnalysis, training_arguments: TrainingArguments) -> None:
+    """Move `label_smoothing_factor` from the Trainer into the model's config.
+
+    The Trainer's smoothing acts on evaluation losses too; the model's on the training loss only, and it is saved.
+    """
+    model.config.label_smoothing = training_arguments.label_smoothing_factor
+    training_arguments.label_smoothing_factor = 0.0
+
+
+def _plan(
+    arguments: SentimentArguments,
+    training: Mapping[str, Any],
+    data: PreparedData,
+    model: BertForSentimentAnalysis,
+    tokenizer: PreTrainedTokenizerBase,
+) -> tuple[dict[str, Decision], Facts]:
+    """The plan, and the facts it is based on."""
+    limit = tokenizer.model_max_length
+    if arguments.max_length is not None and arguments.max_length > limit:
+        raise CallError(f"--max_length {arguments.max_length}: {arguments.model_name_or_path} reads {limit} tokens")
+    for name, instead in _REFUSED.items():
+        if training.get(name):
+            raise CallError(f"--{name}: {instead}")
+    if training.get("metric_for_best_model") is not None:
+        _metric_name(training["metric_for_best_model"])
+    facts = Facts(
+        num_train=len(data.splits["train"]),
+        tokens=token_percentile(_sampled_lengths(data.splits["train"], tokenizer, limit)),
+        max_position=limit,
+        hidden_size=model.config.hidden_size,
+        pooling=model.config.pooling,
+        calibrate=arguments.calibrate,
+    )
+    said = dict(training) | {"max_length": arguments.max_length, "head_first": arguments.head_first}
+    return make_plan(facts, said), facts
+
+
+def _sampled_lengths(split: Dataset, tokenizer: PreTrainedTokenizerBase, limit: int) -> list[int]:
+    """Lengths in tokens of some texts, so that all of them need be tokenised only once."""
+    texts = split.shuffle(seed=0).select(range(min(len(split), _LENGTH_SAMPLE)))["text"][:]
+    return [len(ids) for ids in tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
+
+
+def _training_arguments(plan: Mapping[str, Decision], training: Mapping[str, Any]) -> TrainingArguments:
+    """The plan and what the user said, as `TrainingArguments`."""
+    names = {field.name for field in dataclasses.fields(TrainingArguments)}
+    values = dict(training) | {name: decision.value for name, decision in plan.items() if name in names}
+    if values.get("metric_for_best_model") is not None:
+        values.setdefault("greater_is_better", _metric_name(values["metric_for_best_model"]) not in LESS_IS_BETTER)
+    values.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
+    try:
+        return TrainingArguments(**values)
+    except (ValueError, TypeError) as error:
+        raise CallError(f"training arguments: {' '.join(str(error).split())}") from error
+
+
+def _metric_name(said: str) -> str:
+    """A metric's name without `eval_`; a wrong one is an error now, not at the first evaluation.
+
+    Raises:
+        CallError: There is no such metric.
+    """
+    name = said.removeprefix("eval_")
+    known = ("loss", *TRAINER_METRICS)
+    if name not in known:
+        raise CallError(f"--metric_for_best_model {said}: the metrics of an evaluation are {', '.join(known)}")
+    return name
+
+
+def _trainer(
+    model: BertForSentimentAnalysis,
+    tokenizer: PreTrainedTokenizerBase,
+    splits: Mapping[str, Dataset],
+    training_arguments: TrainingArguments,
+    curve: LearningCurveCallback,
+) -> Trainer:
+    smooth_in_the_model(model, training_arguments)
+    return Trainer(
+        model=model,
+        args=training_arguments,
+        train_dataset=splits["train"],
+        eval_dataset=splits["validation"],
+        processing_class=tokenizer,
+        data_collator=DataCollatorWithPadding(tokenizer),
+        compute_metrics=compute_metrics,
+        callbacks=[curve, CheckpointOnInterrupt(), SeedEveryEpoch()],
+    )

@@ -71,9 +71,9 @@ def _ends_epoch(state: TrainerState) -> bool:
 class SeedEveryEpoch(TrainerCallback):
     """Begins every epoch with a random state that follows from the seed and the epoch alone.
 
-    The Trainer draws the order of an epoch's texts from torch's global state as it is when the epoch begins, and does not
-    save that. A run that goes on in the middle of an epoch would draw another order, and see some texts twice and others
-    not at all. The state in the middle of an epoch is the Trainer's to save and restore, and it does.
+    The Trainer draws the order of an epoch's texts from torch's global state as it is when the epoch begins, and does
+    not save that. A run that goes on in the middle of an epoch would draw another order, and see some texts twice and
+    others not at all. The state in the middle of an epoch is the Trainer's to save and restore, and it does.
     """
 
     def on_epoch_begin(

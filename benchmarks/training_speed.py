@@ -5,10 +5,11 @@
 Reference: what transformers' text-classification example does in its documented form: the same checkpoint as
 `BertForSequenceClassification`, every text padded to 128 tokens, batches of 32, learning rate 2e-5, 3 epochs, all else
 the Trainer's defaults. Ours: `hf-sentiment train --num_train_epochs 1`, all else as planned. Both begin as a new
-process, on the same splits of the movie snippets, and take turns. The clock is the process's CPU time, on one thread the same
-as the wall clock of an idle machine and deaf to what else the machine does. It runs from the start of the process to the end of training; for ours,
-to the first look at the test split (at each quarter of the epoch, with the clock stopped) that is as accurate as the reference
-ends. Results are written as they come; a run that was stopped goes on where it was.
+process, on the same splits of the movie snippets, and take turns. The clock is the process's CPU time, on one thread
+the same as the wall clock of an idle machine and deaf to what else the machine does. It runs from the start of the
+process to the end of training; for ours, to the first look at the test split (at each quarter of the epoch, with the
+clock stopped) that is as accurate as the reference ends. Results are written as they come; a run that was stopped goes
+on where it was.
 """
 
 from __future__ import annotations

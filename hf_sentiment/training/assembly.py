@@ -205,8 +205,6 @@ def _plan(
     for name, instead in _REFUSED.items():
         if training.get(name):
             raise CallError(f"--{name}: {instead}")
-    if training.get("metric_for_best_model") is not None:
-        _metric_name(training["metric_for_best_model"])
     facts = Facts(
         num_train=len(data.splits["train"]),
         tokens=token_percentile(_sampled_lengths(data.splits["train"], tokenizer, limit)),

@@ -77,13 +77,14 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     run = assemble(arguments, training, dataset)
     for line in plan_lines(run.plan):
         logger.info(line)
+    audit = run.data.audit()  # hashes every text: once
     checkpoint = folder.last_checkpoint()
     if checkpoint is not None:
-        folder.check_same_data(run.data.audit())
+        folder.check_same_data(audit)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
     write_json(folder.records / "plan.json", plan_record(run.facts, run.plan))
-    write_json(folder.records / "audit.json", run.data.audit())
+    write_json(folder.records / "audit.json", audit)
     run.curve.began = began
     run.fit(checkpoint)
     return _finish(run, arguments, folder, began)

@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from hf_sentiment.inference.batching import length_sorted_batches, pad_batch
+from hf_sentiment.batching import length_sorted_batches, pad_batch
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,131 @@
+"""What the callbacks of the suite share: a state that survives a resume, and scalars that every tracker sees."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import inspect
+import random
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from accelerate.utils import broadcast_object_list
+from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import CallbackHandler, ExportableState
+
+
+class SuiteCallback(TrainerCallback, ExportableState):
+    """A callback whose constructor arguments and counters are plain JSON and survive a resume.
+
+    transformers saves the states of callbacks with every checkpoint, but gives them back only if
+    `restore_callback_states_from_checkpoint` is set, and then to a new object. Here a callback takes its own state from
+    the checkpoint when training begins, whatever that flag says, and stays the object that the user made.
+
+    Subclasses store every constructor argument under its own name, list in `_FRESH` the attributes that change in
+    training with their first values, and call `_begin` in `on_train_begin` and `_end` in `on_train_end`.
+    """
+
+    _FRESH: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self) -> None:
+        self._training = False
+        self._reset()
+
+    def state(self) -> dict[str, Any]:
+        """Constructor arguments and counters, as transformers saves them in `trainer_state.json`."""
+        return {
+            "args": {name: getattr(self, name) for name in inspect.signature(type(self)).parameters},
+            "attributes": copy.deepcopy({name: getattr(self, name) for name in self._FRESH}),
+        }
+
+    def _begin(self, state: TrainerState) -> bool:
+        """Begin a run, or take one up from its checkpoint; returns whether a saved state was taken up."""
+        self._training = True
+        self._reset()
+        saved = self._saved_attributes(state) if state.global_step > 0 else None
+        for name in self._FRESH if saved is not None else ():
+            if name in saved:
+                setattr(self, name, copy.deepcopy(saved[name]))
+        # The Trainer fails at its next save over a callback that the checkpoint does not know.
+        state.stateful_callbacks.setdefault(type(self).__name__, self.state())  # type: ignore[union-attr]
+        return saved is not None
+
+    def _end(self, state: TrainerState) -> None:
+        """End the run: what is evaluated from now on is not of it, and `trainer.save_state()` has the last state."""
+        self._training = False
+        if not isinstance(state.stateful_callbacks.get(type(self).__name__), list):  # type: ignore[union-attr]
+            state.stateful_callbacks[type(self).__name__] = self.state()  # type: ignore[index]
+
+    def _reset(self) -> None:
+        for name, value in self._FRESH.items():
+            setattr(self, name, copy.deepcopy(value))
+
+    def _saved_attributes(self, state: TrainerState) -> dict[str, Any] | None:
+        """The attributes that the checkpoint holds of this callback, or `None`.
+
+        Of several callbacks of one class the Trainer keeps a list, to which every save appends: the last entry with our
+        arguments is ours.
+        """
+        saved: Any = state.stateful_callbacks.get(type(self).__name__)  # type: ignore[union-attr]
+        if saved is None:
+            return None
+        entries = saved if isinstance(saved, list) else [saved]
+        ours = [entry for entry in entries if entry["args"] == self.state()["args"]]
+        if not ours and isinstance(saved, list):
+            return None
+        return (ours or entries)[-1]["attributes"]  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self.state()["args"].items())
+        return f"{type(self).__name__}({arguments})"
+
+
+def log_scalars(
+    args: TrainingArguments, state: TrainerState, control: TrainerControl, scalars: dict[str, float]
+) -> None:
+    """Log `scalars` as `Trainer.log` does: into the history and to every callback that watches, trackers included.
+
+    The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which is therefore one of
+    our callers, and knows the trackers.
+    """
+    logs = {**scalars, "epoch": state.epoch or 0.0}
+    state.log_history.append({**logs, "step": state.global_step})
+    handler = _calling_handler()
+    if handler is not None:
+        due = control.should_log
+        handler.on_log(args, state, control, logs)
+        control.should_log = due  # a log that is due at this step is still due
+
+
+def _calling_handler() -> CallbackHandler | None:
+    frame = inspect.currentframe()
+    while frame is not None:
+        owner = frame.f_locals.get("self")
+        if isinstance(owner, CallbackHandler):
+            return owner
+        frame = frame.f_back
+    return None
+
+
+def from_main_process(value: Any) -> Any:
+    """The main process's `value` in every process, so that all decide alike; every process must call it."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        box = [value]
+        broadcast_object_list(box)
+        return box[0]
+    return value
+
+
+@contextlib.contextmanager
+def untouched_random_state() -> Iterator[None]:
+    """Leave torch's, numpy's and Python's random numbers as they were: the run's dropout and order stay the same."""
+    python, numpy = random.getstate(), np.random.get_state()
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    try:
+        with torch.random.fork_rng(devices=devices):
+            yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)

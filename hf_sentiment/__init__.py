@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any
 from hf_sentiment._registration import register_auto_classes
 
 if TYPE_CHECKING:
+    from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
     from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+    from hf_sentiment.callbacks.lora import LoraCallback
+    from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
     from hf_sentiment.inference.classifier import SentimentClassifier
     from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
     from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
@@ -23,7 +26,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "BertForSentimentAnalysis": "hf_sentiment.model.modeling_bert_sentiment",
     "BertSentimentConfig": "hf_sentiment.model.configuration_bert_sentiment",
+    "EarlyStoppingCallback": "hf_sentiment.callbacks.early_stopping",
     "LearningCurveCallback": "hf_sentiment.callbacks.learning_curve",
+    "LoraCallback": "hf_sentiment.callbacks.lora",
+    "OverfittingGapCallback": "hf_sentiment.callbacks.overfitting_gap",
     "SentimentArguments": "hf_sentiment.training.arguments",
     "SentimentClassifier": "hf_sentiment.inference.classifier",
 }
@@ -31,7 +37,10 @@ _HOMES = {
 __all__ = [
     "BertForSentimentAnalysis",
     "BertSentimentConfig",
+    "EarlyStoppingCallback",
     "LearningCurveCallback",
+    "LoraCallback",
+    "OverfittingGapCallback",
     "SentimentArguments",
     "SentimentClassifier",
     "__version__",

@@ -7,7 +7,7 @@ import copy
 import inspect
 import random
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -45,18 +45,19 @@ class SuiteCallback(TrainerCallback, ExportableState):
         self._training = True
         self._reset()
         saved = self._saved_attributes(state) if state.global_step > 0 else None
-        for name in self._FRESH if saved is not None else ():
-            if name in saved:
-                setattr(self, name, copy.deepcopy(saved[name]))
+        for name, value in (saved or {}).items():
+            if name in self._FRESH:
+                setattr(self, name, copy.deepcopy(value))
         # The Trainer fails at its next save over a callback that the checkpoint does not know.
-        state.stateful_callbacks.setdefault(type(self).__name__, self.state())  # type: ignore[union-attr]
+        saved_states(state).setdefault(type(self).__name__, self.state())
         return saved is not None
 
     def _end(self, state: TrainerState) -> None:
         """End the run: what is evaluated from now on is not of it, and `trainer.save_state()` has the last state."""
         self._training = False
-        if not isinstance(state.stateful_callbacks.get(type(self).__name__), list):  # type: ignore[union-attr]
-            state.stateful_callbacks[type(self).__name__] = self.state()  # type: ignore[index]
+        states = saved_states(state)
+        if not isinstance(states.get(type(self).__name__), list):
+            states[type(self).__name__] = self.state()
 
     def _reset(self) -> None:
         for name, value in self._FRESH.items():
@@ -68,18 +69,24 @@ class SuiteCallback(TrainerCallback, ExportableState):
         Of several callbacks of one class the Trainer keeps a list, to which every save appends: the last entry with our
         arguments is ours.
         """
-        saved: Any = state.stateful_callbacks.get(type(self).__name__)  # type: ignore[union-attr]
+        saved = saved_states(state).get(type(self).__name__)
         if saved is None:
             return None
         entries = saved if isinstance(saved, list) else [saved]
         ours = [entry for entry in entries if entry["args"] == self.state()["args"]]
         if not ours and isinstance(saved, list):
             return None
-        return (ours or entries)[-1]["attributes"]  # type: ignore[no-any-return]
+        attributes: dict[str, Any] = (ours or entries)[-1]["attributes"]
+        return attributes
 
     def __repr__(self) -> str:
         arguments = ", ".join(f"{name}={value!r}" for name, value in self.state()["args"].items())
         return f"{type(self).__name__}({arguments})"
+
+
+def saved_states(state: TrainerState) -> dict[str, Any]:
+    """The states of the run's callbacks by class name: one, or a list where there are several of a class."""
+    return cast("dict[str, Any]", state.stateful_callbacks)
 
 
 def log_scalars(
@@ -87,8 +94,8 @@ def log_scalars(
 ) -> None:
     """Log `scalars` as `Trainer.log` does: into the history and to every callback that watches, trackers included.
 
-    The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which is therefore one of
-    our callers, and knows the trackers.
+    The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which is therefore one
+    of our callers, and knows the trackers.
     """
     logs = {**scalars, "epoch": state.epoch or 0.0}
     state.log_history.append({**logs, "step": state.global_step})

@@ -10,8 +10,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from hf_sentiment import SentimentClassifier
-from hf_sentiment.errors import CallError
 from hf_sentiment.batching import length_sorted_batches
+from hf_sentiment.errors import CallError
 
 TEXTS = [
     "good",

@@ -1,0 +1,75 @@
+"""What the overfitting alarm says: the message of a level, and the scalars of an evaluation."""
+
+from __future__ import annotations
+
+import math
+
+from scipy import stats
+from torch import nn
+from transformers import TrainerState, TrainingArguments
+
+from hf_sentiment.callbacks._per_text import Array
+from hf_sentiment.callbacks._remedies import remedies
+from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict
+
+_ALARMS = {GapLevel.OVERCONFIDENT: 1, GapLevel.OVERFITTING: 2}
+_WHAT = {
+    GapLevel.OVERFITTING: "the model overfits",
+    GapLevel.OVERCONFIDENT: "the model grows overconfident",
+    GapLevel.GAP: "training and validation loss have parted",
+    GapLevel.LEAKAGE: "validation is easier than training",
+    GapLevel.UNDERFITTING: "the model has not learnt yet",
+    GapLevel.OK: "no sign of overfitting",
+}
+
+
+def alarm_message(
+    args: TrainingArguments, state: TrainerState, model: nn.Module, verdict: GapVerdict, probe: Array, validation: Array
+) -> str:
+    """The finding with its evidence in one line and, at an alarm, what to do about it.
+
+    Args:
+        args: Of the run.
+        state: Of the run.
+        model: The model that is trained.
+        verdict: The finding.
+        probe: Losses of the probe, `[texts]`.
+        validation: Losses of the validation texts, `[texts]`.
+    """
+    train, held_out = (
+        f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in map(mean_interval, (probe, validation))
+    )
+    message = (
+        f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {_WHAT[verdict.level]} "
+        f"({verdict.level.value}). Training loss {train}, validation loss {held_out}: {verdict.reason}."
+    )
+    if verdict.level.is_alarm:
+        numbered = (f"({number}) {remedy}" for number, remedy in enumerate(remedies(args, state, model), start=1))
+        message += f" What this run has not used yet: {'; '.join(numbered)}."
+    return message
+
+
+def mean_interval(losses: Array) -> tuple[float, float, float]:
+    """Mean of `losses` [texts] with its 95 % interval by Student's t."""
+    mean = float(losses.mean())
+    if len(losses) < 2:
+        return mean, mean, mean
+    reach = float(stats.t.isf(0.025, len(losses) - 1)) * float(losses.std(ddof=1)) / math.sqrt(len(losses))
+    return mean, mean - reach, mean + reach
+
+
+def scalars(verdict: GapVerdict, probe: Array, validation: Array) -> dict[str, float]:
+    """What is logged of an evaluation."""
+    values = {
+        "train_loss": mean_interval(probe),
+        "validation_loss": mean_interval(validation),
+        "gap": (verdict.gap, *verdict.gap_interval),
+        "worsening": (verdict.worsening, *verdict.worsening_interval),
+    }
+    scalars = {
+        f"gap/{name}{end}": value
+        for name, triple in values.items()
+        for end, value in zip(("", "_low", "_high"), triple, strict=True)
+    }
+    scalars |= {"gap/p_value": verdict.p_value, "gap/alarm": _ALARMS.get(verdict.level, 0)}
+    return {name: round(float(value), 6) for name, value in scalars.items()}

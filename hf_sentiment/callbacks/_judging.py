@@ -1,0 +1,72 @@
+"""What the callbacks share that judge evaluations: losses text by text, and stopping a run so that it stays stopped."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar
+
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from hf_sentiment.callbacks._base import SuiteCallback
+from hf_sentiment.callbacks._per_text import EvaluationRecorder
+
+logger = logging.getLogger(__name__)
+
+
+class JudgingCallback(SuiteCallback):
+    """Records the evaluations of the run, may stop it and says why, and keeps a resumed run stopped."""
+
+    _FRESH: ClassVar[dict[str, Any]] = {"stopped_step": None, "reason": None}
+
+    #: Where it stopped the run; `None` if it did not.
+    stopped_step: int | None
+    #: Why, in one line.
+    reason: str | None
+
+    def __init__(self) -> None:
+        self._recorder = EvaluationRecorder()
+        super().__init__()
+
+    def _stop(self, reason: str, state: TrainerState, control: TrainerControl) -> None:
+        """Stop after this step; the reason goes into the log and into the history of `trainer_state.json`."""
+        control.should_training_stop = True
+        self.stopped_step = state.global_step
+        self.reason = reason
+        entry: dict[str, Any] = {"stopped": reason, "epoch": state.epoch or 0.0, "step": state.global_step}
+        state.log_history.append(entry)
+        if state.is_world_process_zero:
+            logger.warning("Stopped at step %d: %s", state.global_step, reason)
+
+    def _stay_stopped(self, state: TrainerState, control: TrainerControl) -> None:
+        """To be called when a run is taken up: if it had stopped, it ends at once."""
+        if self.stopped_step is None:
+            return
+        control.should_training_stop = True
+        if state.is_world_process_zero:
+            logger.warning("The run had stopped at step %d and stays stopped: %s", self.stopped_step, self.reason)
+
+    def on_pre_optimizer_step(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        optimizer: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Keep the one step that the Trainer takes even in a run that is to stop at once from changing weights."""
+        if self.stopped_step is not None:
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0 * group["lr"]
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the losses of the batch that the Trainer has evaluated."""
+        if self._training:
+            self._recorder.add_batch()
+
+    def on_predict(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Predictions are no evaluations."""
+        self._recorder.clear()

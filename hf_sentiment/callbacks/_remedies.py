@@ -1,0 +1,41 @@
+"""What to do about overfitting, in the order in which it is worth trying, without what a run does already."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from torch import nn
+from transformers import TrainerState, TrainingArguments
+
+from hf_sentiment.callbacks._base import saved_states
+
+# Full fine-tuning of BERT takes 2e-5 to 5e-5 (Devlin et al. 2019, appendix A.3); at its lower end there is nothing
+# left to lower. LoRA takes ten times as much (Hu et al. 2022, appendix D).
+_SMALL_RATE = 2e-5
+_SMALL_RATE_LORA = 2e-4
+_DROPOUT = 0.3  # the course's, before the head
+
+
+def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module) -> list[str]:
+    """The remedies that this run has not used yet, each with the argument that turns it on."""
+    return list(_remedies(args, state, model))
+
+
+def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module) -> Iterator[str]:
+    config = getattr(model, "config", None)
+    yield "more labelled texts (--train_file)"
+    if not args.load_best_model_at_end and "EarlyStoppingCallback" not in saved_states(state):
+        yield "stop at the best evaluation: EarlyStoppingCallback() (--early_stopping_patience 1)"
+    adapted = hasattr(model, "peft_config")
+    if not adapted and all(parameter.requires_grad for parameter in model.parameters()):
+        yield "train fewer weights: LoraCallback() (--lora true)"
+    dropout = getattr(config, "classifier_dropout", None)
+    if hasattr(config, "classifier_dropout") and (dropout or 0.0) < _DROPOUT:
+        yield f"more dropout before the head: classifier_dropout={_DROPOUT} (--classifier_dropout {_DROPOUT})"
+    if args.weight_decay == 0:
+        yield "weight_decay=0.01 (--weight_decay 0.01)"
+    if args.label_smoothing_factor == 0 and not getattr(config, "label_smoothing", 0.0):
+        yield "label_smoothing_factor=0.1 (--label_smoothing_factor 0.1)"
+    if args.learning_rate > (_SMALL_RATE_LORA if adapted else _SMALL_RATE):
+        rate = f"{args.learning_rate / 2:g}"
+        yield f"half the learning rate: learning_rate={rate} (--learning_rate {rate})"

@@ -1,0 +1,52 @@
+"""When a run evaluates, how large a probe it can afford, and how its learning rate is lowered on the way."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from transformers import TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+# A training step is a forward and a backward pass, about three times the work of the probe's forward pass; the default
+# probe takes at most this share of the steps' time (measured: benchmarks/alarm.py --cost).
+PROBE_SHARE = 0.05
+_STEP_TO_FORWARD = 3
+LARGEST_PROBE = 512
+_SMALLEST_PROBE = 16
+
+
+def planned_evaluations(args: TrainingArguments, state: TrainerState, after: int = 0) -> int:
+    """How many evaluations the Trainer will make after step `after`, the one before training (step 0) not counted."""
+    if args.eval_strategy == IntervalStrategy.NO:
+        return 0
+    if args.eval_strategy == IntervalStrategy.STEPS:
+        every, delay = max(1, int(state.eval_steps)), args.eval_delay
+        regular = sum(1 for step in range(every, state.max_steps + 1, every) if step >= delay and step > after)
+        last = state.max_steps % every != 0 and state.max_steps >= delay and state.max_steps > after
+        return regular + int(last)
+    epochs = int(state.num_train_epochs)
+    per_epoch = max(1, math.ceil(state.max_steps / max(1, epochs)))
+    ends = (min(state.max_steps, per_epoch * epoch) for epoch in range(1, epochs + 1) if epoch >= args.eval_delay)
+    return sum(1 for step in ends if step > after)
+
+
+def default_probe_size(args: TrainingArguments, state: TrainerState, planned: int) -> int:
+    """As many texts as cost `PROBE_SHARE` of the training between two evaluations, from 16 to 512."""
+    batch = (
+        (state.train_batch_size or args.train_batch_size) * args.gradient_accumulation_steps * max(1, args.world_size)
+    )
+    between = state.max_steps * batch / max(1, planned)
+    return int(min(LARGEST_PROBE, max(_SMALLEST_PROBE, PROBE_SHARE * _STEP_TO_FORWARD * between)))
+
+
+def lower_learning_rate(optimizer: Any, lr_scheduler: Any, factor: float) -> None:
+    """Multiply the rates of all steps to come, and forget the optimizer's moments, which led away from the best."""
+    inner = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
+    inner.state.clear()
+    for group in inner.param_groups:
+        group["lr"] *= factor
+        if "initial_lr" in group:
+            group["initial_lr"] *= factor
+    if hasattr(lr_scheduler, "base_lrs"):
+        lr_scheduler.base_lrs = [rate * factor for rate in lr_scheduler.base_lrs]

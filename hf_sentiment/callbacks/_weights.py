@@ -1,0 +1,120 @@
+"""The best weights of a run, kept on disk: whole or not there, and never in memory a second time."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from accelerate.utils import broadcast
+from peft import PeftModel
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+from transformers import TrainerState, TrainingArguments
+from transformers.trainer_utils import SaveStrategy
+
+from hf_sentiment.callbacks._base import from_main_process
+from hf_sentiment.errors import CallError
+from hf_sentiment.files import folder_atomically
+
+# Bytes a file, so that a model on an accelerator passes through the host's memory in small parts.
+_PART_BYTES = 64 * 2**20
+
+
+class KeptWeights:
+    """Weights of one evaluation at a time, kept in `folder` by the main process, put back in every process.
+
+    What is kept is what training changes: adapter and head of a PEFT model, else all parameters, and the buffers.
+
+    Args:
+        folder: The run's output folder. The copy is `_{name}-{step}` in it: the Trainer's uploads leave out names that
+            begin with an underscore.
+        name: Which best it is; one name a callback.
+    """
+
+    def __init__(self, folder: str | Path, name: str) -> None:
+        self._folder = Path(folder)
+        self._name = name
+
+    def keep(self, model: nn.Module, state: TrainerState) -> None:
+        """Keep the weights of `state.global_step`; earlier ones stay until `forget_others`."""
+        if not state.is_world_process_zero:
+            return
+        with folder_atomically(self._path(state.global_step)) as folder:
+            for number, part in enumerate(_parts(model)):
+                save_file(part, folder / f"{number:05d}.safetensors")
+
+    def has(self, step: int) -> bool:
+        """Whether the weights of `step` are there, in every process as in the main one."""
+        return bool(from_main_process(self._path(step).is_dir()))
+
+    def put_back(self, model: nn.Module, step: int) -> None:
+        """Put the weights of `step` into `model`, in place and bit for bit.
+
+        The main process reads them, one tensor at a time, and the others receive them: only it needs the disk.
+        """
+        files = sorted(self._path(step).glob("*.safetensors"))
+        where: dict[str, Path] = {}
+        for file in files:
+            with safe_open(file, framework="pt") as opened:
+                where |= dict.fromkeys(opened.keys(), file)
+        with torch.no_grad():
+            for name, tensor in _trained(model):
+                if name in where:
+                    with safe_open(where[name], framework="pt") as opened:
+                        tensor.copy_(opened.get_tensor(name))
+                tensor.copy_(broadcast(tensor))
+
+    def forget_others(self, step: int | None, state: TrainerState) -> None:
+        """Delete every copy but that of `step` (all of them for `None`), and what a kill left half-written."""
+        if not state.is_world_process_zero:
+            return
+        for path in self._folder.glob(f"_partial-_{self._name}-*"):
+            shutil.rmtree(path)
+        for path in self._folder.glob(f"_{self._name}-*"):
+            if re.fullmatch(rf"_{self._name}-\d+", path.name) and path != (step is not None and self._path(step)):
+                shutil.rmtree(path)
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"_{self._name}-{step}"
+
+
+def saves(args: TrainingArguments) -> bool:
+    """Whether the run writes checkpoints, from which it can be resumed."""
+    return args.save_strategy != SaveStrategy.NO
+
+
+def check_whole_weights(args: TrainingArguments, asked: str, instead: str) -> None:
+    """Refuse to keep weights of which each process has only a part.
+
+    Raises:
+        CallError: The model is sharded by FSDP or DeepSpeed; the message names `asked` and what to do `instead`.
+    """
+    if args.fsdp or args.deepspeed:
+        raise CallError(f"{asked} keeps whole weights, and FSDP and DeepSpeed spread them: {instead}")
+
+
+def _trained(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """The tensors that training changes, by name."""
+    adapter_only = isinstance(model, PeftModel)
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad or not adapter_only:
+            yield name, parameter.data
+    yield from model.named_buffers()
+
+
+def _parts(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
+    """`_trained` in dictionaries of about `_PART_BYTES`, on the CPU."""
+    part: dict[str, torch.Tensor] = {}
+    size = 0
+    for name, tensor in _trained(model):
+        part[name] = tensor.detach().cpu().contiguous()
+        size += tensor.numel() * tensor.element_size()
+        if size >= _PART_BYTES:
+            yield part
+            part, size = {}, 0
+    if part:
+        yield part

@@ -1,0 +1,326 @@
+"""`EarlyStoppingCallback`: stop when validation no longer improves, and end with the best weights."""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import Any, ClassVar
+
+from torch import nn
+from transformers import TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
+
+from hf_sentiment.callbacks._base import from_main_process
+from hf_sentiment.callbacks._judging import JudgingCallback
+from hf_sentiment.callbacks._monitor import (
+    Array,
+    Monitor,
+    decode_values,
+    encode_values,
+    read_min_delta,
+    resolve_monitor,
+    with_prefix,
+)
+from hf_sentiment.callbacks._weights import KeptWeights, check_whole_weights, saves
+from hf_sentiment.errors import CallError
+
+logger = logging.getLogger(__name__)
+
+
+class EarlyStoppingCallback(JudgingCallback):
+    """Stops training when a metric of the validation set no longer improves; takes the place of transformers' class.
+
+    Works with any Trainer and model, whatever is saved and when: it keeps the best weights itself.
+
+    Args:
+        early_stopping_patience: Evaluations (not epochs) in a row without an improvement that counts, after which
+            training stops.
+        early_stopping_threshold: Smallest improvement that counts, in the metric's unit.
+        monitor: The metric, with or without `eval_`; by default `metric_for_best_model`, else `eval_loss`. With
+            several evaluation sets it names the set: `eval_movies_loss`.
+        greater_is_better: Its direction; by default known from its name (loss, error, perplexity, ece, … are better
+            small).
+        min_delta: The same as `early_stopping_threshold`, which it replaces; or in standard errors of the paired
+            difference, text by text, to the last improvement that counted: `"1se"` (for `eval_loss` and
+            `eval_accuracy`).
+        start_after: Evaluations before the first one that can count against the patience.
+        stopping_threshold: Stop as soon as the metric is at least this good.
+        divergence_threshold: Stop as soon as the metric is worse than this.
+        restore_best: End with the weights of the best evaluation, whatever ended training.
+
+    An improvement is measured from the last one that counted, so that small steps add up. The best weights are those
+    of the best value ever, counted or not. NaN and infinity stop the run. A run that had stopped and is resumed stays
+    stopped: the Trainer cannot but take one step, and that step changes no weight.
+
+    Example:
+        >>> trainer = Trainer(model, args, callbacks=[EarlyStoppingCallback(2)], ...)  # doctest: +SKIP
+    """
+
+    _FRESH: ClassVar[dict[str, Any]] = JudgingCallback._FRESH | {
+        "early_stopping_patience_counter": 0,
+        "evaluations": 0,
+        "reference": None,  # value at the last improvement that counted
+        "reference_values": None,  # its per-text values, encoded, where improvements are counted in standard errors
+        "best_value": None,
+        "best_step": None,
+        "last_step": None,
+    }
+
+    early_stopping_patience_counter: int
+    evaluations: int
+    reference: float | None
+    reference_values: str | None
+    best_value: float | None
+    best_step: int | None
+    last_step: int | None
+
+    def __init__(
+        self,
+        early_stopping_patience: int = 1,
+        early_stopping_threshold: float | None = 0.0,
+        *,
+        monitor: str | None = None,
+        greater_is_better: bool | None = None,
+        min_delta: float | str | None = None,
+        start_after: int = 0,
+        stopping_threshold: float | None = None,
+        divergence_threshold: float | None = None,
+        restore_best: bool = True,
+    ) -> None:
+        if early_stopping_patience != int(early_stopping_patience) or early_stopping_patience < 1:
+            raise CallError(
+                f"EarlyStoppingCallback: early_stopping_patience is {early_stopping_patience}; give 1 or more"
+            )
+        if start_after != int(start_after) or start_after < 0:
+            raise CallError(f"EarlyStoppingCallback: start_after is {start_after}; give evaluations, 0 or more")
+        self.early_stopping_patience = int(early_stopping_patience)
+        self.early_stopping_threshold = early_stopping_threshold
+        self.monitor = monitor
+        self.greater_is_better = greater_is_better
+        self.min_delta = min_delta
+        self.start_after = int(start_after)
+        self.stopping_threshold = stopping_threshold
+        self.divergence_threshold = divergence_threshold
+        self.restore_best = restore_best
+        self._least, self._in_errors = read_min_delta(min_delta, early_stopping_threshold)
+        self._watched: Monitor | None = None
+        self._seen: dict[str, float] = {}
+        self._kept: KeptWeights | None = None
+        super().__init__()
+
+    # The run
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Say what will be done, or why it cannot be done; a run that had stopped stays stopped.
+
+        Raises:
+            CallError: Nothing is evaluated, or the settings contradict those of `TrainingArguments`.
+        """
+        monitor = resolve_monitor(args, self.monitor, self.greater_is_better, self._least, self._in_errors)
+        self._watched = monitor
+        self._check_restoring(args, monitor.name)
+        resumed = self._begin(state)
+        self._seen = {}
+        self._kept = self._own_copy(args)
+        if monitor.in_errors:
+            self._recorder.attach(model)
+        if self._kept is not None and not resumed:
+            self._kept.forget_others(None, state)  # of another run in this folder
+        if resumed:
+            self._take_up(args, state, control)
+        if state.is_world_process_zero:
+            logger.info(self._intention(args, state, monitor))
+
+    def _check_restoring(self, args: TrainingArguments, name: str) -> None:
+        if not self.restore_best:
+            return
+        other = args.metric_for_best_model or "loss"
+        if args.load_best_model_at_end and with_prefix(other) != name:
+            raise CallError(
+                f"EarlyStoppingCallback restores the best {name}, and load_best_model_at_end the best {other}: set "
+                f'metric_for_best_model="{name.removeprefix("eval_")}", or load_best_model_at_end=False, or '
+                "EarlyStoppingCallback(restore_best=False)"
+            )
+        if not args.load_best_model_at_end:
+            check_whole_weights(
+                args,
+                "EarlyStoppingCallback",
+                "set EarlyStoppingCallback(restore_best=False) and TrainingArguments(load_best_model_at_end=True)",
+            )
+
+    def _own_copy(self, args: TrainingArguments) -> KeptWeights | None:
+        """Where the best weights are kept; nowhere, if the Trainer keeps them already."""
+        if not self.restore_best or args.load_best_model_at_end:
+            return None
+        return KeptWeights(str(args.output_dir), "best-early-stopping")
+
+    def _take_up(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
+        """Go on with the saved state, and with the weights that it names."""
+        if self._kept is not None and self.best_step is not None and not self._kept.has(self.best_step):
+            if state.is_world_process_zero:
+                logger.warning(
+                    "EarlyStoppingCallback: the weights of step %d, the best before %s, are gone from %s: the best is "
+                    "sought anew from here",
+                    self.best_step,
+                    f"step {state.global_step}",
+                    args.output_dir,
+                )
+            self.best_step, self.best_value = None, None
+        self._stay_stopped(state, control)
+
+    def _intention(self, args: TrainingArguments, state: TrainerState, monitor: Monitor) -> str:
+        """What will be done, in one line."""
+        evaluations = self.early_stopping_patience
+        every = f"{evaluations} evaluation{'s' if evaluations > 1 else ''}"
+        if args.eval_strategy == IntervalStrategy.STEPS and state.num_train_epochs:
+            epochs = evaluations * state.eval_steps * state.num_train_epochs / max(1, state.max_steps)
+            every += f" ({epochs:.2g} epochs)"
+        least = f"{monitor.least:g} standard errors" if monitor.in_errors else f"{monitor.least:g}"
+        ends = "ends with the best weights" if self.restore_best else "ends with the last weights"
+        return (
+            f"Early stopping: {monitor.name} ({'greater' if monitor.greater else 'smaller'} is better), after {every} "
+            f"without an improvement of more than {least}; {ends}"
+        )
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Refuse to go on past an evaluation in which the metric was missing."""
+        if self._seen:
+            self._missing(self._seen)
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Judge the evaluation; those outside training, of other sets, and a second one at a step are left out.
+
+        Raises:
+            CallError: The metric is not among those of the evaluation.
+        """
+        recorded = self._recorder.take() if self._training and self._in_errors else None
+        if not self._training or self.stopped_step is not None or not metrics or self.last_step == state.global_step:
+            return
+        monitor = self._watched
+        if monitor is None or monitor.name not in metrics:
+            if "eval_loss" in metrics:  # one evaluation set, so nothing more will come
+                self._missing(metrics)
+            if any(name.startswith("eval_") for name in metrics):
+                self._seen |= metrics
+            return
+        self._seen = {}
+        self.last_step = state.global_step
+        values = monitor.values(recorded)
+        value, counts = from_main_process(self._measured(monitor, float(metrics[monitor.name]), values))
+        self._judge(monitor, value, counts, state, control)
+        if counts:
+            self.reference, self.reference_values = value, encode_values(values)
+        if self.best_step == state.global_step and self._kept is not None and model is not None:
+            self._kept.keep(model, state)
+            if not saves(args):  # else the last checkpoint may still need the copy before
+                self._kept.forget_others(self.best_step, state)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Now that a checkpoint names the best weights, those before them are not needed any more."""
+        if self._kept is not None and self.best_step is not None:
+            self._kept.forget_others(self.best_step, state)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Put the best weights back at the Trainer's last log of the run.
+
+        It comes before `on_train_end` of any callback, so that an adapter, say, is merged with its best weights
+        whatever the order of the callbacks.
+        """
+        if not self._training or not logs or "train_runtime" not in logs or self._kept is None or model is None:
+            return
+        if self.best_step is not None and self.best_step != state.global_step and self._kept.has(self.best_step):
+            self._kept.put_back(model, self.best_step)
+            if state.is_world_process_zero:
+                logger.info(
+                    "Early stopping: the weights are those of step %d, with the best value %.5g",
+                    self.best_step,
+                    self.best_value,
+                )
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Clear up; a run that can be resumed keeps its copy of the best weights."""
+        if not self._training:
+            return
+        self._end(state)
+        self._recorder.detach()
+        if self._kept is not None and not saves(args):
+            self._kept.forget_others(None, state)
+
+    # The decision
+
+    def _measured(self, monitor: Monitor, value: float, values: Array | None) -> tuple[float, bool]:
+        """The value, and whether it is an improvement that counts."""
+        if self.reference is None or not math.isfinite(value):
+            return value, math.isfinite(value)
+        return value, monitor.counts(value, self.reference, values, decode_values(self.reference_values))
+
+    def _judge(
+        self, monitor: Monitor, value: float, counts: bool, state: TrainerState, control: TrainerControl
+    ) -> None:
+        """Count, keep the best in mind, and stop if it is time."""
+        self.evaluations += 1
+        if not math.isfinite(value):
+            self._stop(f"{monitor.name} is {value}", state, control)
+            return
+        if self.best_value is None or monitor.beats(value, self.best_value):
+            self.best_value, self.best_step = value, state.global_step
+        if counts:
+            self.early_stopping_patience_counter = 0
+        elif self.evaluations > self.start_after:
+            self.early_stopping_patience_counter += 1
+        reason = self._reason(monitor, value)
+        if reason is not None:
+            self._stop(reason, state, control)
+
+    def _reason(self, monitor: Monitor, value: float) -> str | None:
+        """Why it is time to stop, if it is."""
+        if self.stopping_threshold is not None and not monitor.beats(self.stopping_threshold, value):
+            return f"{monitor.name} reached {value:.5g}, as good as {self.stopping_threshold:g}"
+        if self.divergence_threshold is not None and monitor.beats(self.divergence_threshold, value):
+            return f"{monitor.name} is {value:.5g}, worse than {self.divergence_threshold:g}"
+        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+            return (
+                f"{monitor.name} has not improved on {self.reference:.5g} in {self.early_stopping_patience} "
+                f"evaluation{'s' if self.early_stopping_patience > 1 else ''}; best {self.best_value:.5g} at step "
+                f"{self.best_step}"
+            )
+        return None
+
+    def _missing(self, metrics: dict[str, float]) -> None:
+        timings = ("_runtime", "_per_second", "_preparation_time")
+        names = sorted(name for name in metrics if name.startswith("eval_") and not name.endswith(timings))
+        wanted = "the metric" if self._watched is None else self._watched.name
+        raise CallError(
+            f"EarlyStoppingCallback: {wanted} is not among the metrics of the evaluation ({', '.join(names)}): set "
+            "metric_for_best_model or EarlyStoppingCallback(monitor=…) to one of them"
+        )
+
+
+__all__ = ["EarlyStoppingCallback"]

@@ -1,0 +1,363 @@
+"""`OverfittingGapCallback`: says while a model trains that it overfits, with a stated rate of false alarms."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, ClassVar
+
+from torch import nn
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from hf_sentiment.callbacks._base import from_main_process, log_scalars, saved_states
+from hf_sentiment.callbacks._gap_report import alarm_message, scalars
+from hf_sentiment.callbacks._judging import JudgingCallback
+from hf_sentiment.callbacks._per_text import FixedTexts, PerText
+from hf_sentiment.callbacks._schedule import (
+    LARGEST_PROBE,
+    default_probe_size,
+    lower_learning_rate,
+    planned_evaluations,
+)
+from hf_sentiment.callbacks._weights import KeptWeights, check_whole_weights, saves
+from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
+from hf_sentiment.errors import CallError
+
+logger = logging.getLogger(__name__)
+
+ACTIONS = ("warn", "stop", "rollback")
+
+
+class OverfittingGapCallback(JudgingCallback):
+    """An alarm that sounds when the validation loss has risen by more than chance explains, and acts on it.
+
+    At each evaluation the losses of the validation texts are taken as they pass through the Trainer's own evaluation,
+    and those of a fixed, stratified part of the training texts (the probe) are measured in evaluation mode, so that
+    both are like for like. `gap_test.OverfittingGapTest` judges them: in a run whose expected validation loss never
+    rises, the probability of any alarm is at most `alpha`. Two alarms are kept apart: `overconfident` (the loss got
+    worse) and `overfitting` (the accuracy got worse too, while the probe goes on improving).
+
+    Works with any Trainer and any model that classifies texts or tokens, or predicts numbers. With the action "warn"
+    it changes no weight and no random number of the run.
+
+    Args:
+        action: "warn" logs a warning. "stop" ends training as well. "rollback" puts back the weights of the evaluation
+            with the lowest validation loss, forgets the optimizer's moments, lowers the learning rate and goes on.
+        alpha: Probability of any alarm in a run without overfitting.
+        probe_size: Training texts in the probe; by default up to 512, and no more than cost 5 % of training time.
+        evaluation_set: Name of the evaluation set to watch, where the Trainer has several.
+        act_on: The level at which "stop" and "rollback" act: "alarm" (either) or "overfitting".
+        minimum_rise: Smallest rise of the validation loss that is worth an alarm, in nats.
+        learning_rate_factor: What a rollback multiplies the learning rate by.
+        most_rollbacks: After that many, the alarm only warns.
+        seed: Of the probe and of the test.
+
+    Every evaluation logs `gap/…` scalars to all trackers: `train_loss`, `validation_loss`, `gap`, `worsening` (each
+    with `_low` and `_high`, 95 % for the losses), `p_value`, and `alarm` (0 none, 1 overconfident, 2 overfitting).
+    Alarms are warnings of this module's logger, once per change of level, and stay in `alarms`.
+
+    With `eval_on_start=True` the gap is measured from its value before training, which takes out a difference between
+    the two sets of texts. After a rollback the test begins anew: each phase is a run of its own with error rate
+    `alpha`, and its first evaluation is its first reference, since the best one was picked for its low loss.
+    """
+
+    _FRESH: ClassVar[dict[str, Any]] = JudgingCallback._FRESH | {
+        "test": None,
+        "digest": None,
+        "level": GapLevel.OK.value,
+        "alarms": [],
+        "rollbacks": 0,
+        "rollback_due": False,
+        "best_step": None,
+        "last_step": None,
+    }
+
+    test: dict[str, Any] | None
+    digest: str | None
+    level: str
+    #: The alarms that sounded: `step`, `epoch`, `level`, `message` and `action` (what was done).
+    alarms: list[dict[str, Any]]
+    rollbacks: int
+    rollback_due: bool
+    best_step: int | None
+    last_step: int | None
+
+    def __init__(
+        self,
+        action: str = "warn",
+        alpha: float = 0.05,
+        *,
+        probe_size: int | None = None,
+        evaluation_set: str | None = None,
+        act_on: str = "alarm",
+        minimum_rise: float = 0.01,
+        learning_rate_factor: float = 0.5,
+        most_rollbacks: int = 2,
+        seed: int = 0,
+    ) -> None:
+        _check("action", action, action in ACTIONS, f"one of {', '.join(ACTIONS)}")
+        _check("act_on", act_on, act_on in ("alarm", "overfitting"), "alarm or overfitting")
+        _check("probe_size", probe_size, probe_size is None or probe_size >= 2, "2 texts or more")
+        _check("learning_rate_factor", learning_rate_factor, 0 < learning_rate_factor <= 1, "more than 0, at most 1")
+        _check("most_rollbacks", most_rollbacks, most_rollbacks >= 1, "1 or more")
+        OverfittingGapTest(alpha, minimum_rise=minimum_rise, seed=seed)  # checks the rest
+        self.action = action
+        self.alpha = alpha
+        self.probe_size = probe_size
+        self.evaluation_set = evaluation_set
+        self.act_on = act_on
+        self.minimum_rise = minimum_rise
+        self.learning_rate_factor = learning_rate_factor
+        self.most_rollbacks = most_rollbacks
+        self.seed = seed
+        self._probe: FixedTexts | None = None
+        self._validation: FixedTexts | None = None
+        self._gap_test: OverfittingGapTest | None = None
+        self._kept: KeptWeights | None = None
+        super().__init__()
+
+    # The run
+
+    def on_train_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        train_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Draw the probe and say what will be done.
+
+        Raises:
+            CallError: Nothing is evaluated, or the probe cannot be drawn.
+        """
+        planned = planned_evaluations(args, state)
+        if planned == 0:
+            raise CallError(
+                "OverfittingGapCallback: nothing is evaluated in training; set "
+                'TrainingArguments(eval_strategy="epoch") (--eval_strategy epoch)'
+            )
+        if self.action == "rollback":
+            check_whole_weights(args, 'OverfittingGapCallback(action="rollback")', 'use action="stop"')
+            self._kept = KeptWeights(str(args.output_dir), "best-overfitting-gap")
+        resumed = self._begin(state)
+        self._gap_test = None if self.test is None else OverfittingGapTest.from_state_dict(self.test)
+        if self._kept is not None and not resumed:
+            self._kept.forget_others(None, state)
+        self._stay_stopped(state, control)
+        self._validation = None
+        size = self.probe_size or default_probe_size(args, state, planned)
+        self._probe = FixedTexts(train_dataloader, args, size, self.seed)
+        self._recorder.attach(model)
+        if state.is_world_process_zero:
+            logger.info(
+                "Overfitting alarm: %d evaluation%s planned, probe of %d training texts, at most %g %% false alarms; "
+                "action %s",
+                planned,
+                "" if planned == 1 else "s",
+                self._probe.size,
+                100 * self.alpha,
+                self.action,
+            )
+
+    def on_evaluate(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        metrics: dict[str, float] | None = None,
+        model: nn.Module | None = None,
+        eval_dataloader: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Judge the evaluation; those outside training, of other sets, and a second one at a step are left out.
+
+        Raises:
+            CallError: The model's outputs tell no losses, the texts changed, or the run has diverged.
+        """
+        recorded = self._recorder.take() if self._training else None
+        if not self._training or not metrics or model is None or self._probe is None:
+            return
+        if self.last_step == state.global_step or self.stopped_step is not None or not self._watched(metrics):
+            return
+        self.last_step = state.global_step
+        validation = recorded or self._measure_again(args, model, eval_dataloader)
+        probe = self._probe.measure(model)
+        verdict = from_main_process(self._judge(args, state, probe, validation))
+        if verdict.best_step == state.global_step:
+            self.best_step = state.global_step
+            if self._kept is not None:
+                self._kept.keep(model, state)
+                self._forget_unneeded(args, state)
+        self._act(args, state, control, model, verdict, probe, validation)
+        log_scalars(args, state, control, scalars(verdict, probe.losses, validation.losses))
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Now that a checkpoint names the best weights, those before them are not needed any more."""
+        if self._kept is not None and self.best_step is not None:
+            self._kept.forget_others(self.best_step, state)
+
+    def on_step_begin(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module | None = None,
+        optimizer: Any = None,
+        lr_scheduler: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Roll back, if that is due: not at the evaluation, so that other callbacks see the weights that it judged."""
+        if self.rollback_due and model is not None:
+            self._roll_back(model, state)
+            lower_learning_rate(optimizer, lr_scheduler, self.learning_rate_factor)
+
+    def on_log(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        logs: dict[str, float] | None = None,
+        model: nn.Module | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """At the last log of the run, roll back after its last evaluation, unless somebody else keeps the best."""
+        if self._training and logs and "train_runtime" in logs and self.rollback_due and model is not None:
+            if not _best_is_kept(args, state):
+                self._roll_back(model, state)
+            self.rollback_due = False
+
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Clear up; a run that can be resumed keeps its copy of the best weights."""
+        if not self._training:
+            return
+        self._end(state)
+        self._recorder.detach()
+        if self._kept is not None and not saves(args):
+            self._kept.forget_others(None, state)
+
+    # The judgement
+
+    def _watched(self, metrics: dict[str, float]) -> bool:
+        """Whether the evaluation is of the set to watch."""
+        if self.evaluation_set is not None:
+            return f"eval_{self.evaluation_set}_loss" in metrics
+        if "eval_loss" in metrics:
+            return True
+        other = next((name for name in metrics if name.startswith("eval_") and name.endswith("_loss")), None)
+        if other is not None:
+            name = other.removeprefix("eval_").removesuffix("_loss")
+            raise CallError(
+                f"OverfittingGapCallback: the Trainer evaluates several sets; name the one to watch: "
+                f"OverfittingGapCallback(evaluation_set={name!r})"
+            )
+        return False
+
+    def _measure_again(self, args: TrainingArguments, model: nn.Module, eval_dataloader: Any) -> PerText:
+        """The losses of a fixed part of the validation set, where labels do not pass through the model."""
+        if self._validation is None:
+            assert self._probe is not None
+            self._validation = FixedTexts(eval_dataloader, args, LARGEST_PROBE, self.seed)
+            if args.process_index == 0:
+                logger.warning(
+                    "OverfittingGapCallback: label_smoothing_factor or compute_loss_func keep the labels from the "
+                    "model, so %d validation texts are evaluated a second time each time",
+                    self._validation.size,
+                )
+        return self._validation.measure(model)
+
+    def _judge(
+        self, args: TrainingArguments, state: TrainerState, probe: PerText, validation: PerText
+    ) -> GapVerdict | None:
+        """The verdict, in the main process; the others receive it."""
+        if not state.is_world_process_zero:
+            return None
+        if self._gap_test is None:
+            left = planned_evaluations(args, state, after=state.global_step - 1)
+            self._gap_test = OverfittingGapTest(
+                self.alpha,
+                max(1, left),
+                minimum_rise=self.minimum_rise,
+                chance_loss=validation.chance or None,
+                seed=self.seed,
+            )
+            self.digest = validation.digest
+        elif self.digest != validation.digest:
+            raise CallError(
+                f"OverfittingGapCallback: the validation texts at step {state.global_step} are not those of the "
+                "evaluations before: evaluate the same texts each time"
+            )
+        verdict = self._gap_test.update(
+            step=state.global_step,
+            train_losses=probe.losses,
+            validation_losses=validation.losses,
+            validation_correct=validation.right,
+        )
+        self.test = self._gap_test.state_dict()
+        return verdict
+
+    def _act(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        model: nn.Module,
+        verdict: GapVerdict,
+        probe: PerText,
+        validation: PerText,
+    ) -> None:
+        """Say a change of level, and do what is to be done at an alarm."""
+        changed = verdict.level.value != self.level
+        self.level = verdict.level.value
+        due = verdict.level.is_alarm and (self.act_on == "alarm" or verdict.level is GapLevel.OVERFITTING)
+        action = self.action if due else "warn"
+        if action == "rollback" and self.rollbacks >= self.most_rollbacks:
+            action = "warn"
+        if action == "stop":
+            self._stop(f"{verdict.level.value}: {verdict.reason}", state, control)
+        elif action == "rollback":
+            self.rollback_due = True
+        if not changed and action == "warn":
+            return
+        message = alarm_message(args, state, model, verdict, probe.losses, validation.losses)
+        if verdict.level.is_alarm:
+            alarm = {"step": state.global_step, "epoch": state.epoch or 0.0, "level": self.level}
+            self.alarms.append({**alarm, "message": message, "action": action})
+        if state.is_world_process_zero:
+            serious = verdict.level.is_alarm or verdict.level is GapLevel.LEAKAGE
+            back = f" Going back to step {self.best_step}." if action == "rollback" else ""
+            logger.log(logging.WARNING if serious else logging.INFO, "%s%s", message, back)
+
+    def _roll_back(self, model: nn.Module, state: TrainerState) -> None:
+        """Put the best weights back, and let the test begin anew."""
+        self.rollback_due = False
+        if self._kept is None or self.best_step is None or not self._kept.has(self.best_step):
+            if state.is_world_process_zero:
+                logger.warning("No rollback: the weights of step %s are gone from the run's folder", self.best_step)
+            return
+        self._kept.put_back(model, self.best_step)
+        self.rollbacks += 1
+        self.test, self._gap_test = None, None
+        self.level = GapLevel.OK.value
+
+    def _forget_unneeded(self, args: TrainingArguments, state: TrainerState) -> None:
+        """Without checkpoints no earlier copy will ever be asked for."""
+        if self._kept is not None and not saves(args):
+            self._kept.forget_others(self.best_step, state)
+
+
+def _best_is_kept(args: TrainingArguments, state: TrainerState) -> bool:
+    """Whether the run ends with its best weights already."""
+    saved = saved_states(state).get("EarlyStoppingCallback")
+    entries = saved if isinstance(saved, list) else [saved] if saved else []
+    return args.load_best_model_at_end or any(entry["args"].get("restore_best") for entry in entries)
+
+
+def _check(name: str, value: Any, right: bool, wanted: str) -> None:
+    if not right:
+        raise CallError(f"OverfittingGapCallback: {name} is {value!r}; give {wanted}")
+
+
+__all__ = ["OverfittingGapCallback"]

@@ -68,6 +68,7 @@ class OverfittingGapCallback(JudgingCallback):
         "rollbacks": 0,
         "rollback_due": False,
         "best_step": None,
+        "best_loss": None,
         "last_step": None,
     }
 
@@ -78,7 +79,9 @@ class OverfittingGapCallback(JudgingCallback):
     alarms: list[dict[str, Any]]
     rollbacks: int
     rollback_due: bool
+    #: Where the validation loss was lowest, over all phases.
     best_step: int | None
+    best_loss: float | None
     last_step: int | None
 
     def __init__(
@@ -184,8 +187,9 @@ class OverfittingGapCallback(JudgingCallback):
         validation = recorded or self._measure_again(args, model, eval_dataloader)
         probe = self._probe.measure(model)
         verdict = from_main_process(self._judge(args, state, probe, validation))
-        if verdict.best_step == state.global_step:
-            self.best_step = state.global_step
+        loss = float(validation.losses.mean())
+        if self.best_loss is None or loss < self.best_loss:
+            self.best_step, self.best_loss = state.global_step, loss
             if self._kept is not None:
                 self._kept.keep(model, state)
                 self._forget_unneeded(args, state)

@@ -11,6 +11,14 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 
+TINY = {
+    "vocab_size": 36,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 48,
+}
+
 
 @pytest.fixture(scope="session")
 def make_rows() -> Callable[..., Dataset]:
@@ -30,6 +38,21 @@ def make_rows() -> Callable[..., Dataset]:
                 if token_labels
                 else list(map(int, labels)),
             }
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def make_learner() -> Callable[..., Any]:
+    """`make_learner(**options)`: a tiny model, initialised as models are, that learns `make_rows` within few epochs."""
+    from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
+
+    def make(**options: Any) -> BertForSentimentAnalysis:
+        torch.manual_seed(0)
+        dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
+        return BertForSentimentAnalysis(
+            BertSentimentConfig(**{**TINY, "hidden_size": 32, "pooling": "mean", **dropout, **options})
         )
 
     return make

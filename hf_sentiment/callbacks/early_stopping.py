@@ -34,7 +34,7 @@ class EarlyStoppingCallback(JudgingCallback):
 
     Args:
         early_stopping_patience: Evaluations (not epochs) in a row without an improvement that counts, after which
-            training stops.
+            training stops; `None` never stops for that, and still keeps the best.
         early_stopping_threshold: Smallest improvement that counts, in the metric's unit.
         monitor: The metric, with or without `eval_`; by default `metric_for_best_model`, else `eval_loss`. With
             several evaluation sets it names the set: `eval_movies_loss`.
@@ -76,7 +76,7 @@ class EarlyStoppingCallback(JudgingCallback):
 
     def __init__(
         self,
-        early_stopping_patience: int = 1,
+        early_stopping_patience: int | None = 1,
         early_stopping_threshold: float | None = 0.0,
         *,
         monitor: str | None = None,
@@ -87,13 +87,12 @@ class EarlyStoppingCallback(JudgingCallback):
         divergence_threshold: float | None = None,
         restore_best: bool = True,
     ) -> None:
-        if early_stopping_patience != int(early_stopping_patience) or early_stopping_patience < 1:
-            raise CallError(
-                f"EarlyStoppingCallback: early_stopping_patience is {early_stopping_patience}; give 1 or more"
-            )
+        patience = early_stopping_patience
+        if patience is not None and (patience != int(patience) or patience < 1):
+            raise CallError(f"EarlyStoppingCallback: early_stopping_patience is {patience}; give 1 or more, or None")
         if start_after != int(start_after) or start_after < 0:
             raise CallError(f"EarlyStoppingCallback: start_after is {start_after}; give evaluations, 0 or more")
-        self.early_stopping_patience = int(early_stopping_patience)
+        self.early_stopping_patience = None if patience is None else int(patience)
         self.early_stopping_threshold = early_stopping_threshold
         self.monitor = monitor
         self.greater_is_better = greater_is_better
@@ -177,17 +176,16 @@ class EarlyStoppingCallback(JudgingCallback):
 
     def _intention(self, args: TrainingArguments, state: TrainerState, monitor: Monitor) -> str:
         """What will be done, in one line."""
-        evaluations = self.early_stopping_patience
-        every = f"{evaluations} evaluation{'s' if evaluations > 1 else ''}"
-        if args.eval_strategy == IntervalStrategy.STEPS and state.num_train_epochs:
-            epochs = evaluations * state.eval_steps * state.num_train_epochs / max(1, state.max_steps)
-            every += f" ({epochs:.2g} epochs)"
-        least = f"{monitor.least:g} standard errors" if monitor.in_errors else f"{monitor.least:g}"
+        watched = f"{monitor.name} ({'greater' if monitor.greater else 'smaller'} is better)"
         ends = "ends with the best weights" if self.restore_best else "ends with the last weights"
-        return (
-            f"Early stopping: {monitor.name} ({'greater' if monitor.greater else 'smaller'} is better), after {every} "
-            f"without an improvement of more than {least}; {ends}"
-        )
+        if self.early_stopping_patience is None:
+            return f"No early stopping; {watched} {ends}"
+        every = counted(self.early_stopping_patience)
+        if args.eval_strategy == IntervalStrategy.STEPS and state.num_train_epochs:
+            steps = self.early_stopping_patience * state.eval_steps
+            every += f" ({steps * state.num_train_epochs / max(1, state.max_steps):.2g} epochs)"
+        least = f"{monitor.least:g} standard errors" if monitor.in_errors else f"{monitor.least:g}"
+        return f"Early stopping: {watched}, after {every} without an improvement of more than {least}; {ends}"
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -305,11 +303,11 @@ class EarlyStoppingCallback(JudgingCallback):
             return f"{monitor.name} reached {value:.5g}, as good as {self.stopping_threshold:g}"
         if self.divergence_threshold is not None and monitor.beats(self.divergence_threshold, value):
             return f"{monitor.name} is {value:.5g}, worse than {self.divergence_threshold:g}"
-        if self.early_stopping_patience_counter >= self.early_stopping_patience:
+        patience = self.early_stopping_patience
+        if patience is not None and self.early_stopping_patience_counter >= patience:
             return (
-                f"{monitor.name} has not improved on {self.reference:.5g} in {self.early_stopping_patience} "
-                f"evaluation{'s' if self.early_stopping_patience > 1 else ''}; best {self.best_value:.5g} at step "
-                f"{self.best_step}"
+                f"{monitor.name} has not improved on {self.reference:.5g} in {counted(patience)}; "
+                f"best {self.best_value:.5g} at step {self.best_step}"
             )
         return None
 
@@ -321,6 +319,11 @@ class EarlyStoppingCallback(JudgingCallback):
             f"EarlyStoppingCallback: {wanted} is not among the metrics of the evaluation ({', '.join(names)}): set "
             "metric_for_best_model or EarlyStoppingCallback(monitor=…) to one of them"
         )
+
+
+def counted(evaluations: int) -> str:
+    """The number with its noun."""
+    return f"{evaluations} evaluation{'' if evaluations == 1 else 's'}"
 
 
 __all__ = ["EarlyStoppingCallback"]

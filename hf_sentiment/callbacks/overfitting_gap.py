@@ -75,7 +75,7 @@ class OverfittingGapCallback(JudgingCallback):
     test: dict[str, Any] | None
     digest: str | None
     level: str
-    #: The alarms that sounded: `step`, `epoch`, `level`, `message` and `action` (what was done).
+    #: The alarms that sounded: `step`, `epoch`, `level`, both losses, `message` and `action` (what was done).
     alarms: list[dict[str, Any]]
     rollbacks: int
     rollback_due: bool
@@ -328,7 +328,9 @@ class OverfittingGapCallback(JudgingCallback):
         message = alarm_message(args, state, model, verdict, probe.losses, validation.losses)
         if verdict.level.is_alarm:
             alarm = {"step": state.global_step, "epoch": state.epoch or 0.0, "level": self.level}
-            self.alarms.append({**alarm, "message": message, "action": action})
+            losses = {"train_loss": round(float(probe.losses.mean()), 3)}
+            losses["validation_loss"] = round(float(validation.losses.mean()), 3)
+            self.alarms.append({**alarm, **losses, "message": message, "action": action})
         if state.is_world_process_zero:
             serious = verdict.level.is_alarm or verdict.level is GapLevel.LEAKAGE
             back = f" Going back to step {self.best_step}." if action == "rollback" else ""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STARTER = "starter"
+#: Where the starter encoder comes from, on the Hub.
+STARTER_CHECKPOINT = "sentence-transformers/all-MiniLM-L6-v2"
 """The name that stands for the default model, and for the default data set (the movie snippets)."""
 
 NEUTRAL_BAND = 0.5

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from hf_sentiment.data.starter import STARTER_CHECKPOINT
 from hf_sentiment.evaluation.report import report_rows
 from hf_sentiment.hub.templates import template_folder
 
@@ -22,7 +23,6 @@ _POOLING_WORDS = {
     "mean": "mean token state",
     "max": "maximum over token states",
 }
-_STARTER_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def render_card(folder: Path, arguments: SentimentArguments, data: PreparedData, evaluation: dict[str, Any]) -> str:
@@ -40,7 +40,7 @@ def render_card(folder: Path, arguments: SentimentArguments, data: PreparedData,
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     plan = json.loads((folder / "records" / "plan.json").read_text(encoding="utf-8"))["decisions"]
     training = evaluation["training"]
-    base_model = _STARTER_MODEL if arguments.model_name_or_path == "starter" else arguments.model_name_or_path
+    base_model = STARTER_CHECKPOINT if arguments.model_name_or_path == "starter" else arguments.model_name_or_path
     is_local = Path(base_model).exists()
     environment = Environment(
         loader=FileSystemLoader(template_folder()),
@@ -75,6 +75,9 @@ def render_card(folder: Path, arguments: SentimentArguments, data: PreparedData,
         epochs=f"{training['epochs']:g} epochs in {training['steps']} steps",
         minutes=f"{training['seconds'] / 60:.1f}",
         best=None if training["best_epoch"] is None else f"{training['best_epoch']:g}",
+        stopped=training["stopped"],
+        alarms=training["alarms"],
+        lora=training["lora"],
         max_length=plan["max_length"]["value"],
         versions=", ".join(f"{name} {number}" for name, number in training["versions"].items()),
     )

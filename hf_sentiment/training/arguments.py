@@ -90,6 +90,21 @@ class SentimentArguments:
         default=None,
         metadata={"help": "Fit the head by logistic regression on frozen features first. Default: by the plan."},
     )
+    early_stopping_patience: Optional[int] = field(
+        default=None,
+        metadata={
+            "help": "Evaluations without improvement after which training stops; 0: never. Default: by the plan."
+        },
+    )
+    alarm: str = field(
+        default="warn",
+        metadata={"help": "What the overfitting alarm does: warn, stop, rollback, or off."},
+    )
+    lora: bool = field(
+        default=False,
+        metadata={"help": "Train low-rank adapters and the head instead of all weights; merged at the end."},
+    )
+    lora_rank: int = field(default=8, metadata={"help": "Rank of the adapters."})
     calibrate: bool = field(
         default=True, metadata={"help": "Fold a temperature fitted on the validation split into the head."}
     )
@@ -98,6 +113,7 @@ class SentimentArguments:
         choices = {
             "on_bad_rows": ("error", "drop"),
             "pooling": (None, "pooler", "cls", "mean", "max"),
+            "alarm": ("warn", "stop", "rollback", "off"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
@@ -109,7 +125,8 @@ class SentimentArguments:
         if not 0 <= self.classifier_dropout < 1:
             raise CallError(f"--classifier_dropout must be at least 0 and less than 1, got {self.classifier_dropout}")
         # A text has two special tokens, and at least a word.
-        for name, least in (("max_train_samples", 2), ("max_length", 4), ("num_labels", 2)):
+        least_values = {"max_train_samples": 2, "max_length": 4, "num_labels": 2, "early_stopping_patience": 0}
+        for name, least in (least_values | {"lora_rank": 1}).items():
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise CallError(f"--{name} must be at least {least}, got {getattr(self, name)}")
         if self.train_file is not None and self.dataset_name is not None:

@@ -18,13 +18,17 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
 
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+from hf_sentiment.callbacks.lora import LoraCallback
+from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.prepare import PreparedData, prepare_data
-from hf_sentiment.data.starter import STARTER, starter_model
+from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, starter_model
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.calibration import fold_temperature
@@ -68,6 +72,8 @@ class Run:
         plan: Every planned argument's decision.
         facts: What the plan is based on.
         curve: The callback that writes the history.
+        stopping: The callback that keeps the best weights; `None` where nothing is evaluated.
+        alarm: The overfitting alarm, unless it is off.
     """
 
     trainer: Trainer
@@ -78,6 +84,8 @@ class Run:
     plan: dict[str, Decision]
     facts: Facts
     curve: LearningCurveCallback
+    stopping: EarlyStoppingCallback | None
+    alarm: OverfittingGapCallback | None
 
     def fit(self, checkpoint: Path | None = None) -> None:
         """Train from the start, head first where it is planned, or go on from a checkpoint.
@@ -123,9 +131,11 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     plan, facts = _plan(arguments, training, data, model, tokenizer)
     max_length = plan["max_length"].value
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
-    curve = LearningCurveCallback()
-    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), curve)
-    return Run(trainer, model, tokenizer, data, splits, plan, facts, curve)
+    curve, stopping, alarm = LearningCurveCallback(), early_stopping(plan, training), overfitting_alarm(arguments, plan)
+    suite = [curve, stopping, alarm, lora(arguments), CheckpointOnInterrupt(), SeedEveryEpoch()]
+    callbacks = [callback for callback in suite if callback is not None]
+    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), callbacks)
+    return Run(trainer, model, tokenizer, data, splits, plan, facts, curve, stopping, alarm)
 
 
 def load_splits(arguments: SentimentArguments, seed: int, dataset: Any = None) -> PreparedData:
@@ -191,6 +201,33 @@ def smooth_in_the_model(model: BertForSentimentAnalysis, training_arguments: Tra
     training_arguments.label_smoothing_factor = 0.0
 
 
+def lora(arguments: SentimentArguments) -> LoraCallback | None:
+    """The callback that trains adapters, if the arguments ask for it."""
+    if not arguments.lora:
+        return None
+    starter = arguments.model_name_or_path == STARTER
+    return LoraCallback(
+        r=arguments.lora_rank,
+        alpha=2 * arguments.lora_rank,
+        base_model=STARTER_CHECKPOINT if starter else arguments.model_name_or_path,
+    )
+
+
+def early_stopping(plan: Mapping[str, Decision], training: Mapping[str, Any]) -> EarlyStoppingCallback | None:
+    """The callback that stops and keeps the best, as planned; none where nothing is evaluated."""
+    if str(plan["eval_strategy"].value) == "no":
+        return None
+    patience = plan["early_stopping_patience"].value or None
+    return EarlyStoppingCallback(patience, restore_best=training.get("load_best_model_at_end") is not False)
+
+
+def overfitting_alarm(arguments: SentimentArguments, plan: Mapping[str, Decision]) -> OverfittingGapCallback | None:
+    """The overfitting alarm, unless it is off or nothing is evaluated."""
+    if arguments.alarm == "off" or str(plan["eval_strategy"].value) == "no":
+        return None
+    return OverfittingGapCallback(arguments.alarm)
+
+
 def _plan(
     arguments: SentimentArguments,
     training: Mapping[str, Any],
@@ -212,8 +249,10 @@ def _plan(
         hidden_size=model.config.hidden_size,
         pooling=model.config.pooling,
         calibrate=arguments.calibrate,
+        lora=arguments.lora,
     )
-    said = dict(training) | {"max_length": arguments.max_length, "head_first": arguments.head_first}
+    ours = ("max_length", "head_first", "early_stopping_patience")
+    said = dict(training) | {name: getattr(arguments, name) for name in ours}
     return make_plan(facts, said), facts
 
 
@@ -254,7 +293,7 @@ def _trainer(
     tokenizer: PreTrainedTokenizerBase,
     splits: Mapping[str, Dataset],
     training_arguments: TrainingArguments,
-    curve: LearningCurveCallback,
+    callbacks: list[TrainerCallback],
 ) -> Trainer:
     smooth_in_the_model(model, training_arguments)
     return Trainer(
@@ -265,5 +304,5 @@ def _trainer(
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[curve, CheckpointOnInterrupt(), SeedEveryEpoch()],
+        callbacks=callbacks,
     )

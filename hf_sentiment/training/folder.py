@@ -17,6 +17,7 @@ from hf_sentiment.files import current_umask, write_json
 
 _CHECKPOINT = "checkpoint-"
 _BESIDE = ".model-"
+_KEPT = "_best-"
 
 
 @dataclass(frozen=True)
@@ -111,3 +112,5 @@ class RunFolder:
             for file in files:
                 file.chmod(0o666 & ~current_umask())  # safetensors writes files that only their owner can read
                 os.replace(file, self.path / file.name)
+        for copy in self.path.glob(f"{_KEPT}*"):  # the callbacks', which a resume might have needed until now
+            shutil.rmtree(copy)

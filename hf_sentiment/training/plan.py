@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from hf_sentiment.errors import CallError
-
 # Longer inputs are cut by default: attention and memory grow with the square, and the verdict of a review stands early
 # or late but rarely only in its middle. The percentile covers all but one text in a hundred.
 LENGTH_PERCENTILE = 99
@@ -22,6 +20,8 @@ _DEVLIN = "Devlin et al. 2019 (arXiv:1810.04805), appendix A.3"
 _MOSBACH = "Mosbach et al. 2021 (arXiv:2006.04884)"
 _KUMAR = "Kumar et al. 2022 (arXiv:2202.10054)"
 _GUO = "Guo et al. 2017 (arXiv:1706.04599)"
+_PRECHELT = "Prechelt 1998, Early Stopping - But When?"
+_HU = "Hu et al. 2022 (arXiv:2106.09685), appendix D"
 _OURS = "measured on the starter data, benchmarks/README.md"
 
 
@@ -36,6 +36,7 @@ class Facts:
         hidden_size: Width of the encoder.
         pooling: Of the model.
         calibrate: Whether a temperature will be folded into the head.
+        lora: Whether adapters are trained instead of all weights.
     """
 
     num_train: int
@@ -44,6 +45,7 @@ class Facts:
     hidden_size: int
     pooling: str
     calibrate: bool = True
+    lora: bool = False
 
     @property
     def sentence_encoder(self) -> bool:
@@ -76,6 +78,12 @@ class Rule:
     source: str = ""
 
 
+def _learning_rate(facts: Facts) -> float:
+    if facts.lora:
+        return 1e-3 if facts.small_model else 5e-4
+    return 1e-4 if facts.small_model else 2e-5
+
+
 def _epochs(facts: Facts) -> int:
     if not facts.small_model:
         return 3
@@ -100,9 +108,15 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "learning_rate",
-        lambda facts: 1e-4 if facts.small_model else 2e-5,
-        lambda facts: "small encoder: BERT-base's 2e-5 needs several times the steps" if facts.small_model else "BERT",
-        f"{_DEVLIN}; {_OURS}",
+        _learning_rate,
+        lambda facts: (
+            "adapters take higher rates than all weights"
+            if facts.lora
+            else "small encoder: BERT-base's 2e-5 needs several times the steps"
+            if facts.small_model
+            else "BERT"
+        ),
+        f"{_DEVLIN}; {_HU}; {_OURS}",
     ),
     Rule(
         "num_train_epochs",
@@ -137,8 +151,13 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule("eval_strategy", lambda facts: "epoch", lambda facts: "validation loss is watched at every epoch"),
     Rule("save_strategy", lambda facts: "epoch", lambda facts: "a killed run goes on from its last epoch"),
-    Rule("save_total_limit", lambda facts: 1, lambda facts: "the best and the last checkpoint are enough"),
-    Rule("load_best_model_at_end", lambda facts: True, lambda facts: "the best evaluation is kept, not the last"),
+    Rule("save_total_limit", lambda facts: 1, lambda facts: "the last checkpoint and the best weights are enough"),
+    Rule(
+        "early_stopping_patience",
+        lambda facts: 2,
+        lambda facts: "one evaluation may be bad luck; the best weights are kept, not the last",
+        _PRECHELT,
+    ),
     Rule(
         "metric_for_best_model",
         lambda facts: "calibrated_loss" if facts.calibrate else "loss",
@@ -162,35 +181,19 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> dict[str, Decision]:
             plan[rule.name] = Decision(said[rule.name], "set by you", by="user")
         else:
             plan[rule.name] = Decision(rule.value(facts), rule.reason(facts), rule.source)
-    _settle_best_model(plan, said)
+    _settle_evaluations(plan)
     return plan
 
 
-def _settle_best_model(plan: dict[str, Decision], said: Mapping[str, Any]) -> None:
-    """Make what is evaluated, saved and kept agree, in place; what the user said stays.
-
-    The Trainer keeps the best of the evaluations that it saves, so both must come at the same steps.
-
-    Raises:
-        CallError: The user asks for the best one and for evaluations and saves that cannot have it.
-    """
-    evaluated, saved = str(plan["eval_strategy"].value), str(plan["save_strategy"].value)
-    if plan["save_strategy"].by == "plan" and evaluated != "no":
-        plan["save_strategy"] = Decision(evaluated, "what is evaluated is saved, so that the best can be kept")
-        if evaluated == "steps" and said.get("save_steps") is None and said.get("eval_steps") is not None:
-            plan["save_steps"] = Decision(said["eval_steps"], "as often as it is evaluated")
-        saved = evaluated
-    same_steps = evaluated != "steps" or said.get("save_steps") in (None, said.get("eval_steps"))
-    if evaluated != "no" and saved in (evaluated, "best") and (saved == "best" or same_steps):
-        return
-    if said.get("load_best_model_at_end"):
-        raise CallError(
-            f"--load_best_model_at_end needs evaluations and saves at the same steps, not --eval_strategy {evaluated} "
-            f"and --save_strategy {saved}: give both the same, and --save_steps the value of --eval_steps"
-        )
-    plan["load_best_model_at_end"] = Decision(False, "evaluations and saves do not come together: the last is kept")
-    if plan["metric_for_best_model"].by == "plan":
-        del plan["metric_for_best_model"]
+def _settle_evaluations(plan: dict[str, Decision]) -> None:
+    """What follows from how often the user wants evaluations, in place; what the user said stays."""
+    evaluated = str(plan["eval_strategy"].value)
+    if evaluated == "no":
+        plan["early_stopping_patience"] = Decision(0, "nothing is evaluated: the last weights are kept")
+        if plan["metric_for_best_model"].by == "plan":
+            del plan["metric_for_best_model"]
+    elif plan["save_strategy"].by == "plan":
+        plan["save_strategy"] = Decision(evaluated, "a killed run goes on from its last evaluation")
 
 
 def token_percentile(lengths: Any) -> int:

@@ -96,7 +96,7 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     folder.save_model(run.model, run.tokenizer)
     evaluation = _evaluate(folder, run.data)
     evaluation["temperature"] = temperature
-    evaluation["training"] = _training_record(run, run.curve.elapsed_before + time.monotonic() - began)
+    evaluation["training"] = _training_record(run, arguments, run.curve.elapsed_before + time.monotonic() - began)
     write_atomically(folder.path / "README.md", render_card(folder.path, arguments, run.data, evaluation))
     write_json(folder.records / "evaluation.json", evaluation)
     for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
@@ -130,21 +130,32 @@ def _evaluate(folder: RunFolder, data: PreparedData) -> dict[str, Any]:
     return evaluation
 
 
-def _training_record(run: Run, seconds: float) -> dict[str, Any]:
-    """What the run took and with what it ran; `best_epoch` where the best evaluation was kept."""
-    state, arguments = run.trainer.state, run.trainer.args
-    rows = [row for row in state.log_history if row.get("step") == state.best_global_step and "eval_loss" in row]
+def _training_record(run: Run, arguments: SentimentArguments, seconds: float) -> dict[str, Any]:
+    """What the run took and with what it ran, why it stopped, and which alarms sounded."""
+    state, stopping, alarm = run.trainer.state, run.stopping, run.alarm
     return {
         "seconds": round(seconds, 1),
         "peak_memory_bytes": _peak_memory(),
         "steps": state.global_step,
         "epochs": round(state.epoch or 0.0, 3),
-        "best_epoch": rows[-1]["epoch"] if rows and arguments.load_best_model_at_end else None,
-        "device": arguments.device.type,
+        "best_epoch": _best_epoch(run),
+        "stopped": next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
+        "alarms": None if alarm is None else alarm.alarms,
+        "lora": arguments.lora_rank if arguments.lora else None,
+        "device": run.trainer.args.device.type,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),
         "versions": {name: _version(name) for name in _VERSIONS},
     }
+
+
+def _best_epoch(run: Run) -> float | None:
+    """The epoch whose weights were kept, where the best ones were."""
+    if run.stopping is None or not run.stopping.restore_best:
+        return None
+    step = run.stopping.best_step
+    epochs = [row["epoch"] for row in run.trainer.state.log_history if row["step"] == step and "eval_loss" in row]
+    return epochs[-1] if epochs else None
 
 
 def _version(name: str) -> str:

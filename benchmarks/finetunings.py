@@ -4,11 +4,11 @@
     python benchmarks/alarm.py --finetunings finetunings.npz
 
 Twenty runs on movie snippets: 64 to 2,000 training texts, learning rates 1e-5 to 5e-4, label noise 0 and 20 % in the
-training labels. Each has `OverfittingGapCallback` at its defaults, 200 validation texts, and 1,200 texts in reserve: the
-loss on those is the truth, which no rule sees. Batches of 16, nine evaluations of which one is before training.
+training labels. Each has `OverfittingGapCallback` at its defaults, 200 validation texts, and 1,200 texts in reserve:
+the loss on those is the truth, which no rule sees. Batches of 16, nine evaluations of which one is before training.
 
-The file holds what the callback saw, in the form that `alarm.py` reads. The cost is the CPU time spent in the callback's
-events, over the time of the run without the reserve's evaluations.
+The file holds what the callback saw, in the form that `alarm.py` reads. The cost is the CPU time spent in the
+callback's events, over the time of the run without the reserve's evaluations.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Reserve(TrainerCallback):
         """Measure, with the clock beside."""
         begin = time.process_time()
         if self._fixed is None:
-            loader = torch.utils.data.DataLoader(self.texts, collate_fn=self.collator)  # type: ignore[arg-type]
+            loader = torch.utils.data.DataLoader(self.texts, collate_fn=self.collator)
             self._fixed = FixedTexts(loader, args, len(self.texts), 0)
         measured = self._fixed.measure(model)
         self.risk.append(float(measured.losses.mean()))

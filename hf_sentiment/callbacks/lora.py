@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from transformers import PreTrainedModel, TrainerControl, TrainerState, Training
 
 from hf_sentiment.callbacks._base import SuiteCallback, untouched_random_state
 from hf_sentiment.errors import CallError
-from hf_sentiment.files import folder_atomically
+from hf_sentiment.files import folder_atomically, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -127,7 +128,7 @@ class LoraCallback(SuiteCallback):
             return
         self._end(state)
         if state.is_world_process_zero:
-            save_adapter(model, Path(str(args.output_dir)))
+            save_adapter(model, Path(str(args.output_dir)), self.base_model)
         if self.merge:
             _take_place(model, model.merge_and_unload())
 
@@ -175,8 +176,6 @@ class LoraCallback(SuiteCallback):
         with untouched_random_state():
             torch.manual_seed(seed)  # the same adapters at every start, so that a resumed run is the same run
             wrapped = get_peft_model(base, config)
-        if self.base_model is not None:
-            wrapped.peft_config["default"].base_model_name_or_path = self.base_model
         _take_place(model, wrapped)
 
     def _targets(self, model: PreTrainedModel) -> list[str] | str:
@@ -213,11 +212,21 @@ class LoraCallback(SuiteCallback):
             )
 
 
-def save_adapter(model: PeftModel, folder: Path) -> None:
-    """Write adapter and head to `adapter/` in `folder`, in PEFT's form: whole or not there."""
+def save_adapter(model: PeftModel, folder: Path, base_model: str | None = None) -> None:
+    """Write adapter and head to `adapter/` in `folder`, in PEFT's form: whole or not there.
+
+    Args:
+        model: The model.
+        folder: The run's folder.
+        base_model: What to name as the base, instead of where the model was loaded from.
+    """
     with folder_atomically(folder / "adapter") as beside:
         model.save_pretrained(str(beside))
         (beside / "README.md").unlink(missing_ok=True)  # a template of peft's that says nothing
+        if base_model is not None:  # only here: peft looks at the base at every save, and this may be on the Hub
+            path = beside / "adapter_config.json"
+            config = json.loads(path.read_text(encoding="utf-8")) | {"base_model_name_or_path": base_model}
+            write_json(path, config)
 
 
 def _take_place(model: nn.Module, other: nn.Module) -> None:

@@ -133,7 +133,7 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
     curve, stopping, alarm = LearningCurveCallback(), early_stopping(plan, training), overfitting_alarm(arguments, plan)
     suite = [curve, stopping, alarm, lora(arguments), CheckpointOnInterrupt(), SeedEveryEpoch()]
-    callbacks = [callback for callback in suite if callback is not None]
+    callbacks: list[TrainerCallback] = [callback for callback in suite if callback is not None]
     trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), callbacks)
     return Run(trainer, model, tokenizer, data, splits, plan, facts, curve, stopping, alarm)
 
@@ -223,7 +223,11 @@ def early_stopping(plan: Mapping[str, Decision], training: Mapping[str, Any]) ->
 
 def overfitting_alarm(arguments: SentimentArguments, plan: Mapping[str, Decision]) -> OverfittingGapCallback | None:
     """The overfitting alarm, unless it is off or nothing is evaluated."""
-    if arguments.alarm == "off" or str(plan["eval_strategy"].value) == "no":
+    if str(plan["eval_strategy"].value) == "no":
+        if arguments.alarm in ("stop", "rollback"):
+            raise CallError(f"--alarm {arguments.alarm} needs evaluations, and --eval_strategy is no: give epoch")
+        return None
+    if arguments.alarm == "off":
         return None
     return OverfittingGapCallback(arguments.alarm)
 

@@ -112,5 +112,9 @@ class RunFolder:
             for file in files:
                 file.chmod(0o666 & ~current_umask())  # safetensors writes files that only their owner can read
                 os.replace(file, self.path / file.name)
-        for copy in self.path.glob(f"{_KEPT}*"):  # the callbacks', which a resume might have needed until now
+
+    def finish(self, evaluation: dict[str, Any]) -> None:
+        """Write the evaluation, the last file of a run, and clear up what a resume might have needed until then."""
+        write_json(self.records / "evaluation.json", evaluation)
+        for copy in self.path.glob(f"{_KEPT}*"):  # the callbacks' best weights
             shutil.rmtree(copy)

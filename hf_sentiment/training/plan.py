@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from hf_sentiment.errors import CallError
+
 # Longer inputs are cut by default: attention and memory grow with the square, and the verdict of a review stands early
 # or late but rarely only in its middle. The percentile covers all but one text in a hundred.
 LENGTH_PERCENTILE = 99
@@ -186,9 +188,18 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> dict[str, Decision]:
 
 
 def _settle_evaluations(plan: dict[str, Decision]) -> None:
-    """What follows from how often the user wants evaluations, in place; what the user said stays."""
-    evaluated = str(plan["eval_strategy"].value)
+    """What follows from how often the user wants evaluations, in place; what the user said stays.
+
+    Raises:
+        CallError: The user asks for early stopping without evaluations.
+    """
+    evaluated, stopping = str(plan["eval_strategy"].value), plan["early_stopping_patience"]
     if evaluated == "no":
+        if stopping.by == "user" and stopping.value:
+            raise CallError(
+                f"--early_stopping_patience {stopping.value} needs evaluations, and --eval_strategy is no: give "
+                "--eval_strategy epoch"
+            )
         plan["early_stopping_patience"] = Decision(0, "nothing is evaluated: the last weights are kept")
         if plan["metric_for_best_model"].by == "plan":
             del plan["metric_for_best_model"]

@@ -98,7 +98,7 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     evaluation["temperature"] = temperature
     evaluation["training"] = _training_record(run, arguments, run.curve.elapsed_before + time.monotonic() - began)
     write_atomically(folder.path / "README.md", render_card(folder.path, arguments, run.data, evaluation))
-    write_json(folder.records / "evaluation.json", evaluation)
+    folder.finish(evaluation)
     for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
         logger.info(line)
     return RunResult(folder.path, evaluation)

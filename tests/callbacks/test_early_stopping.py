@@ -256,7 +256,7 @@ def test_of_several_evaluation_sets_the_named_one_counts(make_trainer: Make, mak
 
 def test_a_name_that_no_evaluation_set_has_is_an_error(make_trainer: Make, make_rows: Make) -> None:
     run = make_trainer(EarlyStoppingCallback(1), evaluation={"a": make_rows(8, 1), "b": make_rows(8, 2)})
-    with pytest.raises(CallError, match="eval_loss is not among the metrics.*eval_a_loss, eval_b_loss") as caught:
+    with pytest.raises(CallError, match=r"eval_loss is not among the metrics.*eval_a_loss, eval_b_loss") as caught:
         run.train()
     assert "\n" not in str(caught.value)
 

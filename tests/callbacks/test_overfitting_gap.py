@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import shutil
@@ -85,7 +86,7 @@ def test_it_warns_once_a_level_and_goes_on(overfitting: Make, caplog: pytest.Log
     warned = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert 1 <= len(warned) <= 4 and len(warned) == len(callback.alarms)
     levels = [alarm["level"] for alarm in callback.alarms]
-    assert all(one != other for one, other in zip(levels, levels[1:], strict=False))
+    assert all(one != other for one, other in itertools.pairwise(levels))
     first = callback.alarms[0]
     assert first["action"] == "warn" and warned[0] == first["message"]
     for part in (

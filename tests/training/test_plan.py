@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
+from hf_sentiment.errors import CallError
 from hf_sentiment.training.plan import RULES, Facts, make_plan, plan_lines, token_percentile
 
 BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
@@ -17,7 +20,8 @@ def test_bert_base_is_trained_as_in_the_course() -> None:
     assert plan["weight_decay"].value == 0.01
     assert plan["head_first"].value is False
     assert plan["eval_strategy"].value == "epoch"
-    assert plan["load_best_model_at_end"].value is True
+    assert plan["early_stopping_patience"].value == 2
+    assert plan["metric_for_best_model"].value == "calibrated_loss"
 
 
 def test_a_sentence_encoder_gets_its_head_first() -> None:
@@ -48,3 +52,16 @@ def test_texts_are_cut_where_nearly_all_of_them_end() -> None:
 def test_fewer_texts_get_more_epochs() -> None:
     epochs = [make_plan(replace(SENTENCE_ENCODER, num_train=n), {})["num_train_epochs"].value for n in (200, 800, 5000)]
     assert epochs == sorted(epochs, reverse=True)
+
+
+def test_adapters_have_learning_rates_of_their_own() -> None:
+    for facts in (BERT_BASE, SENTENCE_ENCODER):
+        full, lora = (make_plan(replace(facts, lora=on), {})["learning_rate"].value for on in (False, True))
+        assert 1e-4 <= lora <= 2e-3 and lora >= 10 * full
+
+
+def test_without_evaluations_nothing_stops_early() -> None:
+    plan = make_plan(BERT_BASE, {"eval_strategy": "no"})
+    assert plan["early_stopping_patience"].value == 0 and "metric_for_best_model" not in plan
+    with pytest.raises(CallError, match="--early_stopping_patience 3 needs evaluations"):
+        make_plan(BERT_BASE, {"eval_strategy": "no", "early_stopping_patience": 3})

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, TrainerCallback, pipeline
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.run import train
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -341,8 +341,11 @@ def test_a_test_split_that_repeats_training_texts_is_said_to(
     [
         (["--push_to_hub"], "--push_to_hub: "),
         (["--resume_from_checkpoint", "checkpoint-1"], "--resume_from_checkpoint: say the same command again"),
-        (["--load_best_model_at_end", "true", "--eval_strategy", "no"], "--load_best_model_at_end needs evaluations"),
-        (["--load_best_model_at_end", "--save_strategy", "no"], "--eval_strategy epoch and --save_strategy no"),
+        (["--load_best_model_at_end", "true", "--eval_strategy", "no"], "requires the save and eval strategy to match"),
+        (["--load_best_model_at_end", "--save_strategy", "no"], "requires the save and eval strategy to match"),
+        (["--eval_strategy", "no", "--alarm", "stop"], "--alarm stop needs evaluations"),
+        (["--eval_strategy", "no", "--early_stopping_patience", "2"], "--early_stopping_patience 2 needs evaluations"),
+        (["--alarm", "loud"], "--alarm must be one of warn, stop, rollback, off, got 'loud'"),
         (["--max_train_samples", "2", "--labels", "a,b,c"], "none of --labels a,b,c"),
     ],
 )
@@ -369,3 +372,79 @@ def test_several_processes_are_sent_to_the_script(
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run")
     assert code == 2 and "launch recipes/finetune.py" in err
+
+
+def test_the_suite_is_on_by_default(finished: Path) -> None:
+    rows = [json.loads(line) for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
+    assert all({"gap/gap", "gap/alarm", "gap/train_loss_low"} <= row.keys() for row in rows)
+    training = json.loads((finished / "records" / "evaluation.json").read_text())["training"]
+    best = min(rows, key=lambda row: row["eval_calibrated_loss"])
+    assert training["best_epoch"] == best["epoch"] and training["alarms"] == [] and training["lora"] is None
+    card = (finished / "README.md").read_text()
+    assert f"kept: the weights of epoch {best['epoch']:g}" in card
+    assert "The overfitting alarm, which sounds in at most 5 % of runs without overfitting, did not sound." in card
+
+
+def test_a_run_that_overfits_stops_says_so_and_keeps_its_best(call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+    words = [
+        "--num_train_epochs",
+        "40",
+        "--learning_rate",
+        "1e-2",
+        "--classifier_dropout",
+        "0.0",
+        "--save_total_limit",
+        "1",
+    ]
+    words += ["--max_train_samples", "40", "--early_stopping_patience", "3", "--metric_for_best_model", "loss"]
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
+    assert code == 0, err
+    training = json.loads((tmp_path / "run" / "records" / "evaluation.json").read_text())["training"]
+    assert training["epochs"] < 40 and "has not improved on" in training["stopped"]
+    assert f"Stopped early: {training['stopped']}." in (tmp_path / "run" / "README.md").read_text()
+    assert training["best_epoch"] < training["epochs"] and not list((tmp_path / "run").glob("_*"))
+
+    import hf_sentiment.training.run as module
+
+    with monkeypatch.context() as patch:  # as if killed after the model was saved, before the evaluation was
+        patch.setattr(module, "render_card", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            sentiment, options = parse_call([*call, *words, "--output_dir", str(tmp_path / "killed")])
+            train(SentimentArguments(**sentiment), **options)
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
+    assert code == 0 and "stays stopped" in err
+    killed, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "run"))
+    assert all(killed[name].equal(expected[name]) for name in expected)
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "mean"])
+def test_lora_by_one_flag(pooling: str, call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+    words = ["--lora", "true", "--pooling", pooling, "--learning_rate", "1e-3"]
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
+    assert code == 0, err
+    folder = tmp_path / "run"
+    assert load_file(folder / "model.safetensors").keys() >= {
+        "classifier.weight",
+        "bert.embeddings.word_embeddings.weight",
+    }
+    assert (folder / "adapter" / "adapter_model.safetensors").is_file()
+    steps = sorted(int(path.name.removeprefix("checkpoint-")) for path in folder.glob("checkpoint-*"))
+    assert (folder / f"checkpoint-{steps[0]}" / "adapter_model.safetensors").is_file()
+    assert not (folder / f"checkpoint-{steps[0]}" / "model.safetensors").exists()
+    assert "low-rank adapters of rank 8 (LoRA)" in (folder / "README.md").read_text()
+    assert type(AutoModelForSequenceClassification.from_pretrained(folder)).__name__ == "BertForSentimentAnalysis"
+    # Killed after training, before the end: the same command takes it up and ends with the same model.
+    expected = load_file(folder / "model.safetensors")
+    for path in (folder / "records" / "evaluation.json", folder / "model.safetensors"):
+        path.unlink()
+    code, _, err = run_cli("train", *call, *words, "--output_dir", folder)
+    assert code == 0 and "Going on with the unfinished run" in err
+    resumed = load_file(folder / "model.safetensors")
+    assert all(resumed[name].equal(expected[name]) for name in expected)
+
+
+def test_the_alarm_can_be_switched_off(call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+    code, _, err = run_cli("train", *call, "--alarm", "off", "--max_steps", "12", "--output_dir", tmp_path / "run")
+    assert code == 0, err
+    assert "gap/" not in (tmp_path / "run" / "records" / "history.jsonl").read_text()
+    assert "overfitting alarm" not in (tmp_path / "run" / "README.md").read_text()

@@ -15,7 +15,7 @@ import logging
 
 from transformers import DataCollatorWithPadding, Trainer, set_seed
 
-from hf_sentiment import LearningCurveCallback
+from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallback, OverfittingGapCallback
 from hf_sentiment.data import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
 from hf_sentiment.training.arguments import parse_arguments
@@ -43,7 +43,14 @@ def main() -> None:
     if arguments.head_first:
         fit_head_first(model, tokenizer, splits["train"], training_arguments.seed)
 
-    # 5. Train; the recipe asks for an evaluation at every epoch and the best kept
+    # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
+    callbacks = [LearningCurveCallback(), EarlyStoppingCallback(arguments.early_stopping_patience or None)]
+    if arguments.alarm != "off":
+        callbacks.append(OverfittingGapCallback(arguments.alarm))
+    if arguments.lora:
+        callbacks.append(LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank))
+
+    # 6. Train
     trainer = Trainer(
         model=model,
         args=training_arguments,
@@ -52,16 +59,16 @@ def main() -> None:
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[LearningCurveCallback()],
+        callbacks=callbacks,
     )
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 
-    # 6. Test once, on texts that nothing was chosen on
+    # 7. Test once, on texts that nothing was chosen on
     metrics = trainer.evaluate(splits["test"], metric_key_prefix="test")
     trainer.log_metrics("test", metrics)
     trainer.save_metrics("test", metrics)
 
-    # 7. Save a folder that AutoModelForSequenceClassification and pipeline load; push it, if asked for
+    # 8. Save a folder that AutoModelForSequenceClassification and pipeline load; push it, if asked for
     trainer.save_model()
     if training_arguments.push_to_hub:
         trainer.push_to_hub()

@@ -24,7 +24,7 @@ REPLACED = ("dataset_name", "dataset_config_name", "text_column", "label_column"
 def test_all_recipes_are_here() -> None:
     names = {path.stem for path in YAML}
     assert {"starter", "sst2", "imdb", "tweet_eval_3class", "bert_base_reviews"} <= names
-    assert {"finetune", "predict"} <= {path.stem for path in SCRIPTS}
+    assert {"finetune", "predict", "callbacks_with_your_own_model"} <= {path.stem for path in SCRIPTS}
 
 
 @pytest.mark.parametrize("path", YAML, ids=lambda path: path.stem)
@@ -46,7 +46,7 @@ def test_the_courses_numbers(path: Path) -> None:
         assert 2e-5 <= training["learning_rate"] <= 3e-5
         assert training["num_train_epochs"] <= 4
         assert training["weight_decay"] > 0
-        assert (training["eval_strategy"], training["load_best_model_at_end"]) == ("epoch", True)
+        assert (training["eval_strategy"], sentiment["early_stopping_patience"]) == ("epoch", 1)
         assert training["metric_for_best_model"] == "loss"
         assert training["train_sampling_strategy"] == "group_by_length"
 
@@ -105,6 +105,25 @@ def test_the_script_runs_every_kind_of_recipe(
         p.name for p in output.iterdir()
     }
     assert (output / "records" / "curves.svg").is_file()
+
+
+def test_the_callbacks_script_runs_on_a_model_that_is_not_ours(
+    tmp_path: Path, reviews_file: Path, tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from transformers import AutoModelForSequenceClassification, DistilBertConfig
+
+    script = RECIPES / "callbacks_with_your_own_model.py"
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 60
+    config = DistilBertConfig(vocab_size=len(tiny_tokenizer), n_layers=1, n_heads=2, dim=16, hidden_dim=24)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path / "theirs")
+    tiny_tokenizer.save_pretrained(tmp_path / "theirs")
+    words = [script.name, str(tmp_path / "theirs"), str(reviews_file), str(tmp_path / "run")]
+    monkeypatch.setattr(sys, "argv", words)
+    runpy.run_path(str(script), run_name="__main__")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run")
+    assert type(loaded).__name__ == "DistilBertForSequenceClassification"
+    assert loaded.config.label2id == {"negative": 0, "positive": 1}
+    assert (tmp_path / "run" / "records" / "curves.png").is_file() and (tmp_path / "run" / "adapter").is_dir()
 
 
 def test_the_prediction_script_prints_three_sentences(

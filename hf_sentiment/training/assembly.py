@@ -217,8 +217,13 @@ def early_stopping(plan: Mapping[str, Decision], training: Mapping[str, Any]) ->
     """The callback that stops and keeps the best, as planned; none where nothing is evaluated."""
     if str(plan["eval_strategy"].value) == "no":
         return None
-    patience = plan["early_stopping_patience"].value or None
-    return EarlyStoppingCallback(patience, restore_best=training.get("load_best_model_at_end") is not False)
+    metric = _metric_name(plan["metric_for_best_model"].value)
+    return EarlyStoppingCallback(
+        plan["early_stopping_patience"].value or None,
+        monitor=metric,
+        greater_is_better=training.get("greater_is_better", metric not in LESS_IS_BETTER),
+        restore_best=training.get("load_best_model_at_end") is not False,
+    )
 
 
 def overfitting_alarm(arguments: SentimentArguments, plan: Mapping[str, Decision]) -> OverfittingGapCallback | None:
@@ -272,11 +277,25 @@ def _training_arguments(plan: Mapping[str, Decision], training: Mapping[str, Any
     values = dict(training) | {name: decision.value for name, decision in plan.items() if name in names}
     if values.get("metric_for_best_model") is not None:
         values.setdefault("greater_is_better", _metric_name(values["metric_for_best_model"]) not in LESS_IS_BETTER)
+        if not _trainer_needs_the_metric(values):
+            # The callback has it. The Trainer would delete the last checkpoint for the best one, and a run that was
+            # interrupted would have to go back there.
+            del values["metric_for_best_model"], values["greater_is_better"]
     values.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
     try:
         return TrainingArguments(**values)
     except (ValueError, TypeError) as error:
         raise CallError(f"training arguments: {' '.join(str(error).split())}") from error
+
+
+def _trainer_needs_the_metric(values: Mapping[str, Any]) -> bool:
+    """Whether the Trainer itself keeps the best checkpoint, or a schedule follows the metric."""
+    schedule = str(values.get("lr_scheduler_type", ""))
+    return (
+        bool(values.get("load_best_model_at_end"))
+        or str(values["save_strategy"]) == "best"
+        or (schedule in ("reduce_lr_on_plateau", "greedy"))
+    )
 
 
 def _metric_name(said: str) -> str:

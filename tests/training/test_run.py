@@ -385,7 +385,9 @@ def test_the_suite_is_on_by_default(finished: Path) -> None:
     assert "The overfitting alarm, which sounds in at most 5 % of runs without overfitting, did not sound." in card
 
 
-def test_a_run_that_overfits_stops_says_so_and_keeps_its_best(call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+def test_a_run_that_overfits_stops_says_so_and_keeps_its_best_through_a_kill(
+    call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = [
         "--num_train_epochs",
         "40",
@@ -412,7 +414,7 @@ def test_a_run_that_overfits_stops_says_so_and_keeps_its_best(call: list[str], t
             sentiment, options = parse_call([*call, *words, "--output_dir", str(tmp_path / "killed")])
             train(SentimentArguments(**sentiment), **options)
     code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
-    assert code == 0 and "stays stopped" in err
+    assert code == 0 and "stays stopped" in err, print(err)
     killed, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "run"))
     assert all(killed[name].equal(expected[name]) for name in expected)
 

@@ -1,0 +1,40 @@
+"""Two real processes decide alike, and as one process does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+
+
+@pytest.mark.parametrize("case", ["full", "lora", "split"])
+def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    port = str(29500 + os.getpid() % 2000)  # several of these may run at once
+    done = subprocess.run(
+        [*launcher, "--num_machines", "1", "--main_process_port", port, "--mixed_precision", "no"]
+        + ["--dynamo_backend", "no", str(SCRIPT), str(tmp_path), case],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, other = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
+    assert one == other and one["world"] == 2
+    assert len((tmp_path / "run" / "records" / "history.jsonl").read_text().splitlines()) == len(one["texts"])
+    if case == "split":
+        assert one["stop"]["reason"] is not None and one["step"] == 18  # as the main process sees it
+    else:
+        assert one["rollbacks"] >= 1 and one["alarms"]
+    assert one["kind"] == "BertForSentimentAnalysis"
+    assert done.stderr.count("the model grows overconfident") + done.stderr.count("the model overfits") == len(
+        one["alarms"]
+    )

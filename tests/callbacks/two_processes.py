@@ -1,0 +1,84 @@
+"""A script for two processes: each trains with the suite and writes down what it decided. Launched by a test."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import Trainer, TrainingArguments
+
+from hf_sentiment import (
+    BertForSentimentAnalysis,
+    BertSentimentConfig,
+    EarlyStoppingCallback,
+    LearningCurveCallback,
+    LoraCallback,
+    OverfittingGapCallback,
+)
+
+
+def rows(length: int, seed: int) -> Dataset:
+    generator = torch.Generator().manual_seed(seed)
+    ids = torch.randint(5, 30, (length, 7), generator=generator)
+    return Dataset.from_dict({"input_ids": ids.tolist(), "labels": (ids[:, 1] > 15).long().tolist()})
+
+
+def main() -> None:
+    folder, case = Path(sys.argv[1]), sys.argv[2]
+    arguments = TrainingArguments(
+        str(folder / "run"),
+        num_train_epochs=20 if case == "lora" else 8,
+        per_device_train_batch_size=4,
+        per_device_eval_batch_size=8,
+        learning_rate=2e-2 if case == "lora" else 3e-3,
+        lr_scheduler_type="constant",
+        eval_strategy="epoch",
+        save_strategy="no",
+        use_cpu=True,
+        ddp_backend="gloo",
+        disable_tqdm=True,
+    )
+    torch.manual_seed(0)
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 24}
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
+    config = BertSentimentConfig(vocab_size=36, max_position_embeddings=48, pooling="mean", **sizes, **dropout)
+    stop = EarlyStoppingCallback(9, min_delta="0.1se") if case != "split" else EarlyStoppingCallback(2, monitor="lucky")
+    alarm = OverfittingGapCallback("warn" if case == "split" else "rollback")
+    suite: list[Any] = [stop, LearningCurveCallback(), alarm, *([LoraCallback()] if case == "lora" else [])]
+    rank = arguments.process_index
+    # What one process sees gets better at every evaluation, what the other sees worse: they must not part.
+    luck = iter(range(20) if rank == 1 else range(20, 0, -1))
+    trainer = Trainer(
+        model=BertForSentimentAnalysis(config),
+        args=arguments,
+        train_dataset=rows(48, 0),
+        eval_dataset=rows(61, 1),  # not a multiple of what two processes take at once
+        compute_metrics=lambda prediction: {"lucky": float(next(luck))},
+        callbacks=suite,
+    )
+    trainer.train()
+    weights = b"".join(tensor.numpy().tobytes() for tensor in trainer.model.state_dict().values())
+    found = {
+        "world": arguments.world_size,
+        "weights": hashlib.sha256(weights).hexdigest(),
+        "step": trainer.state.global_step,
+        "stop": {name: value for name, value in stop.state()["attributes"].items() if name != "reference_values"},
+        "alarms": alarm.alarms,
+        "rollbacks": alarm.rollbacks,
+        "texts": [
+            (entry["gap/validation_loss"], entry["gap/train_loss"])
+            for entry in trainer.state.log_history
+            if "gap/gap" in entry
+        ],
+        "kind": type(trainer.model).__name__,
+    }
+    (folder / f"rank-{rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()

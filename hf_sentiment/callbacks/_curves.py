@@ -105,10 +105,11 @@ def draw_curves(
 
     with style.context(["default", _STYLE], after_reset=True):
         figure = _figure(rows, curve_names(rows, metric, evaluation_set), loss_unit)
-        for ending, metadata in (("svg", {"Date": None, "Title": "Learning curves"}), ("png", {"Software": None})):
+        for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Title": "Learning curves"})):
             buffer = io.BytesIO()
             figure.savefig(buffer, format=ending, dpi=200, metadata=metadata)
             write_atomically(stem.with_name(f"{stem.name}.{ending}"), buffer.getvalue())
+            figure.set_layout_engine("none")  # laid out once is enough, and a third of the time
 
 
 def _figure(rows: list[Row], names: CurveNames, loss_unit: str) -> Figure:

@@ -1,0 +1,312 @@
+"""The picture of a run: losses with intervals, the best point, alarms, a metric. Drawn from the lines of a history."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from hf_sentiment.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Row = dict[str, Any]
+
+#: The levels of `gap/alarm` that are alarms.
+ALARMS = {1: "overconfident", 2: "overfitting"}
+
+# Okabe and Ito's colours, told apart with any colour vision; markers differ too, for prints in grey.
+_TRAIN, _VALIDATION, _METRIC, _INK, _FAINT = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
+_FILLS = {1: "white", 2: _INK}  # of the triangle of an alarm
+_WIDTH = 7.0  # inches; beside text of 9 points that is the width of a model card
+_MOST_MARKERS = 16
+_STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.alpha": 0.25,
+    "axes.edgecolor": "#555555",
+    "legend.frameon": False,
+    # Names of parts of the SVG come from this and not from chance: the same history gives the same bytes.
+    "svg.hashsalt": "hf-sentiment",
+}
+
+
+@dataclass(frozen=True)
+class CurveNames:
+    """Names, in the lines of a history, of what is drawn: validation loss, calibrated validation loss, metric."""
+
+    loss: str
+    calibrated: str
+    metric: str
+
+
+def curve_names(rows: list[Row], metric: str, evaluation_set: str | None = None) -> CurveNames:
+    """What to draw of `rows`.
+
+    Args:
+        rows: Lines of a history.
+        metric: With or without `eval_`.
+        evaluation_set: Which of several named evaluation sets; the first by default.
+    """
+    names = dict.fromkeys(name for row in rows for name in row if name.startswith("eval_"))
+    wanted = f"eval_{evaluation_set}_"
+    if evaluation_set is not None and any(name.startswith(wanted) for name in names):
+        prefix = wanted
+    else:
+        found = [name.removesuffix("loss") for name in names if name == "eval_loss" or name.endswith("_loss")]
+        # `eval_movies_calibrated_loss` is a metric of the set `movies`, as `eval_calibrated_loss` is of the only set.
+        sets = [one for one in found if not any(one != other and one.startswith(other) for other in found)]
+        prefix = sets[0] if sets else "eval_"
+    bare = metric.removeprefix("eval_")
+    of_set = prefix + bare
+    return CurveNames(f"{prefix}loss", f"{prefix}calibrated_loss", of_set if of_set in names else f"eval_{bare}")
+
+
+def best_row(rows: list[Row], loss: str) -> Row | None:
+    """The line with the lowest `loss`, the first of equals; `None` where no line has one."""
+    return min((row for row in rows if loss in row), key=lambda row: row[loss], default=None)
+
+
+def counts_epochs(rows: list[Row]) -> bool:
+    """Whether every evaluation stands at the end of an epoch (or before the first)."""
+    return all(abs(row["epoch"] - round(row["epoch"])) < 0.01 for row in rows)
+
+
+def draw_curves(
+    rows: list[Row],
+    stem: Path,
+    metric: str = "eval_accuracy",
+    evaluation_set: str | None = None,
+    loss_unit: str = "nats",
+) -> None:
+    """Draw both losses and one metric over epochs (or steps, where epochs are divided), as `stem.svg` and `stem.png`.
+
+    The same rows give the same bytes. Losses are those of the overfitting alarm's probe, with their intervals, where
+    the rows have them. The learning rate is drawn where it is neither constant nor falls in a straight line.
+
+    Args:
+        rows: Lines of a history; nothing is drawn without any.
+        stem: Path without ending.
+        metric: The metric of the second panel, with or without `eval_`; left out where no line has it.
+        evaluation_set: Which of several named evaluation sets; the first by default.
+        loss_unit: The unit of the loss; `""` for none.
+    """
+    if not rows:
+        return
+    from matplotlib import style  # matplotlib is slow to import
+
+    with style.context(["default", _STYLE], after_reset=True):
+        figure = _figure(rows, curve_names(rows, metric, evaluation_set), loss_unit)
+        for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Title": "Learning curves"})):
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format=ending, dpi=200, metadata=metadata)
+            write_atomically(stem.with_name(f"{stem.name}.{ending}"), buffer.getvalue())
+            figure.set_layout_engine("none")  # laid out once is enough, and a third of the time
+
+
+def _figure(rows: list[Row], names: CurveNames, loss_unit: str) -> Figure:
+    # The object interface: pyplot keeps figures in a global list and looks for a display.
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    by_epoch = counts_epochs(rows)
+    canvas = _Canvas(rows, [float(row["epoch"] if by_epoch else row["step"]) for row in rows])
+    panels: list[tuple[float, Callable[[Axes], None]]] = [(2.9, lambda axes: _losses(canvas, axes, names, loss_unit))]
+    if any(names.metric in row for row in rows):
+        panels.append((1.25, lambda axes: _metric(canvas, axes, names.metric)))
+    if _bends([row["learning_rate"] for row in rows if "learning_rate" in row]):
+        panels.append((0.8, lambda axes: _learning_rate(canvas, axes)))
+    heights = [height for height, _ in panels]
+    # A white card with a frame, to be read on a white page and on a dark one.
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    figure = Figure((_WIDTH, sum(heights) + 0.9), layout=layout, edgecolor="#C8C8C8", linewidth=1.5)
+    grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for axes, (_, draw) in zip(grid, panels, strict=True):
+        draw(axes)
+    best = best_row(rows, names.loss)
+    if best is not None and len(rows) > 1:
+        for axes in grid:
+            axes.axvline(canvas.x[rows.index(best)], color=_INK, linestyle=":", linewidth=1.0, alpha=0.6, zorder=1)
+    _horizontal_axis(canvas, grid[-1], by_epoch)
+    figure.align_ylabels(list(grid))
+    # Outside the panels a legend covers no data.
+    handles, labels = zip(*canvas.legend, strict=True) if canvas.legend else ((), ())
+    figure.legend(handles, labels, loc="outside upper left", ncols=2, fontsize=8.5, columnspacing=2.0)
+    return figure
+
+
+class _Canvas:
+    """The rows, where they stand on the horizontal axis, and the legend that the panels fill."""
+
+    def __init__(self, rows: list[Row], x: list[float]) -> None:
+        self.rows = rows
+        self.x = x
+        self.legend: list[tuple[Any, str]] = []
+
+    def values(self, name: str) -> tuple[list[float], list[float]]:
+        """The places and values of the rows that have `name`."""
+        # A single evaluation has room beside it: intervals that overlap stand side by side.
+        shift = -0.02 if len(self.rows) == 1 and name.startswith(("train_loss", "gap/train_loss")) else 0.0
+        points = [(x + shift, row[name]) for x, row in zip(self.x, self.rows, strict=True) if name in row]
+        return [x for x, _ in points], [value for _, value in points]
+
+    def line(self, axes: Axes, name: str, colour: str, marker: str, **style: Any) -> Artist | None:
+        """A line through `name` with at most so many markers that they can be told apart."""
+        x, y = self.values(name)
+        if not x:
+            return None
+        options: dict[str, Any] = {"linestyle": "-", "linewidth": 1.8, "markersize": 4.5, "markeredgecolor": "white"}
+        options |= {"markeredgewidth": 0.6, "markevery": math.ceil(len(x) / _MOST_MARKERS), "zorder": 3}
+        (drawn,) = axes.plot(x, y, color=colour, marker=marker, **(options | style))
+        return drawn
+
+    def band(self, axes: Axes, name: str, colour: str) -> Artist | None:
+        """The interval from `name`_low to `name`_high; a bar where there is a single one."""
+        x, low = self.values(f"{name}_low")
+        _, high = self.values(f"{name}_high")
+        if not x or len(low) != len(high):
+            return None
+        if len(x) == 1:
+            axes.vlines(x, low, high, color=colour, alpha=0.35, linewidth=7, zorder=1)
+        return axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
+
+    def label(self, text: str, *artists: Artist | None) -> None:
+        """An entry of the legend for those of the artists that were drawn."""
+        drawn = tuple(artist for artist in artists if artist is not None)
+        if drawn:
+            self.legend.append((drawn, text))
+
+
+def _losses(canvas: _Canvas, axes: Axes, names: CurveNames, unit: str) -> None:
+    """Both losses with their bands, the lowest validation loss, the alarms."""
+    rows = canvas.rows
+    probe = canvas.line(axes, "gap/train_loss", _TRAIN, "s")
+    canvas.label("training (probe, dropout off), 95 % interval", canvas.band(axes, "gap/train_loss", _TRAIN), probe)
+    if any("gap/train_loss" not in row and "train_loss" in row for row in rows):
+        thin = {"linewidth": 1.0, "linestyle": "--", "markersize": 4.0}
+        canvas.label("training (running mean, dropout on)", canvas.line(axes, "train_loss", _TRAIN, "s", **thin))
+    band = canvas.band(axes, "gap/validation_loss", _VALIDATION)
+    validation = canvas.line(axes, names.loss, _VALIDATION, "o")
+    if band is not None and validation is not None and not _same(rows, names.loss, "gap/validation_loss"):
+        # The alarm watches some of the texts only: the interval is not that of the line.
+        canvas.label("validation", validation)
+        centre = canvas.line(axes, "gap/validation_loss", _VALIDATION, "None", linewidth=0.8, zorder=2)
+        canvas.label("validation texts that the alarm watches, 95 % interval", band, centre)
+    else:
+        canvas.label("validation" + (", 95 % interval" if band is not None else ""), band, validation)
+    calibrated = canvas.line(axes, names.calibrated, _VALIDATION, "o", linestyle="--", linewidth=1.2, mfc="white")
+    if calibrated is not None:
+        calibrated.set(markeredgecolor=_VALIDATION, markeredgewidth=0.9)
+        canvas.label("validation, calibrated", calibrated)
+    _vertical_axis(axes, [row[name] for row in rows for name in (names.loss, "train_loss") if name in row])
+    axes.set_ylabel("mean loss" + (f" ({unit})" if unit else "") + (", log scale" * (axes.get_yscale() == "log")))
+    best = best_row(rows, names.loss)
+    if best is not None:
+        place = canvas.x[rows.index(best)]
+        (ring,) = axes.plot(place, best[names.loss], "o", ms=9.5, mfc="none", mec=_INK, mew=1.4, zorder=5)
+        canvas.label(f"lowest validation loss: {best[names.loss]:.4g} at {place_of(rows, best)}", ring)
+    _symbols(canvas, axes, names)
+
+
+def _symbols(canvas: _Canvas, axes: Axes, names: CurveNames) -> None:
+    """Alarms, and losses that are not numbers, in a strip above the data that is kept free for them."""
+    rows = canvas.rows
+    marks: list[tuple[list[int], str, str, str]] = []
+    for level, name in ALARMS.items():
+        places = [i for i, row in enumerate(rows) if row.get("gap/alarm") == level]
+        marks.append((places, f"alarm: {name}", "^", _FILLS[level]))
+    lost = [i for i, row in enumerate(rows) if names.loss not in row]
+    marks.append((lost, "validation loss not finite", "X", _VALIDATION))
+    if not any(places for places, *_ in marks):
+        return
+    low, high = axes.get_ylim()
+    logarithmic = axes.get_yscale() == "log"
+    axes.set_ylim(low, high * (high / low) ** 0.12 if logarithmic else high + 0.12 * (high - low))
+    line: dict[str, Any] = {"color": _INK, "lw": 1.2, "ms": 7.0, "mec": _INK, "mew": 1.0, "zorder": 6, "clip_on": False}
+    for places, text, marker, fill in marks:
+        handle = None
+        # A symbol where it begins, a line while it lasts.
+        for first, last in _streaks(places):
+            x = [canvas.x[first], canvas.x[last]]
+            strip = axes.get_xaxis_transform()
+            (handle,) = axes.plot(x, [0.95, 0.95], transform=strip, marker=marker, markevery=[0], mfc=fill, **line)
+        if places:
+            canvas.label(f"{text}, from {place_of(rows, rows[places[0]])}", handle)
+
+
+def place_of(rows: list[Row], row: Row) -> str:
+    """Where `row` stands, in words: its epoch, or its step where epochs are divided."""
+    return f"epoch {row['epoch']:.0f}" if counts_epochs(rows) else f"step {row['step']}"
+
+
+def _streaks(places: list[int]) -> list[tuple[int, int]]:
+    """First and last of each streak of consecutive numbers."""
+    firsts = [place for place in places if place - 1 not in places]
+    lasts = [place for place in places if place + 1 not in places]
+    return list(zip(firsts, lasts, strict=True))
+
+
+def _metric(canvas: _Canvas, axes: Axes, name: str) -> None:
+    canvas.line(axes, name, _METRIC, "D", markersize=4.0)
+    axes.set_ylabel(name.removeprefix("eval_").replace("_", " "))
+    # Changes too small to matter are not blown up to the height of the panel.
+    _, values = canvas.values(name)
+    low, high = axes.get_ylim()
+    if max(map(abs, values)) <= 1.0 and high - low < 0.04:
+        middle = (high + low) / 2
+        axes.set_ylim(middle - 0.02, middle + 0.02)
+    axes.locator_params(axis="y", nbins=4)
+
+
+def _learning_rate(canvas: _Canvas, axes: Axes) -> None:
+    canvas.line(axes, "learning_rate", _FAINT, "None", linewidth=1.2)
+    axes.set_ylabel("learning\nrate", color=_FAINT)
+    axes.set_ylim(bottom=0.0)
+    axes.tick_params(axis="y", colors=_FAINT)
+    axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3), useMathText=True)
+    axes.locator_params(axis="y", nbins=2)
+
+
+def _vertical_axis(axes: Axes, losses: list[float]) -> None:
+    """From zero where the losses come near it; logarithmic where one is far above the others."""
+    positive = sorted(loss for loss in losses if loss > 0)
+    if positive and positive[-1] > 12 * positive[len(positive) // 2]:
+        axes.set_yscale("log")
+    elif positive and positive[0] < 0.3 * positive[-1] and min(losses) >= 0:
+        axes.set_ylim(bottom=0.0)
+    else:
+        axes.margins(y=0.12)
+
+
+def _horizontal_axis(canvas: _Canvas, axes: Axes, by_epoch: bool) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, min_n_ticks=1))
+    first, last = min(canvas.x), max(canvas.x)
+    spare = 0.5 if first == last else 0.03 * (last - first)
+    axes.set_xlim(first - spare, last + spare)
+    row = canvas.rows[-1]
+    steps = f" ({row['step'] / row['epoch']:.0f} steps are an epoch)" if row["epoch"] else ""
+    axes.set_xlabel("epoch" if by_epoch else f"training step{steps}")
+
+
+def _bends(rates: list[float]) -> bool:
+    """Whether a learning rate says more than that it is constant or falls in a straight line."""
+    if len(rates) < 3:
+        return False
+    first, slope = rates[0], (rates[-1] - rates[0]) / (len(rates) - 1)
+    return max(abs(rate - first - slope * i) for i, rate in enumerate(rates)) > 0.05 * max(rates)
+
+
+def _same(rows: list[Row], one: str, other: str) -> bool:
+    """Whether two losses are the same curve up to rounding."""
+    pairs = [(row[one], row[other]) for row in rows if one in row and other in row]
+    return all(math.isclose(a, b, rel_tol=1e-2, abs_tol=1e-3) for a, b in pairs)

@@ -132,7 +132,8 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     max_length = plan["max_length"].value
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
     curve, stopping, alarm = LearningCurveCallback(), early_stopping(plan, training), overfitting_alarm(arguments, plan)
-    suite = [curve, stopping, alarm, lora(arguments), CheckpointOnInterrupt(), SeedEveryEpoch()]
+    # The alarm before the curve, which then has its scalars at once and is drawn once an evaluation.
+    suite = [stopping, alarm, curve, lora(arguments), CheckpointOnInterrupt(), SeedEveryEpoch()]
     callbacks: list[TrainerCallback] = [callback for callback in suite if callback is not None]
     trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), callbacks)
     return Run(trainer, model, tokenizer, data, splits, plan, facts, curve, stopping, alarm)

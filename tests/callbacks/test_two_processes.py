@@ -17,10 +17,10 @@ SCRIPT = Path(__file__).with_name("two_processes.py")
 def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
+    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
     port = str(29500 + os.getpid() % 2000)  # several of these may run at once
     done = subprocess.run(
-        [*launcher, "--num_machines", "1", "--main_process_port", port, "--mixed_precision", "no"]
-        + ["--dynamo_backend", "no", str(SCRIPT), str(tmp_path), case],
+        [*launcher, "--main_process_port", port, str(SCRIPT), str(tmp_path), case],
         env=environment,
         capture_output=True,
         text=True,

@@ -414,7 +414,7 @@ def test_a_run_that_overfits_stops_says_so_and_keeps_its_best_through_a_kill(
             sentiment, options = parse_call([*call, *words, "--output_dir", str(tmp_path / "killed")])
             train(SentimentArguments(**sentiment), **options)
     code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
-    assert code == 0 and "stays stopped" in err, print(err)
+    assert code == 0 and "stays stopped" in err
     killed, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "run"))
     assert all(killed[name].equal(expected[name]) for name in expected)
 

@@ -44,11 +44,9 @@ def main() -> None:
         fit_head_first(model, tokenizer, splits["train"], training_arguments.seed)
 
     # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
-    callbacks = [LearningCurveCallback(), EarlyStoppingCallback(arguments.early_stopping_patience or None)]
-    if arguments.alarm != "off":
-        callbacks.append(OverfittingGapCallback(arguments.alarm))
-    if arguments.lora:
-        callbacks.append(LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank))
+    alarm = [OverfittingGapCallback(arguments.alarm)] if arguments.alarm != "off" else []
+    lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
+    stopping = EarlyStoppingCallback(arguments.early_stopping_patience or None)
 
     # 6. Train
     trainer = Trainer(
@@ -59,7 +57,7 @@ def main() -> None:
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=callbacks,
+        callbacks=[stopping, *alarm, LearningCurveCallback(), *lora],
     )
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 

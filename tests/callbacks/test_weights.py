@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 import psutil
-from transformers import BertConfig, BertModel, TrainerState
+from transformers import BertConfig, BertModel
 
 from hf_sentiment.callbacks._weights import KeptWeights
 
@@ -28,10 +28,10 @@ def test_keeping_and_restoring_take_no_second_model_in_memory(tmp_path: Path) ->
     sizes = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 12, "num_attention_heads": 8}
     model = BertModel(BertConfig(vocab_size=100, **sizes))
     size = sum(parameter.numel() * 4 for parameter in model.parameters())
-    kept, state = KeptWeights(tmp_path, "best"), TrainerState(global_step=7)
-    kept.keep(model, state)  # once before, so that what is loaded for it does not count
+    kept = KeptWeights(tmp_path, "best", True)
+    kept.keep(model, 7)  # once before, so that what is loaded for it does not count
     kept.put_back(model, 7)
-    for work in (lambda: kept.keep(model, state), lambda: kept.put_back(model, 7)):
+    for work in (lambda: kept.keep(model, 7), lambda: kept.put_back(model, 7)):
         watch = Watch()
         watch.start()
         work()
@@ -40,13 +40,28 @@ def test_keeping_and_restoring_take_no_second_model_in_memory(tmp_path: Path) ->
         assert watch.most - watch.before < 0.5 * size
 
 
-def test_a_copy_is_whole_or_not_there(tmp_path: Path) -> None:
+def copies(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_there_is_one_copy_and_two_until_a_checkpoint_names_the_new_one(tmp_path: Path) -> None:
     model = BertModel(BertConfig(vocab_size=40, hidden_size=8, num_hidden_layers=1, num_attention_heads=1))
-    kept, state = KeptWeights(tmp_path, "best"), TrainerState(global_step=7)
+    kept = KeptWeights(tmp_path, "best", True)
     (tmp_path / "_partial-_best-7-xyz").mkdir()  # what a kill leaves
-    kept.keep(model, state)
-    assert kept.has(7) and not kept.has(8)
-    kept.forget_others(7, state)
-    assert [path.name for path in tmp_path.iterdir()] == ["_best-7"]
-    kept.forget_others(None, state)
-    assert list(tmp_path.iterdir()) == []
+    for step in (5, 6, 7):
+        kept.keep(model, step)
+        assert copies(tmp_path) == [f"_best-{step}"]
+    kept.named_by_checkpoint(7)
+    for step in (8, 9):
+        kept.keep(model, step)
+        assert copies(tmp_path) == ["_best-7", f"_best-{step}"]
+    assert kept.has(7) and kept.has(9) and not kept.has(8)
+    kept.named_by_checkpoint(9)
+    assert copies(tmp_path) == ["_best-9"]
+    resumed = KeptWeights(tmp_path, "best", True, checkpointed=9)
+    resumed.keep(model, 10)
+    assert copies(tmp_path) == ["_best-10", "_best-9"]
+    KeptWeights(tmp_path, "best", False).forget()  # another process leaves the disk alone
+    assert copies(tmp_path) == ["_best-10", "_best-9"]
+    resumed.forget()
+    assert copies(tmp_path) == []

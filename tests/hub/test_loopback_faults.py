@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from pathlib import Path
 from typing import Any
 
@@ -194,8 +195,22 @@ def test_slow_before_and_after(after: bool, api: Any, hub: LoopbackHub) -> None:
     url, head = f"{hub.endpoint}/api/models/me/name/branch/new", {"Authorization": f"Bearer {hub.tokens.write}"}
     with pytest.raises(httpx2.ReadTimeout):
         httpx2.post(url, json={}, headers=head, timeout=0.3)
-    with hub.state.lock:  # whoever acts has acted
-        assert ("refs/heads/new" in hub.repository("me/name").refs) is after
+    refs, patience = hub.repository("me/name").refs, 100
+    while after and "refs/heads/new" not in refs and patience:
+        time.sleep(0.1)
+        patience -= 1
+    assert ("refs/heads/new" in refs) is after
+
+
+def test_of_two_faults_the_first_is_played_and_both_count(api: Any, hub: LoopbackHub) -> None:
+    first, second = hub.faults.add("403", "POST"), hub.faults.add("500", "POST", "/commit/", at=2)
+    with pytest.raises(HfHubHTTPError):
+        api.create_commit("me/name", _note(), commit_message="x")
+    api.create_commit("me/name", _note(), commit_message="x")
+    hub.commit("me/name", {"note.txt": b"2"})
+    with pytest.raises(HfHubHTTPError):
+        api.create_commit("me/name", _note(), commit_message="x")
+    assert (first.fired, first.seen, second.fired, second.seen) == (1, 5, 1, 2)
 
 
 def test_unknown_kind(hub: LoopbackHub) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -108,12 +109,21 @@ def test_an_unknown_task_is_an_error() -> None:
 
 @pytest.mark.parametrize("options", [{}, {"eval_strategy": "steps", "eval_steps": 4, "eval_on_start": True}])
 def test_observers_leave_weights_as_they_are(
-    options: dict[str, Any], make_trainer: Make, weights: Make, same: Make, tmp_path: Path
+    options: dict[str, Any], make_trainer: Make, weights: Make, same: Make, tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
+    from transformers import DataCollatorWithPadding
+
+    class Noisy(DataCollatorWithPadding):  # as one that masks or augments: it draws from the global generators
+        def __call__(self, features: Any) -> Any:
+            torch.rand(1), np.random.rand(), random.random()
+            return super().__call__(features)
+
     copies = []
     for name in ("with", "without"):
         observers = [LearningCurveCallback(), OverfittingGapCallback(), EarlyStoppingCallback(99, restore_best=False)]
-        run = make_trainer(*(observers if name == "with" else []), folder=tmp_path / name, **options)
+        given = observers if name == "with" else []
+        collator = {"data_collator": Noisy(tiny_tokenizer)}
+        run = make_trainer(*given, folder=tmp_path / name, trainer=collator, **options)
         run.train()
         copies.append(weights(run.model))
     assert same(*copies)

@@ -223,6 +223,8 @@ def test_hooks_stay_on_the_object_that_they_were_put_on(make_trainer: Make, make
     model, called = make_tiny(), []
     handle = model.register_forward_hook(lambda *_: called.append(1))
     run = make_trainer(LoraCallback(), model=model, max_steps=1, eval_strategy="no")
+    later: list[int] = []
+    model.register_forward_hook(lambda *_: later.append(1))
     assert len(called) == 0
     run.train()
     assert len(called) == 1
@@ -230,7 +232,7 @@ def test_hooks_stay_on_the_object_that_they_were_put_on(make_trainer: Make, make
     assert len(called) == 2
     handle.remove()
     logits(model, tiny_inputs)
-    assert len(called) == 2
+    assert len(called) == 2 and len(later) == 3
 
 
 def test_it_says_the_share_and_warns_of_a_rate_for_full_fine_tuning(

@@ -62,6 +62,10 @@ class Snapshots(TrainerCallback):
         self.evaluated: dict[int, dict[str, torch.Tensor]] = {}
         self.begun: dict[int, dict[str, torch.Tensor]] = {}
         self.rates: dict[int, float] = {}
+        self.applied: dict[int, float] = {}
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, optimizer: Any = None, **kwargs: Any) -> None:
+        self.applied[state.global_step] = optimizer.param_groups[0]["lr"]
 
     def on_evaluate(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         self.evaluated[state.global_step] = {name: value.clone() for name, value in model.named_parameters()}
@@ -134,6 +138,7 @@ def test_rollback_puts_the_best_back_lowers_the_rate_and_goes_on(overfitting: Ma
     assert snapshots.rates[alarm["step"] - 1] == pytest.approx(3e-3)
     after = min(step for step in snapshots.begun if step > alarm["step"])
     assert snapshots.rates[after] == pytest.approx(1.5e-3)
+    assert snapshots.applied[alarm["step"]] == pytest.approx(1.5e-3)  # from the very step that follows
     # The callbacks in the list before and after it saw the weights that were judged, not those put back.
     assert not equal(snapshots.begun[alarm["step"]], snapshots.evaluated[alarm["step"]])
     assert equal(snapshots.begun[alarm["step"]], snapshots.evaluated[best])

@@ -77,7 +77,7 @@ def build_bundle(
     _check_labels(records)
     base_model = None
     if adapter:
-        base_model = _put_adapter(records, target, card.get("base_model"))
+        base_model = card["base_model"] = _put_adapter(records, target, card.get("base_model"))
     else:
         _put_weights(records, target)
     _put_config(records, target, adapter)
@@ -139,7 +139,9 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
     safetensors_header(weights)
     base = base_model or records.adapter.get("base_model_name_or_path")
     if not isinstance(base, str) or base.count("/") > 1 or base.startswith((".", "~")) or Path(base).exists():
-        raise CallError(f"the adapter's base is {base!r}, which nobody else has: name its Hub id, --base_model OWNER/NAME")
+        raise CallError(
+            f"the adapter's base is {base!r}, which nobody else has: name its Hub id, --base_model OWNER/NAME"
+        )
     (target / ADAPTER_FILES[0]).write_text(
         json.dumps(records.adapter | {"base_model_name_or_path": base}, indent=2) + "\n", encoding="utf-8"
     )
@@ -160,7 +162,7 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
 
 
 def _put_config(records: RunRecords, target: Path, adapter: bool) -> None:
-    """`config.json`, and for our architecture its two source files, of the folder or, where it has none, of the package."""
+    """`config.json`, and for our architecture its two source files: the folder's, or else the package's."""
     assert records.config is not None
     config = _without_origins(records.config)
     if records.is_ours:
@@ -170,14 +172,18 @@ def _put_config(records: RunRecords, target: Path, adapter: bool) -> None:
             source = records.folder / name
             _copy(source if source.is_file() else package / name, target / name)
     elif config.get("auto_map"):
-        raise CallError(f"{records.folder}: its auto_map is code that this command does not know: push_to_hub it by hand")
+        raise CallError(
+            f"{records.folder}: its auto_map is code that this command does not know: push_to_hub it by hand"
+        )
     (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def _put_tokenizer(records: RunRecords, target: Path) -> None:
     found = [name for name in _TOKENIZER if (records.folder / name).is_file()]
     if not {"tokenizer.json", "vocab.txt"} & set(found):
-        raise CallError(f"{records.folder} has no tokenizer: save it beside the model, tokenizer.save_pretrained(FOLDER)")
+        raise CallError(
+            f"{records.folder} has no tokenizer: save it beside the model, tokenizer.save_pretrained(FOLDER)"
+        )
     for name in found:
         if name == "tokenizer_config.json":
             config = json.loads((records.folder / name).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The facts of a model card, all from the run's records: what is not known is `None`, and the templates leave it out."""
+"""The facts of a model card, all from the run's records; what is not known is `None`, and left out of the card."""
 
 from __future__ import annotations
 
@@ -20,7 +20,14 @@ _POOLING_WORDS = {
     "mean": "mean token state",
     "max": "maximum over token states",
 }
-_LANGUAGE_NAMES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "it": "Italian", "pt": "Portuguese"}
+_LANGUAGE_NAMES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "pt": "Portuguese",
+}
 _EXAMPLE = "An absolute delight from start to finish."
 # What a CPU core that computes without a pause takes, with its share of memory and power supply: the mean of the
 # 65 to 125 W of today's desktop and server chips over their 8 to 16 cores.
@@ -153,7 +160,9 @@ def _findings(audit: Mapping[str, Any]) -> list[str]:
         if rows["bad"]:
             found.append(f"{rows['bad']:,} rows of the {name} data had no text or no known label and were left out.")
         if rows["dropped_by_rule"]:
-            found.append(f"{rows['dropped_by_rule']:,} rows of the {name} data lie between the labels and were left out.")
+            found.append(
+                f"{rows['dropped_by_rule']:,} rows of the {name} data lie between the labels and were left out."
+            )
     made = audit["splits"]
     for pair, count in made["duplicates_across"].items():
         first, second = pair.split("/")

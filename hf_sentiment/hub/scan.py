@@ -28,7 +28,9 @@ _VOCABULARIES = ("tokenizer.json", "vocab.txt", "added_tokens.json")
 
 def is_quotable(text: str) -> bool:
     """Whether a text may be quoted on a card: no address, telephone number, path or key in it."""
-    return not _ADDRESSES.search(text) and not _PATHS.search(text) and not any(key.search(text) for key in _KEYS.values())
+    return (
+        not _ADDRESSES.search(text) and not _PATHS.search(text) and not any(key.search(text) for key in _KEYS.values())
+    )
 
 
 def check_files(folder: Path, secrets: Iterable[str] = ()) -> None:

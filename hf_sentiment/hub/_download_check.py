@@ -17,6 +17,7 @@ class Blocker:
     """Stands in for a machine without this package, wherever it is installed on this one."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> None:
+        """Refuse this package, and leave every other module to the next finder."""
         if name.partition(".")[0] == "hf_sentiment":
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 

@@ -124,7 +124,8 @@ def _data_facts(records: RunRecords) -> dict[str, Any]:
     named = arguments.get("dataset_name")
     is_hub = isinstance(named, str) and not is_starter(named) and is_repo_id(named) and not Path(named).exists()
     facts: dict[str, Any] = {
-        "source": None if audit is None else audit["source"],
+        # The starter's begins with the name that stands for it on the command line.
+        "source": None if audit is None else re.sub(r"^starter(:\w+)?: | \(MIT\)$", "", audit["source"]),
         "dataset_id": named if is_hub else None,
         "dataset_config": arguments.get("dataset_config_name") if is_hub else None,
         "dataset_revision": arguments.get("dataset_revision") if is_hub else None,

@@ -202,7 +202,7 @@ class _Publication:
             difference = self._verify(expectation, staged)
             commit = self._commit(changes, parent, "main")
         self._tidy()
-        logger.info("Verified: %d files, logits equal within %.1g", len(self.bundle.files()), difference)
+        logger.info("Verified: %d files; largest difference of a logit: %.1g", len(self.bundle.files()), difference)
         return self._done(commit, changed=True, difference=difference)
 
     # Before anything is sent
@@ -337,7 +337,7 @@ class _Publication:
             left = "an empty repository" if self.created else f"the branch {STAGING}"
             return f"{self.repo_id} has nothing new but {left}, which could not be removed ({error})"
         if self.before is None:
-            return f"there is no {self.repo_id}"
+            return "nothing was created"
         return f"{self.repo_id} is as it was, at {self.before.commit[:10]}"
 
     def _tidy(self) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from hf_sentiment.hub.bundle import Bundle, stale_files
@@ -76,6 +76,8 @@ class Repository:
             try:
                 info = self.api.model_info(self.repo_id, revision=revision)
                 return self._head(str(info.sha), bool(info.private))
+            except GatedRepoError:
+                raise  # it is there
             except (RepositoryNotFoundError, RevisionNotFoundError):
                 return None
 

@@ -48,16 +48,15 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
         model = AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.float32, **place)
     else:
         from peft import PeftModel
+        from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
         config = AutoConfig.from_pretrained(source, **place)
-        base = AutoModelForSequenceClassification.from_pretrained(
-            base_model,
-            config=config,
-            dtype=torch.float32,
-            trust_remote_code=True,
-            code_revision=None if inside else revision,
-        )
-        model = PeftModel.from_pretrained(base, source, revision=None if inside else revision)
+        # The base has no source files: transformers would look for them there.
+        code = (getattr(config, "auto_map", None) or {}).get("AutoModelForSequenceClassification")
+        pinned = {} if inside else {"revision": revision}
+        loader = get_class_from_dynamic_module(code, source, **pinned) if code else AutoModelForSequenceClassification
+        base = loader.from_pretrained(base_model, config=config, dtype=torch.float32)
+        model = PeftModel.from_pretrained(base, source, **pinned)
     return {"hashes": hashes, "logits": logits(model, tokenizer, request["sentences"])}
 
 

@@ -80,7 +80,7 @@ def build_bundle(
         base_model = card["base_model"] = _put_adapter(records, target, card.get("base_model"))
     else:
         _put_weights(records, target)
-    _put_config(records, target, adapter)
+    _put_config(records, target)
     _put_tokenizer(records, target)
     for name in records.curves:
         _copy(records.folder / name, target / name)
@@ -161,7 +161,7 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
     return base
 
 
-def _put_config(records: RunRecords, target: Path, adapter: bool) -> None:
+def _put_config(records: RunRecords, target: Path) -> None:
     """`config.json`, and for our architecture its two source files: the folder's, or else the package's."""
     assert records.config is not None
     config = _without_origins(records.config)

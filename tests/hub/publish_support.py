@@ -102,7 +102,9 @@ def publish_there(hub: Any, run_folder: Path) -> Callable[..., Any]:
     from hf_sentiment.hub.publish import publish
 
     def call(folder: Path = run_folder, repo_id: str = "me/reviews", token: str | None = None, **options: Any) -> Any:
-        return publish(folder, repo_id, endpoint=hub.endpoint, token=hub.tokens.write if token is None else token, **options)
+        return publish(
+            folder, repo_id, endpoint=hub.endpoint, token=hub.tokens.write if token is None else token, **options
+        )
 
     return call
 

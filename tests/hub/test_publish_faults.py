@@ -42,7 +42,9 @@ def requests_of(hub: Any, action: Callable[[], Any]) -> list[tuple[str, str, int
         )
         key = (entry.method, f"^{path}$")
         seen[key] = seen.get(key, 0) + 1
-        found.append((*key, seen[key]))
+        # Of the files, two stand for all: a small one and a large one.
+        if "/resolve/" not in path or re.search(r"config|safetensors", path):
+            found.append((*key, seen[key]))
     return found
 
 

@@ -54,7 +54,9 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
         # The base has no source files: transformers would look for them there.
         code = (getattr(config, "auto_map", None) or {}).get("AutoModelForSequenceClassification")
         pinned = {} if inside else {"revision": revision}
-        loader = get_class_from_dynamic_module(code, source, **pinned) if code else AutoModelForSequenceClassification
+        loader: Any = AutoModelForSequenceClassification
+        if code:
+            loader = get_class_from_dynamic_module(code, source, **pinned)
         base = loader.from_pretrained(base_model, config=config, dtype=torch.float32)
         model = PeftModel.from_pretrained(base, source, **pinned)
     return {"hashes": hashes, "logits": logits(model, tokenizer, request["sentences"])}

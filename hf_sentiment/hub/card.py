@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ def render_card(
     language: str | None = None,
     base_model: str | None = None,
     quote_texts: bool = True,
+    arguments: dict[str, Any] | None = None,
 ) -> str:
     """The text of `README.md` for a run folder, or for any folder with a trained classifier.
 
@@ -37,11 +39,14 @@ def render_card(
         language: Of the texts, an ISO 639 code. Default: left out, but for the starter data.
         base_model: The Hub id of the base model, where the run does not say it.
         quote_texts: Whether the card may quote texts of the test split (an example a label, the worst errors).
+        arguments: `SentimentArguments` as a dictionary, where the folder has no record of them.
 
     Raises:
         CallError: There is no such folder or template, or the template uses a variable that there is not.
     """
     records = RunRecords.read(folder, evaluation)
+    if records.arguments is None and arguments is not None:
+        records = replace(records, arguments=arguments)
     facts = card_facts(
         records,
         repo_id=repo_id,

@@ -79,7 +79,7 @@ def card_facts(
         "parameters": records.count_parameters(adapter=False),
         "adapter_parameters": records.count_parameters(adapter=True),
         "reads": config.get("max_position_embeddings"),
-        "example": quoted["examples"][0]["text"] if quoted["examples"] else _EXAMPLE,
+        "example": quoted["examples"][-1]["text"] if quoted["examples"] else _EXAMPLE,
         **quoted,
         **_data_facts(records),
         **_result_facts(evaluation, len(records.labels or [])),

@@ -43,20 +43,20 @@ def _of_results(evaluation: Mapping[str, Any]) -> list[str]:
     if "low" in accuracy and accuracy["high"] - accuracy["low"] > _WIDE:
         found.append(
             f"It was measured on {evaluation['texts']} texts only: its accuracy on texts like these may lie anywhere "
-            f"between {accuracy['low']:.1%} and {accuracy['high']:.1%}."
+            f"between {_percent(accuracy['low'])} and {_percent(accuracy['high'])}."
         )
     rows = [row for row in evaluation["per_class"] if row["texts"]]
     if len(rows) > 1:
         best, worst = max(rows, key=lambda row: row["recall"]), min(rows, key=lambda row: row["recall"])
         if best["recall"] - worst["recall"] > _RECALL_GAP:
             found.append(
-                f"It misses “{worst['label']}” more often than “{best['label']}”: it found {worst['recall']:.1%} of "
-                f"the former and {best['recall']:.1%} of the latter, so shares that are counted with it are biased "
-                f"towards the labels it finds more easily."
+                f"It misses “{worst['label']}” more often than “{best['label']}”: it found "
+                f"{_percent(worst['recall'])} of the former and {_percent(best['recall'])} of the latter, so shares "
+                "that are counted with it are biased towards the labels it finds more easily."
             )
     ece = evaluation["model"]["ece"]["value"]
     if ece > _CALIBRATED:
-        found.append(f"Its probabilities are off by {ece:.1%} on average, so read them as an order, not as odds.")
+        found.append(f"Its probabilities are off by {_percent(ece)} on average, so read them as an order, not as odds.")
     human = evaluation.get("baselines", {}).get("human")
     if human is not None:
         found.append(
@@ -85,3 +85,7 @@ def _of_data(audit: Mapping[str, Any]) -> list[str]:
     if splits["duplicates_within"].get("test"):
         found.append(f"{splits['duplicates_within']['test']} test texts repeat another test text.")
     return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -26,6 +26,7 @@ from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.messages import AGAIN, LOG_IN, HubError, explain
 from hf_sentiment.hub.metadata import check_card, check_language, check_license, keep_metadata
 from hf_sentiment.hub.remote import STAGING, Changes, Head, Repository, changes_to, patiently
+from hf_sentiment.hub.summary import describe
 from hf_sentiment.hub.verification import Expectation, expect, verify
 
 logger = logging.getLogger(__name__)
@@ -112,7 +113,7 @@ def publish(
             base_model=base_model,
             quote_texts=quote_texts,
         )
-        for line in _describe(bundle, repo_id, public, create_pr):
+        for line in describe(bundle, repo_id, public, create_pr):
             logger.info(line)
         if dry_run:
             logger.info("Nothing was sent. The folder: %s", place)
@@ -139,26 +140,6 @@ def _check_call(repo_id: str, license: str | None, language: str | None) -> None
         check_license(license)
     if language is not None:
         check_language(language)
-
-
-def _describe(bundle: Bundle, repo_id: str, public: bool, create_pr: bool) -> Iterator[str]:
-    """What will be sent, as lines."""
-    sizes = {name: path.stat().st_size for name, path in bundle.files().items()}
-    what = "an adapter" if bundle.adapter else "a model"
-    how = ", as a pull request" if create_pr else ""
-    yield f"{what[0].upper()}{what[1:]} for {repo_id} ({'public' if public else 'private'}){how}:"
-    width = max(len(name) for name in sizes)
-    for name, size in sizes.items():
-        yield f"  {name:<{width}}  {_size(size):>9}"
-    yield f"  {len(sizes)} files, {_size(sum(sizes.values()))}; licence: {bundle.metadata.get('license', 'none')}"
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"
 
 
 class _Publication:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,9 @@ def fill(template: str | Path, variables: Mapping[str, Any]) -> str:
         CallError: There is no such file, it is no Jinja template, or it uses a variable that there is not.
     """
     own = isinstance(template, Path)
-    loaders = [FileSystemLoader(template_folder())]
-    if isinstance(template, Path):
-        if not template.is_file():
-            raise CallError(f"--card_template {template}: no such file")
-        loaders.insert(0, FileSystemLoader(template.resolve().parent))
-    environment = Environment(
-        loader=ChoiceLoader(loaders),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # Markdown, not HTML
-    )
-    environment.filters |= {"cell": as_cell, "literal": as_literal}
+    if isinstance(template, Path) and not template.is_file():
+        raise CallError(f"--card_template {template}: no such file")
+    environment = _environment(template.resolve().parent if isinstance(template, Path) else None)
     name = Path(template).name
     try:
         text = environment.get_template(name).render(**variables)
@@ -62,6 +52,20 @@ def fill(template: str | Path, variables: Mapping[str, Any]) -> str:
         known = ", ".join(sorted(variables))
         raise CallError(f"--card_template {template}: {' '.join(str(error).split())}; there are: {known}") from error
     return re.sub(r"\n{3,}", "\n\n", text).rstrip("\n") + "\n"
+
+
+@lru_cache(maxsize=4)  # compiling our templates takes longer than filling them; a file that changes is read again
+def _environment(own: Path | None) -> Environment:
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in (own, template_folder()) if folder is not None]),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # Markdown, not HTML
+    )
+    environment.filters |= {"cell": as_cell, "literal": as_literal}
+    return environment
 
 
 def as_cell(value: object) -> str:

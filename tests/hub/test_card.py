@@ -117,9 +117,7 @@ def test_limits_are_drawn_from_the_numbers(run_folder: Path, tmp_path: Path) -> 
         {"label": "positive", "precision": 0.8, "recall": 0.95, "f1": 0.9, "texts": 50},
     ]
     card = render_card(edited(run_folder, tmp_path, per_class=per_class))
-    assert (
-        "It misses “negative” more often than “positive”: it found 70.0% of the former and 95.0% of the latter" in card
-    )
+    assert "It misses “negative” more often than “positive”: it found 70.0 % of the former and 95.0 %" in card
 
 
 def test_the_card_of_an_adapter_names_its_base(lora_folder: Path) -> None:  # noqa: F811
@@ -193,6 +191,39 @@ def test_metadata_set_on_the_hub_are_kept(run_folder: Path) -> None:  # noqa: F8
     assert "base_model" not in data
     said = check_card(keep_metadata(render_card(run_folder, license="mit"), present))
     assert said["license"] == "mit"
+
+
+def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path) -> None:
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    from hf_sentiment import SentimentArguments
+    from hf_sentiment.data import tokenise
+    from hf_sentiment.hub.trainer_card import record_test, use_our_card
+    from hf_sentiment.training.assembly import load_model, load_splits
+
+    arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint), train_file=str(reviews_file))
+    data = load_splits(arguments, 42)
+    model, tokenizer = load_model(arguments, data)
+    trainer = Trainer(
+        model,
+        TrainingArguments(str(tmp_path / "run"), report_to=[], use_cpu=True, disable_tqdm=True),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+    )
+    trainer.hub_model_id = "me/reviews"
+    use_our_card(trainer, arguments, language="en")
+    trainer.save_model()
+    record_test(trainer, data, tokenise(data.splits["test"], tokenizer, 48))
+    trainer.create_model_card(model_name="reviews", license="mit", tags=["x"], dataset="y")
+    path = tmp_path / "run" / "README.md"
+    card = path.read_text()
+    assert check_card(card)["license"] == "mit" and check_card(card)["language"] == "en"
+    assert "## How good it is" in card and "## Data" in card and 'model="me/reviews"' in card
+    assert str(tmp_path) not in card and str(reviews_file.parent) not in card
+    begin = "<!-- hand-written: begin notes -->\n"
+    path.write_text(card.replace(begin, f"{begin}Ours.\n"))
+    trainer.create_model_card()
+    assert f"{begin}Ours.\n" in path.read_text()
 
 
 def test_single_texts_of_an_evaluation() -> None:

@@ -202,7 +202,7 @@ def test_each_error_is_one_line_that_says_what_to_do(
 def test_terms_that_are_not_accepted_any_more(hub: Any, publish_there: Publish, hashes_only: None) -> None:
     publish_there()
     hub.faults.add("403", "GET", "/api/models/me/reviews", headers={"X-Error-Code": "GatedRepo"})
-    with pytest.raises(HubError, match="accept them at https://huggingface.co/me/reviews"):
+    with pytest.raises(HubError, match=r"accept them at https://huggingface\.co/me/reviews"):
         publish_there()
 
 
@@ -242,6 +242,35 @@ def test_a_failure_that_cannot_be_undone_says_what_is_left(hub: Any, publish_the
     hub.faults.clear()
     publish_there()
     assert files_of(hub) == MODEL
+
+
+def test_ctrl_c_leaves_the_revision_before(
+    hub: Any, publish_there: Publish, hashes_only: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hf_sentiment.hub import publish as publishing
+
+    first = publish_there()
+
+    def interrupted(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(publishing, "verify", interrupted)
+        with pytest.raises(HubError, match="stopped; me/reviews is as it was, at"):
+            publish_there(license="mit")
+    assert api_of(hub).model_info("me/reviews").sha == first.commit and branches_of(hub) == ["main"]
+
+
+def test_what_a_kill_left_on_the_branch_is_replaced(hub: Any, publish_there: Publish, hashes_only: None) -> None:
+    from hf_sentiment.hub.remote import STAGING
+
+    first = publish_there()
+    api_of(hub).create_branch("me/reviews", branch=STAGING, revision=first.commit)
+    api_of(hub).create_commit(
+        "me/reviews", [CommitOperationAdd("half.bin", b"half")], commit_message="half", revision=STAGING
+    )
+    publish_there(license="mit")
+    assert files_of(hub) == MODEL and branches_of(hub) == ["main"]
 
 
 def test_the_command(

@@ -12,9 +12,14 @@ from typing import Any
 
 import pytest
 
+# A session's fixture that several modules import is made for each of them.
+_RUNS: dict[tuple[str, ...], Path] = {}
+
 
 def train_tiny(checkpoint: Path, data: Path, folder: Path, *words: str) -> Path:
-    """A finished run on the made-up reviews."""
+    """A finished run on the made-up reviews, trained once."""
+    if words in _RUNS:
+        return _RUNS[words]
     from hf_sentiment.training.arguments import SentimentArguments, parse_call
     from hf_sentiment.training.run import train
 
@@ -35,6 +40,7 @@ def train_tiny(checkpoint: Path, data: Path, folder: Path, *words: str) -> Path:
     ]
     sentiment, training = parse_call([*call, *words])
     assert train(SentimentArguments(**sentiment), **training) is not None
+    _RUNS[words] = folder
     return folder
 
 

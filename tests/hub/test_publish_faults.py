@@ -15,7 +15,15 @@ from hf_sentiment.hub.messages import HubError
 
 # ruff: noqa: F811  # fixtures that are imported
 
-FAULTS = [("500", False), ("403", False), ("cut", False), ("cut", True)]
+# An error of one of two kinds, by turns; a connection that is cut before the server acts, and after.
+FAULTS = ["status", "cut before", "cut after"]
+
+
+def inject(hub: Any, kind: str, turn: int, request: tuple[str, str, int]) -> Any:
+    method, path, number = request
+    if kind == "status":
+        return hub.faults.add(("500", "403")[turn % 2], method, path, at=number)
+    return hub.faults.add("cut", method, path, at=number, after=kind == "cut after")
 
 
 def trees(hub: Any) -> dict[str, dict[str, str]] | None:
@@ -47,17 +55,17 @@ def requests_of(hub: Any, action: Callable[[], Any]) -> list[tuple[str, str, int
     return found
 
 
-@pytest.mark.parametrize(("kind", "after"), FAULTS)
+@pytest.mark.parametrize("kind", FAULTS)
 def test_a_new_repository_is_whole_or_not_there(
-    hub: Any, publish_there: Callable[..., Any], hashes_only: None, kind: str, after: bool
+    hub: Any, publish_there: Callable[..., Any], hashes_only: None, kind: str
 ) -> None:
     requests = requests_of(hub, publish_there)
     (whole,) = (trees(hub) or {}).values()
     api = HfApi(endpoint=hub.endpoint, token=hub.tokens.write)
     api.delete_repo("me/reviews")
     failed = 0
-    for method, path, number in requests:
-        fault = hub.faults.add(kind, method, path, at=number, after=after)
+    for turn, (method, path, number) in enumerate(requests):
+        fault = inject(hub, kind, turn, (method, path, number))
         try:
             publish_there()
         except HubError as error:
@@ -74,9 +82,9 @@ def test_a_new_repository_is_whole_or_not_there(
     assert failed
 
 
-@pytest.mark.parametrize(("kind", "after"), FAULTS)
+@pytest.mark.parametrize("kind", FAULTS)
 def test_the_revision_before_stays_until_the_new_one_is_whole(
-    hub: Any, publish_there: Callable[..., Any], hashes_only: None, kind: str, after: bool
+    hub: Any, publish_there: Callable[..., Any], hashes_only: None, kind: str
 ) -> None:
     licenses = ["mit", "apache-2.0"]
     publish_there(license="unknown")
@@ -84,7 +92,7 @@ def test_the_revision_before_stays_until_the_new_one_is_whole(
     for turn, (method, path, number) in enumerate(requests, start=1):
         before, new = trees(hub), licenses[turn % 2]
         commits = len(list(HfApi(endpoint=hub.endpoint, token=hub.tokens.write).list_repo_commits("me/reviews")))
-        hub.faults.add(kind, method, path, at=number, after=after)
+        inject(hub, kind, turn, (method, path, number))
         try:
             publish_there(license=new)
         except HubError as error:

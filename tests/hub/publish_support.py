@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -83,30 +83,13 @@ def check_in_process(request: dict[str, Any], *, endpoint: str, token: str) -> d
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    """A loopback Hub for calls within this process, by plain LFS; no pause between attempts."""
-    from huggingface_hub import constants
-    from huggingface_hub.utils import _http
-
-    LoopbackHub = pytest.importorskip("loopback").LoopbackHub
-
+def publish_there(hub: Any, client: Any, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """`publish_there(**options)`: publish the run, or another `folder`, to me/reviews; no pause between attempts."""
     from hf_sentiment.hub import remote, verification
-
-    hub = LoopbackHub()
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
-    monkeypatch.setattr(remote, "PAUSES", [0.0, 0.0])
-    monkeypatch.setattr(_http.time, "sleep", lambda seconds: None)
-    monkeypatch.setattr(verification, "run_check", check_in_process)
-    yield hub
-    hub.close()
-
-
-@pytest.fixture
-def publish_there(hub: Any, run_folder: Path) -> Callable[..., Any]:
-    """`publish_there(**options)`: publish the run, or another `folder`, to me/reviews on the loopback Hub."""
     from hf_sentiment.hub.publish import publish
+
+    monkeypatch.setattr(remote, "PAUSES", [0.0, 0.0])
+    monkeypatch.setattr(verification, "run_check", check_in_process)
 
     def call(folder: Path = run_folder, repo_id: str = "me/reviews", token: str | None = None, **options: Any) -> Any:
         return publish(
@@ -117,7 +100,7 @@ def publish_there(hub: Any, run_folder: Path) -> Callable[..., Any]:
 
 
 @pytest.fixture
-def hashes_only(monkeypatch: pytest.MonkeyPatch) -> None:
+def hashes_only(publish_there: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloads are hashed, and the model is taken to say what it must: for tests of what happens on the way."""
     from huggingface_hub import snapshot_download
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from publish_support import elsewhere, hashes_only, hub, lora_folder, publish_there, run_folder  # noqa: F401
+from publish_support import elsewhere, hashes_only, publish_there, run_folder  # noqa: F401
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.messages import HubError
@@ -139,7 +139,7 @@ def test_a_pull_request_leaves_main_alone_and_is_opened_once(
 
 def test_a_pull_request_whose_download_is_wrong_is_closed(hub: Any, publish_there: Publish, hashes_only: None) -> None:
     publish_there()
-    hub.faults.add("wrong-bytes", "GET", r"/resolve/.*README|/storage/.*", times=math.inf)
+    hub.faults.add("wrong-bytes", "GET", r"/resolve-cache/.*README|/storage/", times=math.inf)
     with pytest.raises(HubError, match="pull request 1 is closed, me/reviews is as it was"):
         publish_there(license="mit", create_pr=True)
     assert [discussion.status for discussion in api_of(hub).get_repo_discussions("me/reviews")] == ["closed"]
@@ -164,7 +164,7 @@ def test_somebody_elses_change_in_between_is_not_overwritten(
 
 
 def test_wrong_bytes_in_the_storage_are_found(hub: Any, publish_there: Publish, hashes_only: None) -> None:
-    hub.faults.add("wrong-bytes", "GET", r"/resolve/.*config.json")
+    hub.faults.add("wrong-bytes", "GET", r"/resolve-cache/.*/config.json|/storage/")
     with pytest.raises(HubError, match="has other bytes than were sent; me/reviews, which was created, is removed"):
         publish_there()
     with pytest.raises(Exception, match="404"):
@@ -274,14 +274,8 @@ def test_what_a_kill_left_on_the_branch_is_replaced(hub: Any, publish_there: Pub
 
 
 def test_the_command(
-    hub: Any, run_folder: Path, run_cli: Callable[..., tuple[int, str, str]], monkeypatch: pytest.MonkeyPatch
+    hub: Any, publish_there: Publish, run_folder: Path, run_cli: Callable[..., tuple[int, str, str]]
 ) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "ENDPOINT", hub.endpoint)
-    template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("https://huggingface.co", hub.endpoint)
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setenv("HF_TOKEN", hub.tokens.write)
     code, out, err = run_cli("publish", run_folder, "me/reviews", "--license", "mit", "--json")
     assert code == 0, err
     record = json.loads(out)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from huggingface_hub import HfApi
 from huggingface_hub.errors import RepositoryNotFoundError
-from publish_support import hashes_only, hub, publish_there, run_folder  # noqa: F401
+from publish_support import hashes_only, publish_there, run_folder  # noqa: F401
 
 from hf_sentiment.hub.messages import HubError
 
@@ -50,7 +50,7 @@ def requests_of(hub: Any, action: Callable[[], Any]) -> list[tuple[str, str, int
         key = (entry.method, f"^{path}$")
         seen[key] = seen.get(key, 0) + 1
         # Of the files, two stand for all: a small one and a large one.
-        if "/resolve/" not in path or re.search(r"config|safetensors", path):
+        if "/resolve" not in path or re.search(r"config|safetensors", path):
             found.append((*key, seen[key]))
     return found
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -13,6 +12,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import constants
+from loopback import LoopbackHub
 from publish_support import lora_folder  # noqa: F401
 
 # ruff: noqa: F811  # fixtures that are imported
@@ -48,18 +48,8 @@ for block in json.load(sys.stdin):
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """Of a machine that knows the loopback Hub and nothing else."""
-    LoopbackHub = pytest.importorskip("loopback").LoopbackHub
-
-    hub = LoopbackHub()
-    blocked = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_HUB_CACHE", "HF_MODULES_CACHE")
-    yield {name: value for name, value in os.environ.items() if name not in blocked} | {
-        "HF_ENDPOINT": hub.endpoint,
-        "HF_HOME": str(tmp_path_factory.mktemp("home")),
-        "HF_TOKEN": hub.tokens.write,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-    }
-    hub.close()
+    with LoopbackHub() as hub:
+        yield hub.environment(tmp_path_factory.mktemp("home"))
 
 
 def python(environment: dict[str, str], script: str, *words: str, stdin: str = "") -> str:

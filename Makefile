@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-amazon test test-starter test-shared test-lowest check format bench clean
+.PHONY: help install demo demo-amazon test test-faults test-starter test-shared test-lowest check format bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ demo-amazon: $(VENV)/.installed  ## The same on product reviews
 
 test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two cores
 	$(BIN)/python -m pytest -n 2
+
+test-faults: $(VENV)/.installed  ## Kill real runs at any moment and take them up again (minutes)
+	$(BIN)/python -m pytest -m faults
 
 test-starter: $(VENV)/.installed  ## Tests that fetch the starter model and data
 	$(BIN)/python -m pytest -m starter

@@ -2,6 +2,7 @@
 
     python benchmarks/alarm.py --plateau_runs 2000                      # nulls that need no data
     python benchmarks/alarm.py --histories histories.npz                # and recorded trainings with known truth
+    python benchmarks/alarm.py --finetunings finetunings.npz            # and real fine-tunings, from finetunings.py
 
 Recorded trainings: per-text losses of a probe and of a validation set at each evaluation, and the risk on a large
 reserve. With the excess e_t = risk_t − min(risk_0..t) a run is positive if max e > 0.02 nats, null if max e < 0.005; an
@@ -10,7 +11,6 @@ alarm is right if e > 0.005 when it sounds. Precision: right alarms over alarms.
 alarm. Only the first alarm of a run counts.
 
 Nulls: the expected validation loss of no evaluation is above an earlier one, so that every alarm is false.
-The part on real fine-tunings is not in this file yet; it will add a function beside `on_histories` and `on_nulls`.
 """
 
 from __future__ import annotations
@@ -256,9 +256,11 @@ def seconds_per_update(texts: int = 800, evaluations: int = 30) -> float:
 
 def print_tables(result: dict[str, Any]) -> None:
     """The results as tables for a reader."""
-    if "histories" in result:
-        print(f"{'rule':32s} precision  recall  none due  median delay")
-        for name, row in result["histories"].items():
+    for title in ("histories", "finetunings"):
+        if title not in result:
+            continue
+        print(f"\n{title:32s} precision  recall  none due  median delay")
+        for name, row in result[title].items():
             print(
                 f"{name:32s} {row['precision']:9.3f} {row['recall']:7.3f} "
                 f"{row['none_due']:9.4f} {row['median_delay']:13.1f}"
@@ -274,6 +276,7 @@ def main() -> None:
     """Run the parts that were asked for, print the tables, keep the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--histories", type=Path, help="recorded trainings (.npz); left out without it")
+    parser.add_argument("--finetunings", type=Path, help="what finetunings.py made (.npz); left out without it")
     parser.add_argument("--plateau_runs", type=int, default=1000, help="simulated runs of each null; 0 for none")
     parser.add_argument("--nulls", nargs="+", choices=list(NULLS), default=list(NULLS), metavar="NULL")
     parser.add_argument("--sizes", type=int, nargs="+", default=[50, 200, 800], help="validation texts")
@@ -281,8 +284,9 @@ def main() -> None:
     options = parser.parse_args()
     result: dict[str, Any] = json.loads(options.output.read_text()) if options.output.is_file() else {}
     result["seconds_per_update"] = seconds_per_update()
-    if options.histories:
-        result["histories"] = on_histories(options.histories)
+    for title in ("histories", "finetunings"):
+        if getattr(options, title):
+            result[title] = on_histories(getattr(options, title))
     if options.plateau_runs:
         new = on_nulls(options.plateau_runs, options.nulls, options.sizes)
         done = {(row["null"], row["texts"]) for row in new}

@@ -64,6 +64,11 @@ class Monitor:
         gain = value - reference if self.greater else reference - value
         if not self.in_errors or values is None or reference_values is None:
             return gain > (0.0 if self.in_errors else self.least)
+        if len(values) != len(reference_values):
+            raise CallError(
+                f"EarlyStoppingCallback: {len(values)} validation texts, and {len(reference_values)} before: "
+                "evaluate the same texts each time"
+            )
         difference = values - reference_values
         error = float(difference.std(ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
         return gain > 0.0 and gain > self.least * error

@@ -8,12 +8,11 @@ from typing import Any
 from transformers import TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
-# A training step is a forward and a backward pass, about three times the work of the probe's forward pass; the default
-# probe takes at most this share of the steps' time (measured: benchmarks/alarm.py --cost).
-PROBE_SHARE = 0.05
-_STEP_TO_FORWARD = 3
+# The default probe is a tenth of the texts that are trained on between two evaluations: a training step of a text costs
+# 2.5 times the probe's forward pass, so that the probe costs about 4 % of training (benchmarks/README.md).
+PROBE_SHARE = 0.1
 LARGEST_PROBE = 512
-_SMALLEST_PROBE = 16
+_SMALLEST_PROBE = 8
 
 
 def planned_evaluations(args: TrainingArguments, state: TrainerState, after: int = 0) -> int:
@@ -32,12 +31,12 @@ def planned_evaluations(args: TrainingArguments, state: TrainerState, after: int
 
 
 def default_probe_size(args: TrainingArguments, state: TrainerState, planned: int) -> int:
-    """As many texts as cost `PROBE_SHARE` of the training between two evaluations, from 16 to 512."""
+    """`PROBE_SHARE` of the texts that are trained on between two evaluations, from 8 to 512."""
     batch = (
         (state.train_batch_size or args.train_batch_size) * args.gradient_accumulation_steps * max(1, args.world_size)
     )
     between = state.max_steps * batch / max(1, planned)
-    return int(min(LARGEST_PROBE, max(_SMALLEST_PROBE, PROBE_SHARE * _STEP_TO_FORWARD * between)))
+    return int(min(LARGEST_PROBE, max(_SMALLEST_PROBE, PROBE_SHARE * between)))
 
 
 def lower_learning_rate(optimizer: Any, lr_scheduler: Any, factor: float) -> None:

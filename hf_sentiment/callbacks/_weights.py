@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
-from transformers import TrainerState, TrainingArguments
+from transformers import TrainingArguments
 from transformers.trainer_utils import SaveStrategy
 
 from hf_sentiment.callbacks._base import from_main_process
@@ -25,27 +24,42 @@ _PART_BYTES = 64 * 2**20
 
 
 class KeptWeights:
-    """Weights of one evaluation at a time, kept in `folder` by the main process, put back in every process.
+    """Weights of one evaluation, kept in `folder` by the main process, put back in every process.
 
     What is kept is what training changes: adapter and head of a PEFT model, else all parameters, and the buffers.
+    Between an improvement and the next checkpoint there are two copies: a resume from the last one needs the first.
 
     Args:
         folder: The run's output folder. The copy is `_{name}-{step}` in it: the Trainer's uploads leave out names that
             begin with an underscore.
         name: Which best it is; one name a callback.
+        is_main: Whether this is the main process.
+        checkpointed: The step of the copy that the checkpoint names from which the run is resumed.
     """
 
-    def __init__(self, folder: str | Path, name: str) -> None:
+    def __init__(self, folder: str | Path, name: str, is_main: bool, checkpointed: int | None = None) -> None:
         self._folder = Path(folder)
         self._name = name
+        self._is_main = is_main
+        self._checkpointed = checkpointed
 
-    def keep(self, model: nn.Module, state: TrainerState) -> None:
-        """Keep the weights of `state.global_step`; earlier ones stay until `forget_others`."""
-        if not state.is_world_process_zero:
+    def keep(self, model: nn.Module, step: int) -> None:
+        """Keep the weights of `step`, and forget all before them but those that the last checkpoint names."""
+        if not self._is_main:
             return
-        with folder_atomically(self._path(state.global_step)) as folder:
+        with folder_atomically(self._path(step)) as folder:
             for number, part in enumerate(_parts(model)):
                 save_file(part, folder / f"{number:05d}.safetensors")
+        self._forget_all_but(step, self._checkpointed)
+
+    def named_by_checkpoint(self, step: int | None) -> None:
+        """A checkpoint was written that names the weights of `step`: no others are needed any more."""
+        self._checkpointed = step
+        self._forget_all_but(step)
+
+    def forget(self) -> None:
+        """Delete every copy."""
+        self._forget_all_but()
 
     def has(self, step: int) -> bool:
         """Whether the weights of `step` are there, in every process as in the main one."""
@@ -56,9 +70,8 @@ class KeptWeights:
 
         The main process reads them, one tensor at a time, and the others receive them: only it needs the disk.
         """
-        files = sorted(self._path(step).glob("*.safetensors"))
         where: dict[str, Path] = {}
-        for file in files:
+        for file in sorted(self._path(step).glob("*.safetensors")):
             with safe_open(file, framework="pt") as opened:
                 where |= dict.fromkeys(opened.keys(), file)
         with torch.no_grad():
@@ -68,15 +81,15 @@ class KeptWeights:
                         tensor.copy_(opened.get_tensor(name))
                 tensor.copy_(broadcast(tensor))
 
-    def forget_others(self, step: int | None, state: TrainerState) -> None:
-        """Delete every copy but that of `step` (all of them for `None`), and what a kill left half-written."""
-        if not state.is_world_process_zero:
+    def _forget_all_but(self, *steps: int | None) -> None:
+        """Delete the copies of other steps, and what a kill left half-written."""
+        if not self._is_main:
             return
-        for path in self._folder.glob(f"_partial-_{self._name}-*"):
+        needed = {self._path(step).name for step in steps if step is not None}
+        half_written = self._folder.glob(f"_partial-_{self._name}-*")
+        copies = (path for path in self._folder.glob(f"_{self._name}-*") if path.name not in needed)
+        for path in (*half_written, *copies):
             shutil.rmtree(path)
-        for path in self._folder.glob(f"_{self._name}-*"):
-            if re.fullmatch(rf"_{self._name}-\d+", path.name) and path != (step is not None and self._path(step)):
-                shutil.rmtree(path)
 
     def _path(self, step: int) -> Path:
         return self._folder / f"_{self._name}-{step}"

@@ -127,11 +127,11 @@ class EarlyStoppingCallback(JudgingCallback):
         self._check_restoring(args, monitor.name)
         resumed = self._begin(state)
         self._seen = {}
-        self._kept = self._own_copy(args)
+        self._kept = self._own_copy(args, state)
         if monitor.in_errors:
             self._recorder.attach(model)
         if self._kept is not None and not resumed:
-            self._kept.forget_others(None, state)  # of another run in this folder
+            self._kept.forget()  # what another run left in this folder
         if resumed:
             self._take_up(args, state, control)
         if state.is_world_process_zero:
@@ -154,21 +154,21 @@ class EarlyStoppingCallback(JudgingCallback):
                 "set EarlyStoppingCallback(restore_best=False) and TrainingArguments(load_best_model_at_end=True)",
             )
 
-    def _own_copy(self, args: TrainingArguments) -> KeptWeights | None:
+    def _own_copy(self, args: TrainingArguments, state: TrainerState) -> KeptWeights | None:
         """Where the best weights are kept; nowhere, if the Trainer keeps them already."""
         if not self.restore_best or args.load_best_model_at_end:
             return None
-        return KeptWeights(str(args.output_dir), "best-early-stopping")
+        return KeptWeights(str(args.output_dir), "best-early-stopping", state.is_world_process_zero, self.best_step)
 
     def _take_up(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         """Go on with the saved state, and with the weights that it names."""
         if self._kept is not None and self.best_step is not None and not self._kept.has(self.best_step):
             if state.is_world_process_zero:
                 logger.warning(
-                    "EarlyStoppingCallback: the weights of step %d, the best before %s, are gone from %s: the best is "
-                    "sought anew from here",
+                    "EarlyStoppingCallback: the weights of step %d, the best before step %d, are gone from %s: the "
+                    "best is sought anew from here",
                     self.best_step,
-                    f"step {state.global_step}",
+                    state.global_step,
                     args.output_dir,
                 )
             self.best_step, self.best_value = None, None
@@ -226,14 +226,12 @@ class EarlyStoppingCallback(JudgingCallback):
         if counts:
             self.reference, self.reference_values = value, encode_values(values)
         if self.best_step == state.global_step and self._kept is not None and model is not None:
-            self._kept.keep(model, state)
-            if not saves(args):  # else the last checkpoint may still need the copy before
-                self._kept.forget_others(self.best_step, state)
+            self._kept.keep(model, state.global_step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Now that a checkpoint names the best weights, those before them are not needed any more."""
-        if self._kept is not None and self.best_step is not None:
-            self._kept.forget_others(self.best_step, state)
+        if self._training and self._kept is not None:
+            self._kept.named_by_checkpoint(self.best_step)
 
     def on_log(
         self,
@@ -269,7 +267,7 @@ class EarlyStoppingCallback(JudgingCallback):
         self._end(state)
         self._recorder.detach()
         if self._kept is not None and not saves(args):
-            self._kept.forget_others(None, state)
+            self._kept.forget()
 
     # The decision
 

@@ -82,6 +82,11 @@ class SeedEveryEpoch(TrainerCallback):
         """Seed the epoch that begins, also one that is taken up in its middle."""
         _seed(args, int((state.epoch or 0.0) + 1e-6))
 
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """As `on_epoch_end`: a checkpoint that is due by its step is written before that."""
+        if _ends_epoch(state):
+            _seed(args, round(state.epoch or 0.0))
+
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:

@@ -336,3 +336,32 @@ def test_the_callback_can_be_added_to_a_run_that_is_resumed(make_trainer: Make, 
     resumed = make_trainer(callback, save_strategy="epoch", num_train_epochs=3)
     resumed.train(resume_from_checkpoint=str(tmp_path / "run" / "checkpoint-12"))
     assert callback.evaluations == 2
+
+
+def test_it_says_at_the_start_what_the_patience_is_in_epochs(
+    make_trainer: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    import logging
+
+    with caplog.at_level(logging.INFO, "hf_sentiment.callbacks.early_stopping"):
+        make_trainer(EarlyStoppingCallback(3), eval_strategy="steps", eval_steps=6, num_train_epochs=2).train()
+    assert "eval_loss (smaller is better), after 3 evaluations (1.5 epochs)" in caplog.messages[0]
+
+
+def test_without_a_patience_the_best_is_kept_all_the_same(make_trainer: Make) -> None:
+    callback, snapshots = EarlyStoppingCallback(None, monitor="accuracy"), Snapshots()
+    run = make_trainer(callback, snapshots, trainer={"compute_metrics": Script(0.5, 0.7, 0.6)}, num_train_epochs=6)
+    run.train()
+    assert run.state.epoch == 6 and callback.best_step == 24
+    assert all(value.equal(snapshots.taken[24][name]) for name, value in run.model.named_parameters())
+
+
+def test_weights_in_parts_over_processes_are_refused() -> None:
+    from types import SimpleNamespace
+
+    from hf_sentiment.callbacks._weights import check_whole_weights
+
+    check_whole_weights(SimpleNamespace(fsdp=None, deepspeed=None), "it", "that")  # type: ignore[arg-type]
+    for spread in ({"fsdp": "full_shard", "deepspeed": None}, {"fsdp": None, "deepspeed": "zero3.json"}):
+        with pytest.raises(CallError, match=r"it keeps whole weights.*: that"):
+            check_whole_weights(SimpleNamespace(**spread), "it", "that")  # type: ignore[arg-type]

@@ -397,3 +397,22 @@ def test_the_probe_is_stratified_and_the_same_every_time(make_rows: Make) -> Non
     assert (labels[chosen] == 1).sum() == 2
     assert chosen != _stratified(labels, 100, 20, 1)
     assert len(_stratified(None, 100, 20, 0)) == 20
+
+
+@pytest.mark.parametrize("alarm_first", [True, False])
+def test_a_run_that_diverges_is_left_to_early_stopping(
+    overfitting: Make, alarm_first: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Diverge(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+            if state.global_step == 30:
+                model.classifier.weight.data.fill_(torch.nan)
+
+    callbacks = [OverfittingGapCallback(), EarlyStoppingCallback(9)]
+    snapshots = Snapshots()
+    run = overfitting(*(callbacks if alarm_first else callbacks[::-1]), Diverge(), snapshots)
+    run.train()
+    assert run.state.epoch == 3 and callbacks[1].reason == "eval_loss is nan"
+    assert equal(dict(run.model.named_parameters()), snapshots.evaluated[callbacks[1].best_step])
+    warned = [message for message in caplog.messages if "losses at step 36 are not finite" in message]
+    assert len(warned) == 1

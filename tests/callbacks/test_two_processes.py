@@ -32,7 +32,7 @@ def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
     assert len((tmp_path / "run" / "records" / "history.jsonl").read_text().splitlines()) == len(one["texts"])
     if case == "split":
         assert one["stop"]["reason"] is not None and one["step"] == 18  # as the main process sees it
-    else:
+    if case == "full":
         assert one["rollbacks"] >= 1 and one["alarms"]
     assert one["kind"] == "BertForSentimentAnalysis"
     assert done.stderr.count("the model grows overconfident") + done.stderr.count("the model overfits") == len(

@@ -32,8 +32,8 @@ def main() -> None:
     folder, case = Path(sys.argv[1]), sys.argv[2]
     arguments = TrainingArguments(
         str(folder / "run"),
-        num_train_epochs=20 if case == "lora" else 8,
-        per_device_train_batch_size=2 if case == "lora" else 4,
+        num_train_epochs=8,
+        per_device_train_batch_size=4,
         per_device_eval_batch_size=8,
         learning_rate=2e-2 if case == "lora" else 3e-3,
         lr_scheduler_type="constant",
@@ -49,7 +49,7 @@ def main() -> None:
     config = BertSentimentConfig(vocab_size=36, max_position_embeddings=48, pooling="mean", **sizes, **dropout)
     stop = EarlyStoppingCallback(9, min_delta="0.1se") if case != "split" else EarlyStoppingCallback(2, monitor="lucky")
     alarm = OverfittingGapCallback("warn" if case == "split" else "rollback")
-    suite: list[Any] = [stop, LearningCurveCallback(), alarm, *([LoraCallback(alpha=32)] if case == "lora" else [])]
+    suite: list[Any] = [stop, LearningCurveCallback(), alarm, *([LoraCallback()] if case == "lora" else [])]
     rank = arguments.process_index
     # What one process sees gets better at every evaluation, what the other sees worse: they must not part.
     luck = iter(range(20) if rank == 1 else range(20, 0, -1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ class Client:
     Attributes:
         api: `HfApi` with the write token of "me", which is HF_TOKEN too.
         waits: the seconds that the client would have waited between tries; none passed.
-        home: HF_HOME, new and empty; the cache is `home / "hub"`.
+        home: new and empty; the cache is `home / "hub"`, a stored token would be `home / "token"`.
     """
 
     def __init__(self, hub: LoopbackHub, home: Path) -> None:
@@ -73,7 +74,6 @@ def client(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         "HF_HUB_OFFLINE": False,
         "HF_HUB_DISABLE_TELEMETRY": True,
         "HF_HUB_DISABLE_XET": True,
-        "HF_HOME": str(home),
         "HF_HUB_CACHE": str(home / "hub"),
         "HF_ASSETS_CACHE": str(home / "assets"),
         "HF_TOKEN_PATH": str(home / "token"),
@@ -93,6 +93,15 @@ def client(hub: LoopbackHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(_http, "time", _Time(here.waits))
     monkeypatch.setattr(file_download, "time", _Time(here.waits))
     close_session()
+    _forget_the_endpoint()
     yield here
     close_session()
+    _forget_the_endpoint()
     huggingface_hub.utils.enable_progress_bars()
+
+
+def _forget_the_endpoint() -> None:
+    """transformers keeps one client with the endpoint of its first use."""
+    module: Any = sys.modules.get("transformers.utils.hub")
+    if module is not None:
+        module._hf_api = None

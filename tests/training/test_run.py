@@ -450,3 +450,21 @@ def test_the_alarm_can_be_switched_off(call: list[str], tmp_path: Path, run_cli:
     assert code == 0, err
     assert "gap/" not in (tmp_path / "run" / "records" / "history.jsonl").read_text()
     assert "overfitting alarm" not in (tmp_path / "run" / "README.md").read_text()
+
+
+def test_a_checkpoint_at_the_end_of_an_epoch_that_was_due_by_its_step_resumes_exactly(
+    call: list[str], tmp_path: Path, run_cli: Cli
+) -> None:
+    words = ["--max_train_samples", "60", "--num_train_epochs", "4", "--save_strategy", "steps", "--save_steps", "8"]
+    words += ["--eval_strategy", "steps", "--eval_steps", "3"]
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
+    assert code == 0, err
+    expected = load_file(tmp_path / "run" / "model.safetensors")
+    (tmp_path / "run" / "records" / "evaluation.json").unlink()
+    for folder in (tmp_path / "run").glob("checkpoint-*"):
+        if folder.name != "checkpoint-8":  # the end of the second epoch of four steps
+            shutil.rmtree(folder)
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
+    assert code == 0 and "from checkpoint-8" in err, err
+    resumed = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(resumed[name].equal(expected[name]) for name in expected)

@@ -137,7 +137,7 @@ def _model_index(index: Any) -> list[str]:
         return []
     if not isinstance(index, list):
         return ['"model-index" must be an array']
-    errors = []
+    errors: list[str] = []
     for number, model in enumerate(index):
         where = f"model-index[{number}]"
         _demand(errors, model, where, "name", str)

@@ -47,9 +47,7 @@ class Fault:
         if self.method not in (None, request.method) or not self.pattern.search(request.path):
             return False
         self.seen += 1
-        hit = self.at <= self.seen < self.at + self.times
-        self.fired += hit
-        return hit
+        return self.at <= self.seen < self.at + self.times
 
     def response(self, request: Request, endpoint: str) -> Response | None:
         """The error that takes the place of the answer; None for the kinds that are no status."""
@@ -136,4 +134,7 @@ class Faults:
         """The fault to play on this request."""
         with self._lock:
             due = [fault for fault in self._faults if fault.meets(request)]
-        return due[0] if due else None
+            if not due:
+                return None
+            due[0].fired += 1
+            return due[0]

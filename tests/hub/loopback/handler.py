@@ -6,6 +6,7 @@ import socket
 import socketserver
 import struct
 import sys
+from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -50,6 +51,17 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+class _Headers(dict[str, str]):
+    """Header fields, asked for in any case."""
+
+    def __init__(self, fields: Iterable[tuple[str, str]]) -> None:
+        super().__init__((name.lower(), value) for name, value in fields)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The field's value."""
+        return super().get(name.lower(), default)
+
+
 class _Cut(Exception):
     """The connection ends here, without an answer."""
 
@@ -72,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
         entry = Entry(request.method, request.path, request.origin, request.bearer is not None, len(request.body))
         hub.log.add(entry)
         fault = hub.faults.meet(request)
-        entry.fault = fault and fault.kind
+        entry.fault = fault.kind if fault else None
         try:
             answer = self._act(hub, request, fault)
         except _Cut:
@@ -94,7 +106,7 @@ class Handler(BaseHTTPRequestHandler):
         else:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         parsed = dict(parse_qsl(query, keep_blank_values=True))
-        return Request(self.command, path, parsed, self.headers, body, self.server.origin)
+        return Request(self.command, path, parsed, _Headers(self.headers.items()), body, self.server.origin)
 
     def _act(self, hub: LoopbackHub, request: Request, fault: Fault | None) -> Response:
         if fault is None:

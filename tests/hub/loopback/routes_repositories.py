@@ -89,5 +89,6 @@ def auth_check_write(state: State, request: Request, token: Token | None, reposi
 def grant(state: State, request: Request, token: Token | None, repository: Repository) -> Response:
     """Open the gate to a user."""
     state.demand_write(repository, token)
-    repository.granted.add(request.json()["user"])
-    return Response()
+    user = request.json()["user"]
+    repository.granted.add(user)
+    return as_json({"user": {"user": user}, "status": "accepted"})

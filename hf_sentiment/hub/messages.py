@@ -57,11 +57,12 @@ def _reason(error: BaseException, repo_id: str) -> str:
         return f"no token: {LOG_IN}"
     if isinstance(error, OfflineModeIsEnabled):
         return "HF_HUB_OFFLINE or TRANSFORMERS_OFFLINE is set: unset it"
+    refused = isinstance(error, ValueError) and not isinstance(error, HfHubHTTPError)
+    if refused and "metadata" in str(error):
+        return f"the Hub refuses the card: {_last_line(error)}"
     status = status_of(error)
     if status is not None:
         return _of_status(status, error, repo_id, owner)
-    if isinstance(error, ValueError) and "metadata" in str(error):
-        return f"the Hub refuses the card: {_last_line(error)}"
     if type(error) is ConnectionError:  # only the chunk store raises the built-in one
         return f"the Hub's chunk store failed ({_last_line(error)}): set HF_HUB_DISABLE_XET=1, and {AGAIN}"
     if type(error).__module__.startswith(("httpx", "httpcore")) or isinstance(error, (OSError, RuntimeError)):

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from huggingface_hub import CommitOperationAdd, HfApi
-from publish_support import elsewhere, hashes_only, publish_there, run_folder  # noqa: F401
+from publish_support import elsewhere, hashes_only, lora_folder, publish_there, run_folder  # noqa: F401
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.messages import HubError
@@ -197,6 +197,29 @@ def test_each_error_is_one_line_that_says_what_to_do(
     hub.faults.clear()
     publish_there()
     assert files_of(hub) == MODEL
+
+
+def test_a_card_that_the_hub_refuses(hub: Any, publish_there: Publish, hashes_only: None) -> None:
+    body = json.dumps({"errors": [{"message": "license must be one of ours"}], "warnings": []})
+    hub.faults.add("400", "POST", "/api/validate-yaml", body=body)
+    with pytest.raises(HubError, match=r"the Hub refuses the card: .*license must be one of ours") as raised:
+        publish_there()
+    assert "was created, is removed again" in str(raised.value)
+    assert not hub.log.find("PUT", "/storage/") and not hub.log.find("POST", "/commit/")
+
+
+def test_an_upload_that_was_cut_goes_on_where_it_was(
+    hub: Any, publish_there: Publish, hashes_only: None, lora_folder: Path
+) -> None:
+    publish_there()
+    hub.log.clear()
+    hub.faults.add("cut", "POST", "/commit/")
+    with pytest.raises(HubError, match="me/reviews is as it was"):
+        publish_there(lora_folder)
+    assert hub.log.count("PUT", "/storage/") > 0
+    hub.log.clear()
+    assert publish_there(lora_folder).changed
+    assert hub.log.count("PUT", "/storage/") == 0
 
 
 def test_terms_that_are_not_accepted_any_more(hub: Any, publish_there: Publish, hashes_only: None) -> None:

@@ -7,6 +7,7 @@ was wrong. An error is one line; `--debug` shows the traceback.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import os
@@ -152,6 +153,59 @@ def predict_command(
     else:
         count = _write_lines(output, lines)
         _say(f"{count} predictions in {output}")
+
+
+@app.command("publish")
+def publish_command(
+    folder: Annotated[Path, typer.Argument(metavar="RUN", help="A run's --output_dir, or a trained model's folder.")],
+    repo_id: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="The repository on the Hub.")],
+    public: Annotated[bool, typer.Option("--public", help="For everybody to see; otherwise private.")] = False,
+    adapter: Annotated[bool, typer.Option("--adapter", help="The LoRA adapter instead of the merged model.")] = False,
+    create_pr: Annotated[
+        bool, typer.Option("--create_pr", "--create-pr", help="Open a pull request instead of changing main.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry_run", "--dry-run", help="Make the folder, say what would be sent, and stop.")
+    ] = False,
+    card_template: Annotated[
+        Path | None, typer.Option("--card_template", "--card-template", help="Your own Jinja template of README.md.")
+    ] = None,
+    license: Annotated[
+        str | None, typer.Option("--license", help="Of the model, from the Hub's list. Default: the base's, if known.")
+    ] = None,
+    language: Annotated[str | None, typer.Option("--language", help="Of the texts, such as en.")] = None,
+    base_model: Annotated[
+        str | None, typer.Option("--base_model", "--base-model", help="The base's Hub id, if the run lacks it.")
+    ] = None,
+    no_quotes: Annotated[
+        bool, typer.Option("--no_quotes", "--no-quotes", help="Quote no test texts on the card.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Publish a run on the Hub: whole and verified, or not at all."""
+    from hf_sentiment.hub.publish import publish
+
+    _quieten_libraries()
+    published = publish(
+        folder,
+        repo_id,
+        public=public,
+        adapter=adapter,
+        create_pr=create_pr,
+        dry_run=dry_run,
+        card_template=card_template,
+        license=license,
+        language=language,
+        base_model=base_model,
+        quote_texts=not no_quotes,
+    )
+    if not dry_run:
+        _say(f"Done: {published.url}")
+    if as_json:
+        record = dataclasses.asdict(published)
+        print(json.dumps(record | {"folder": None if published.folder is None else str(published.folder)}))
+    elif not dry_run:
+        print(published.url)
 
 
 def _print_lines(lines: Iterator[str]) -> None:

@@ -2,106 +2,64 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from hf_sentiment.data.starter import STARTER_CHECKPOINT
-from hf_sentiment.evaluation.report import report_rows
-from hf_sentiment.hub.templates import template_folder
-
-if TYPE_CHECKING:
-    from hf_sentiment.data.prepare import PreparedData
-    from hf_sentiment.training.arguments import SentimentArguments
-
-_POOLING_WORDS = {
-    "pooler": "pooled [CLS] output",
-    "cls": "[CLS] state",
-    "mean": "mean token state",
-    "max": "maximum over token states",
-}
+from hf_sentiment.hub.facts import card_facts, slug
+from hf_sentiment.hub.metadata import make_metadata, split_card
+from hf_sentiment.hub.records import RunRecords
+from hf_sentiment.hub.templates import fill
 
 
-def render_card(folder: Path, arguments: SentimentArguments, data: PreparedData, evaluation: dict[str, Any]) -> str:
-    """The text of `README.md` for a run folder that has its model and its plan.
+def render_card(
+    folder: str | Path,
+    evaluation: dict[str, Any] | None = None,
+    *,
+    repo_id: str | None = None,
+    adapter: bool = False,
+    template: str | Path | None = None,
+    license: str | None = None,
+    language: str | None = None,
+    base_model: str | None = None,
+    quote_texts: bool = True,
+    arguments: dict[str, Any] | None = None,
+) -> str:
+    """The text of `README.md` for a run folder, or for any folder with a trained classifier.
+
+    Everything in it is from the folder's records; what they do not say is left out.
 
     Args:
         folder: The run folder.
-        arguments: Model and data of the run.
-        data: The prepared data.
-        evaluation: The evaluation record.
+        evaluation: The evaluation, where its record is not written yet.
+        repo_id: Where the model will be published; without it, the card calls it by its folder's name.
+        adapter: The card of the run's adapter instead of its merged model.
+        template: A Jinja template of one's own; it may extend `sentiment.md` or `adapter.md`, and import `sections.md`.
+        license: Of the model, an identifier of the Hub's list. Default: the base model's, where it is known.
+        language: Of the texts, an ISO 639 code. Default: left out, but for the starter data.
+        base_model: The Hub id of the base model, where the run does not say it.
+        quote_texts: Whether the card may quote texts of the test split (an example a label, the worst errors).
+        arguments: `SentimentArguments` as a dictionary, where the folder has no record of them.
 
     Raises:
-        jinja2.UndefinedError: The template uses a variable that there is not.
+        CallError: There is no such folder or template, or the template uses a variable that there is not.
     """
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    plan = json.loads((folder / "records" / "plan.json").read_text(encoding="utf-8"))["decisions"]
-    training = evaluation["training"]
-    base_model = STARTER_CHECKPOINT if arguments.model_name_or_path == "starter" else arguments.model_name_or_path
-    is_local = Path(base_model).exists()
-    environment = Environment(
-        loader=FileSystemLoader(template_folder()),
-        undefined=StrictUndefined,
-        keep_trailing_newline=True,
-        autoescape=False,  # Markdown, not HTML
-    )
-    environment.filters["cell"] = lambda value: str(value).replace("|", "\\|")  # of a Markdown table
-    labels = list(data.rule.labels)
-    return environment.get_template("sentiment.md").render(
-        metadata=_metadata(folder.name, None if is_local else base_model, evaluation, data.description),
-        title=folder.name,
-        repo=folder.name,
-        labels=labels,
-        language_name="English" if arguments.model_name_or_path == "starter" else "the training data's",
-        base_model="a local BERT" if is_local else f"[{base_model}](https://huggingface.co/{base_model})",
-        pooling_words=_POOLING_WORDS[config["pooling"]],
-        source=data.description,
-        example="An absolute delight from start to finish.",
-        evaluation=evaluation,
-        rows=report_rows(evaluation, binary=len(labels) == 2),
-        per_class=evaluation["per_class"],
-        temperature=evaluation["temperature"],
-        label_rule=data.rule.description,
-        splits=[
-            {"name": name, "texts": len(split), "origin": data.made.origin[name]} for name, split in data.splits.items()
-        ],
-        plan=[{"name": name, **decision} for name, decision in plan.items()],
-        has_curves=(folder / "records" / "curves.png").is_file(),
-        shared_with_train=data.made.duplicates_across.get("train/test", 0),
-        reads=config["max_position_embeddings"],
-        epochs=f"{training['epochs']:g} epochs in {training['steps']} steps",
-        minutes=f"{training['seconds'] / 60:.1f}",
-        best=None if training["best_epoch"] is None else f"{training['best_epoch']:g}",
-        stopped=training["stopped"],
-        alarms=training["alarms"],
-        lora=training["lora"],
-        max_length=plan["max_length"]["value"],
-        versions=", ".join(f"{name} {number}" for name, number in training["versions"].items()),
-    )
-
-
-def _metadata(name: str, base_model: str | None, evaluation: dict[str, Any], description: str) -> str:
-    """The YAML block, in the form of huggingface_hub."""
-    results = [
-        EvalResult(
-            task_type="text-classification",
-            dataset_type="custom",
-            dataset_name=description,
-            dataset_split=evaluation["split"],
-            metric_type=metric,
-            metric_value=round(evaluation["model"][metric]["value"], 4),
-        )
-        for metric in ("accuracy", "macro_f1")
-    ]
-    card = ModelCardData(
+    records = RunRecords.read(folder, evaluation)
+    if records.arguments is None and arguments is not None:
+        records = replace(records, arguments=arguments)
+    facts = card_facts(
+        records,
+        repo_id=repo_id,
+        adapter=adapter,
+        license=license,
+        language=language,
         base_model=base_model,
-        library_name="transformers",
-        pipeline_tag="text-classification",
-        tags=["sentiment-analysis", "hf-sentiment"],
-        model_name=name,
-        eval_results=results,
+        quote_texts=quote_texts,
     )
-    return str(card.to_yaml())
+    facts["metadata"] = make_metadata(facts, records.evaluation).strip()
+    facts["citation_key"] = slug(facts["name"])
+    chosen: str | Path = ("adapter.md" if adapter else "sentiment.md") if template is None else Path(template)
+    text = fill(chosen, facts)
+    if split_card(text)[0] is None:  # a template of prose alone
+        text = f"---\n{facts['metadata']}\n---\n\n{text}"
+    return text

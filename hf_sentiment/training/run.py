@@ -10,6 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
+from datetime import datetime, timezone
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from datasets.fingerprint import Hasher
 
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import CallError
+from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_baselines, evaluate_probabilities, report_lines
 from hf_sentiment.files import write_atomically, write_json
@@ -97,7 +99,7 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     evaluation = _evaluate(folder, run.data)
     evaluation["temperature"] = temperature
     evaluation["training"] = _training_record(run, arguments, run.curve.elapsed_before + time.monotonic() - began)
-    write_atomically(folder.path / "README.md", render_card(folder.path, arguments, run.data, evaluation))
+    write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
     folder.finish(evaluation)
     for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
         logger.info(line)
@@ -124,8 +126,12 @@ def _evaluate(folder: RunFolder, data: PreparedData) -> dict[str, Any]:
     test = data.splits["test"]
     classifier = SentimentClassifier.from_pretrained(folder.path)
     probabilities = softmax(classifier.logits(test["text"][:]))
-    evaluation = evaluate_probabilities(probabilities, np.asarray(test["label"]), data.rule.labels)
+    references = np.asarray(test["label"])
+    evaluation = evaluate_probabilities(probabilities, references, data.rule.labels)
     evaluation["split"] = "test"
+    texts = test["text"][:]
+    evaluation["errors"] = confident_errors(texts, probabilities, references, data.rule.labels)
+    evaluation["examples"] = label_examples(texts, probabilities, references, data.rule.labels)
     evaluation["baselines"] = evaluate_baselines(data.splits["train"], test, len(data.rule.labels))
     return evaluation
 
@@ -134,6 +140,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
     """What the run took and with what it ran, why it stopped, and which alarms sounded."""
     state, stopping, alarm = run.trainer.state, run.stopping, run.alarm
     return {
+        "date": datetime.now(timezone.utc).date().isoformat(),
         "seconds": round(seconds, 1),
         "peak_memory_bytes": _peak_memory(),
         "steps": state.global_step,

@@ -1,0 +1,247 @@
+"""The folder that is published: made from an allow-list, in a place of its own; the run's folder is only read."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
+from safetensors.torch import load_file, save_file
+
+from hf_sentiment import model as model_sources
+from hf_sentiment.errors import CallError
+from hf_sentiment.hub.card import render_card
+from hf_sentiment.hub.metadata import check_card
+from hf_sentiment.hub.records import ADAPTER_FILES, RunRecords, safetensors_header
+from hf_sentiment.hub.scan import check_files
+
+_TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
+SOURCES = ("configuration_bert_sentiment.py", "modeling_bert_sentiment.py")
+_AUTO_MAP = {
+    "AutoConfig": "configuration_bert_sentiment.BertSentimentConfig",
+    "AutoModel": "modeling_bert_sentiment.BertForSentimentAnalysis",
+    "AutoModelForSequenceClassification": "modeling_bert_sentiment.BertForSentimentAnalysis",
+}
+_INDEX = "model.safetensors.index.json"
+# Where a checkpoint came from on the machine that saved it; nothing reads it.
+_ORIGINS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
+_UNNAMED = re.compile(r"LABEL_\d+", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A folder that is ready to be published.
+
+    Attributes:
+        folder: Where it is.
+        adapter: Whether it holds an adapter instead of a model.
+        base_model: The Hub id of an adapter's base.
+        metadata: Of its card.
+    """
+
+    folder: Path
+    adapter: bool
+    base_model: str | None
+    metadata: dict[str, Any]
+
+    def files(self) -> dict[str, Path]:
+        """Every file by its path in the repository, in order."""
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        return {path.relative_to(self.folder).as_posix(): path for path in paths}
+
+
+def build_bundle(
+    run: str | Path, target: Path, *, repo_id: str, adapter: bool = False, secrets: Iterable[str] = (), **card: Any
+) -> Bundle:
+    """Put what may be published of a run into an empty folder.
+
+    Args:
+        run: A run's folder, or any folder with a trained classifier and its tokenizer.
+        target: An empty folder.
+        repo_id: Where it will be published.
+        adapter: The adapter of a LoRA run and its head, instead of the merged model.
+        secrets: Values that must not be in it, such as the token in use.
+        **card: As in `hf_sentiment.hub.card.render_card`.
+
+    Raises:
+        CallError: The folder lacks something, or a file is not what it should be.
+        SentimentError: A file holds something private, or the card's metadata would be refused.
+    """
+    records = RunRecords.read(run)
+    _check_labels(records)
+    base_model = None
+    if adapter:
+        base_model = card["base_model"] = _put_adapter(records, target, card.get("base_model"))
+    else:
+        _put_weights(records, target)
+    _put_config(records, target)
+    _put_tokenizer(records, target)
+    for name in records.curves:
+        _copy(records.folder / name, target / name)
+    text = render_card(run, repo_id=repo_id, adapter=adapter, **card)
+    (target / "README.md").write_text(text, encoding="utf-8")
+    metadata = check_card(text)
+    _put_results(records, metadata, target)
+    check_files(target, secrets)
+    return Bundle(target, adapter, base_model, metadata)
+
+
+def _check_labels(records: RunRecords) -> None:
+    if records.config is None:
+        where = f"{records.folder} has no config.json"
+        if records.adapter is not None:
+            raise CallError(f"{where}, which names the labels: save the base model's config beside the adapter")
+        raise CallError(f"{where}: name the folder of a trained model, a run's --output_dir")
+    labels = records.labels
+    fix = 'say in config.json "id2label": {"0": "negative", "1": "positive"} and "label2id" the other way round'
+    if labels is None and not records.is_ours:
+        raise CallError(f"{records.folder}: its labels have no names: {fix}")
+    unnamed = [name for name in labels or [] if _UNNAMED.fullmatch(name)]
+    if unnamed:
+        raise CallError(f"{records.folder}: its labels are called {', '.join(unnamed)}: {fix}")
+
+
+def _put_weights(records: RunRecords, target: Path) -> None:
+    """The model's safetensors, one file or those that its index names."""
+    folder, index = records.folder, records.folder / _INDEX
+    if index.is_file():
+        parts = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = [_INDEX, *parts]
+    else:
+        names = ["model.safetensors"]
+    for name in names:
+        if "/" in name or not (folder / name).is_file():
+            if name == "model.safetensors" and records.adapter is not None:
+                raise CallError(f"{folder} has an adapter and no merged model: publish it with --adapter, or merge it")
+            if list(folder.glob("*.bin")):
+                raise CallError(
+                    f"{folder}: its weights are a pickle, which runs code: load it and save_pretrained it again"
+                )
+            raise CallError(f"{folder / name} is missing: train to the end, or save the model again")
+        if name.endswith(".safetensors"):
+            safetensors_header(folder / name)
+        _copy(folder / name, target / name)
+
+
+def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> str:
+    """The adapter and its head, with the temperature of the merged model; the id of its base."""
+    if records.adapter is None or records.adapter_folder is None:
+        raise CallError(f"{records.folder} has no adapter: train with --lora true, or publish without --adapter")
+    weights = records.adapter_folder / ADAPTER_FILES[1]
+    if not weights.is_file():
+        raise CallError(f"{weights} is missing: train to the end, or save the adapter again")
+    safetensors_header(weights)
+    base = base_model or records.adapter.get("base_model_name_or_path")
+    if not isinstance(base, str) or base.count("/") > 1 or base.startswith((".", "~")) or Path(base).exists():
+        raise CallError(
+            f"the adapter's base is {base!r}, which nobody else has: name its Hub id, --base_model OWNER/NAME"
+        )
+    (target / ADAPTER_FILES[0]).write_text(
+        json.dumps(records.adapter | {"base_model_name_or_path": base}, indent=2) + "\n", encoding="utf-8"
+    )
+    temperature = (records.evaluation or {}).get("temperature")
+    if temperature is None:
+        _copy(weights, target / weights.name)
+        return base
+    # The temperature was folded into the merged head after the adapter was saved; the twins shall say the same.
+    tensors = load_file(weights)
+    heads = [name for name in tensors if re.search(r"(^|\.)classifier\.(weight|bias)$", name)]
+    if len(heads) != 2:
+        raise CallError(f"{weights}: has no head to divide by the temperature {temperature:.3f}: train again")
+    for name in heads:
+        tensors[name] = tensors[name] / temperature
+    save_file(tensors, target / weights.name, metadata={"format": "pt"})
+    (target / weights.name).chmod(0o644)
+    return base
+
+
+def _put_config(records: RunRecords, target: Path) -> None:
+    """`config.json`, and for our architecture its two source files: the folder's, or else the package's."""
+    assert records.config is not None
+    config = _without_origins(records.config)
+    if records.is_ours:
+        config["auto_map"] = dict(_AUTO_MAP)
+        package = Path(str(model_sources.__file__)).parent
+        for name in SOURCES:
+            source = records.folder / name
+            _copy(source if source.is_file() else package / name, target / name)
+    elif config.get("auto_map"):
+        raise CallError(
+            f"{records.folder}: its auto_map is code that this command does not know: push_to_hub it by hand"
+        )
+    (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _put_tokenizer(records: RunRecords, target: Path) -> None:
+    found = [name for name in _TOKENIZER if (records.folder / name).is_file()]
+    if not {"tokenizer.json", "vocab.txt"} & set(found):
+        raise CallError(
+            f"{records.folder} has no tokenizer: save it beside the model, tokenizer.save_pretrained(FOLDER)"
+        )
+    for name in found:
+        if name == "tokenizer_config.json":
+            config = json.loads((records.folder / name).read_text(encoding="utf-8"))
+            text = json.dumps(_without_origins(config), indent=2, sort_keys=True, ensure_ascii=False)
+            (target / name).write_text(text + "\n", encoding="utf-8")
+        else:
+            _copy(records.folder / name, target / name)
+
+
+def _put_results(records: RunRecords, metadata: Mapping[str, Any], target: Path) -> None:
+    """`.eval_results/NAME.yaml`, where the test texts are the test split of a data set of the Hub."""
+    datasets = metadata.get("datasets")
+    arguments, audit, evaluation = records.arguments or {}, records.audit, records.evaluation
+    if not datasets or evaluation is None or audit is None or arguments.get("test_file"):
+        return
+    if audit["splits"]["origin"].get("test", "").startswith("made from"):
+        return  # texts that nobody else has as a test split
+    notes = f"accuracy on the test split, {evaluation['texts']} texts"
+    entry = EvalResultEntry(
+        dataset_id=datasets[0],
+        task_id=arguments.get("dataset_config_name") or "default",
+        value=round(evaluation["model"]["accuracy"]["value"], 4),
+        dataset_revision=_commit(arguments.get("dataset_revision")),
+        date=(evaluation.get("training") or {}).get("date"),
+        notes=notes,
+    )
+    path = target / ".eval_results" / f"{datasets[0].rpartition('/')[2]}.yaml"
+    path.parent.mkdir()
+    path.write_text(yaml.dump(eval_result_entries_to_yaml([entry]), sort_keys=False), encoding="utf-8")
+
+
+def _commit(revision: str | None) -> str | None:
+    return revision if revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) else None
+
+
+def _without_origins(config: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if name not in _ORIGINS}
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Content alone: neither times nor rights of the machine."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, target)
+
+
+def stale_files(present: Iterable[str], new: Iterable[str]) -> Iterator[str]:
+    """Files of the repository that a loader would take for parts of the new model, or that hold what is not published.
+
+    Args:
+        present: Paths in the repository.
+        new: Paths in the bundle.
+    """
+    ours = {"config.json", _INDEX, *ADAPTER_FILES, *SOURCES, *_TOKENIZER, "records/curves.png", "records/curves.svg"}
+    pattern = re.compile(
+        r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"
+        r"|\.eval_results/[^/]+\.yaml|checkpoint-\d+/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
+    )
+    kept = set(new)
+    for name in sorted(present):
+        if name not in kept and (name in ours or pattern.fullmatch(name)):
+            yield name

@@ -1,0 +1,230 @@
+"""The facts of a model card, all from the run's records; what is not known is `None`, and left out of the card."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, is_starter
+from hf_sentiment.evaluation.report import report_rows
+from hf_sentiment.hub.limits import limit_sentences
+from hf_sentiment.hub.metadata import is_repo_id
+from hf_sentiment.hub.records import RunRecords
+from hf_sentiment.hub.scan import is_quotable
+
+_POOLING_WORDS = {
+    "pooler": "pooled [CLS] output",
+    "cls": "[CLS] state",
+    "mean": "mean token state",
+    "max": "maximum over token states",
+}
+_LANGUAGE_NAMES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "it": "Italian",
+    "pt": "Portuguese",
+}
+_EXAMPLE = "An absolute delight from start to finish."
+# What a CPU core that computes without a pause takes, with its share of memory and power supply: the mean of the
+# 65 to 125 W of today's desktop and server chips over their 8 to 16 cores.
+WATTS_PER_CORE = 10
+
+
+def card_facts(
+    records: RunRecords,
+    *,
+    repo_id: str | None,
+    adapter: bool = False,
+    license: str | None = None,
+    language: str | None = None,
+    base_model: str | None = None,
+    quote_texts: bool = True,
+) -> dict[str, Any]:
+    """Every variable that a card's template may use, but `metadata`.
+
+    Args:
+        records: Of the run.
+        repo_id: Where the model will be; by default it is called after its folder.
+        adapter: The card is an adapter's.
+        license: Of the model, an identifier of the Hub; by default the base's, where that is known.
+        language: Of the texts, an ISO 639 code.
+        base_model: The Hub id of the base, where the records do not say it.
+        quote_texts: Whether texts of the test split may be quoted.
+    """
+    arguments, evaluation, audit = records.arguments or {}, records.evaluation, records.audit
+    starter_model = arguments.get("model_name_or_path") == STARTER
+    base = base_model or _base_model(records)
+    from_starter = starter_model or base == STARTER_CHECKPOINT
+    quoted = _quoted(evaluation, quote_texts)
+    plan = records.plan or {}
+    config = records.config or {}
+    language = language or ("en" if _is_starter_data(arguments) else None)
+    return {
+        "name": (repo_id or records.folder.resolve().name).rpartition("/")[2],
+        "repo": repo_id or records.folder.resolve().name,
+        "adapter": adapter,
+        "labels": records.labels or [],
+        "language": language,
+        "language_name": None if language is None else _LANGUAGE_NAMES.get(language, language),
+        "license": license or ("apache-2.0" if from_starter else None),
+        "base_model": base,
+        "base_license": "Apache-2.0" if from_starter else None,
+        "is_ours": records.is_ours,
+        "stock_loads": records.is_ours and config.get("pooling", "pooler") == "pooler",
+        "pooling_words": _POOLING_WORDS[config.get("pooling", "pooler")] if records.is_ours else None,
+        "parameters": records.count_parameters(adapter=False),
+        "adapter_parameters": records.count_parameters(adapter=True),
+        "reads": config.get("max_position_embeddings"),
+        "example": quoted["examples"][-1]["text"] if quoted["examples"] else _EXAMPLE,
+        **quoted,
+        **_data_facts(records),
+        **_result_facts(evaluation, len(records.labels or [])),
+        **_training_facts(evaluation, records.adapter),
+        "plan": [{"name": name, **decision} for name, decision in plan.items()],
+        "curves": next((name for name in records.curves if name.endswith(".png")), None),
+        "limits": limit_sentences(
+            evaluation, audit, plan.get("max_length", {}).get("value"), config.get("max_position_embeddings")
+        ),
+        "url": None if repo_id is None else f"https://huggingface.co/{repo_id}",
+    }
+
+
+def _base_model(records: RunRecords) -> str | None:
+    """The Hub id of the base; a folder of some machine is nobody's business."""
+    said = (records.arguments or {}).get("model_name_or_path")
+    if said == STARTER:
+        return STARTER_CHECKPOINT
+    for name in (said, (records.adapter or {}).get("base_model_name_or_path")):
+        # A relative path of two parts looks like an id.
+        if isinstance(name, str) and is_repo_id(name) and not Path(name).exists():
+            return name
+    return None
+
+
+def _is_starter_data(arguments: Mapping[str, Any]) -> bool:
+    named = arguments.get("dataset_name")
+    nothing = bool(arguments) and named is None and arguments.get("train_file") is None
+    return is_starter(named) or nothing
+
+
+def _quoted(evaluation: Mapping[str, Any] | None, quote_texts: bool) -> dict[str, Any]:
+    """The texts that the card quotes; one with an address, a path or a key of somebody in it is left out."""
+    return {
+        name: [row for row in (evaluation or {}).get(name, []) if quote_texts and is_quotable(row["text"])]
+        for name in ("examples", "errors")
+    }
+
+
+def _data_facts(records: RunRecords) -> dict[str, Any]:
+    arguments, audit = records.arguments or {}, records.audit
+    named = arguments.get("dataset_name")
+    is_hub = isinstance(named, str) and not is_starter(named) and is_repo_id(named) and not Path(named).exists()
+    facts: dict[str, Any] = {
+        # The starter's begins with the name that stands for it on the command line.
+        "source": None if audit is None else re.sub(r"^starter(:\w+)?: | \(MIT\)$", "", audit["source"]),
+        "dataset_id": named if is_hub else None,
+        "dataset_config": arguments.get("dataset_config_name") if is_hub else None,
+        "dataset_revision": arguments.get("dataset_revision") if is_hub else None,
+        "data_license": "MIT" if _is_starter_data(arguments) else None,
+        "starter_data": _is_starter_data(arguments),
+        "label_rule": None if audit is None else audit["label_rule"]["description"],
+        "splits": [],
+        "findings": [],
+        "shared_with_train": 0,
+    }
+    if audit is not None:
+        made = audit["splits"]
+        labels = audit["label_rule"]["labels"]
+        counts = made["label_counts"]
+        facts["splits"] = [
+            {
+                "name": name,
+                "texts": size,
+                "counts": [counts[name].get(str(index), 0) for index in range(len(labels))] if name in counts else None,
+                "origin": made["origin"][name],
+            }
+            for name, size in audit["used"].items()
+        ]
+        facts["findings"] = _findings(audit)
+        facts["shared_with_train"] = made["duplicates_across"].get("train/test", 0)
+    return facts
+
+
+def _findings(audit: Mapping[str, Any]) -> list[str]:
+    """What the check of the data found, in plain words."""
+    found = []
+    for name, rows in audit["rows"].items():
+        if rows["bad"]:
+            found.append(f"{rows['bad']:,} rows of the {name} data had no text or no known label and were left out.")
+        if rows["dropped_by_rule"]:
+            found.append(
+                f"{rows['dropped_by_rule']:,} rows of the {name} data lie between the labels and were left out."
+            )
+    made = audit["splits"]
+    for pair, count in made["duplicates_across"].items():
+        first, second = pair.split("/")
+        if count:
+            found.append(f"{count:,} texts of {second} repeat a text of {first}, exactly or nearly.")
+    if not any(made["duplicates_across"].values()):
+        found.append("No text is in two splits, not even nearly.")
+    within = [f"{count:,} in {name}" for name, count in made["duplicates_within"].items() if count]
+    if within:
+        found.append(f"Texts that repeat another one of their own split: {', '.join(within)}.")
+    return found
+
+
+def _result_facts(evaluation: Mapping[str, Any] | None, num_labels: int) -> dict[str, Any]:
+    if evaluation is None:
+        return {"evaluation": None, "rows": [], "per_class": [], "confusion": None, "temperature": None}
+    return {
+        "evaluation": evaluation,
+        "rows": report_rows(evaluation, binary=num_labels == 2),
+        "per_class": evaluation["per_class"],
+        "confusion": evaluation.get("confusion_matrix"),
+        "temperature": evaluation.get("temperature"),
+    }
+
+
+def _training_facts(evaluation: Mapping[str, Any] | None, adapter: Mapping[str, Any] | None) -> dict[str, Any]:
+    training = (evaluation or {}).get("training")
+    if training is None:
+        lora = None if adapter is None else adapter.get("r")
+        names = ("best", "epochs", "stopped", "alarms", "minutes", "compute", "versions", "year")
+        return {"trained": lora is not None, "lora": lora, **dict.fromkeys(names)}
+    date = training.get("date")
+    return {
+        "trained": True,
+        "epochs": f"{training['epochs']:g} epochs in {training['steps']:,} steps",
+        "minutes": f"{training['seconds'] / 60:.1f}",
+        "best": None if training["best_epoch"] is None else f"{training['best_epoch']:g}",
+        "stopped": training["stopped"],
+        "alarms": training["alarms"],
+        "lora": training["lora"],
+        "compute": _compute(training),
+        "versions": {"python": training["python"], **training["versions"]},
+        "year": None if date is None else date[:4],
+    }
+
+
+def _compute(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Time, machine and energy; of a GPU, whose power nobody measured, no energy."""
+    threads = training.get("threads")
+    watt_hours = None
+    if training["device"] == "cpu" and threads:
+        watt_hours = training["seconds"] / 3600 * threads * WATTS_PER_CORE
+    return {
+        "device": {"cpu": "CPU", "cuda": "GPU"}.get(training["device"], training["device"]),
+        "threads": threads if training["device"] == "cpu" else None,
+        "memory": f"{training['peak_memory_bytes'] / 1e9:.1f} GB" if training.get("peak_memory_bytes") else None,
+        "watt_hours": None if watt_hours is None else f"{watt_hours:.2g}",
+        "watts_per_core": WATTS_PER_CORE,
+    }
+
+
+def slug(name: str) -> str:
+    """A name as a BibTeX key."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", name).strip("-").lower() or "model"

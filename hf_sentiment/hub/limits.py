@@ -1,0 +1,91 @@
+"""The limits of a model in plain words, each drawn from a number in the run's records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+# Below these a sentence is due: recalls this far apart are not chance among some hundred texts, and a label this much
+# rarer than its equal share is learned worse.
+_RECALL_GAP = 0.05
+_RARE = 0.6
+_WIDE = 0.06
+_CALIBRATED = 0.05
+
+
+def limit_sentences(
+    evaluation: Mapping[str, Any] | None, audit: Mapping[str, Any] | None, max_length: int | None, reads: int | None
+) -> list[str]:
+    """What the records say about where the model is weak; the most important first.
+
+    Args:
+        evaluation: The evaluation record.
+        audit: The audit record.
+        max_length: Tokens after which training texts were cut.
+        reads: Tokens that the model reads.
+    """
+    found: list[str] = []
+    if evaluation is not None:
+        found += _of_results(evaluation)
+    if audit is not None:
+        found += _of_data(audit)
+    if max_length is not None and reads is not None and reads > max_length:
+        found.append(
+            f"In training, texts were cut after {max_length} tokens. In use it reads up to {reads}, and what lies "
+            "beyond the length it was trained on is judged without experience."
+        )
+    return found
+
+
+def _of_results(evaluation: Mapping[str, Any]) -> list[str]:
+    found = []
+    accuracy = evaluation["model"]["accuracy"]
+    if "low" in accuracy and accuracy["high"] - accuracy["low"] > _WIDE:
+        found.append(
+            f"It was measured on {evaluation['texts']} texts only: its accuracy on texts like these may lie anywhere "
+            f"between {_percent(accuracy['low'])} and {_percent(accuracy['high'])}."
+        )
+    rows = [row for row in evaluation["per_class"] if row["texts"]]
+    if len(rows) > 1:
+        best, worst = max(rows, key=lambda row: row["recall"]), min(rows, key=lambda row: row["recall"])
+        if best["recall"] - worst["recall"] > _RECALL_GAP:
+            found.append(
+                f"It misses “{worst['label']}” more often than “{best['label']}”: it found "
+                f"{_percent(worst['recall'])} of the former and {_percent(best['recall'])} of the latter, so shares "
+                "that are counted with it are biased towards the labels it finds more easily."
+            )
+    ece = evaluation["model"]["ece"]["value"]
+    if ece > _CALIBRATED:
+        found.append(f"Its probabilities are off by {_percent(ece)} on average, so read them as an order, not as odds.")
+    human = evaluation.get("baselines", {}).get("human")
+    if human is not None:
+        found.append(
+            "People do not agree on every text either (see the table), so some of its errors are matters of opinion."
+        )
+    return found
+
+
+def _of_data(audit: Mapping[str, Any]) -> list[str]:
+    found = []
+    rule, splits = audit["label_rule"], audit["splits"]
+    counts = splits["label_counts"].get("train", {})
+    total = sum(counts.values())
+    for index, name in enumerate(rule["labels"]):
+        count = counts.get(str(index), 0)
+        if total and count * len(rule["labels"]) / total < _RARE:
+            found.append(
+                f"“{name}” was rare in training ({count} of {total} texts), so it is learned worse than the others."
+            )
+    if None in (rule.get("classes") or []):
+        dropped = sum(split["dropped_by_rule"] for split in audit["rows"].values())
+        found.append(
+            f"Texts between the labels were left out of training and test ({dropped:,} of them), so it decides where "
+            "a reader would not, and its figures hold for clear texts only."
+        )
+    if splits["duplicates_within"].get("test"):
+        found.append(f"{splits['duplicates_within']['test']} test texts repeat another test text.")
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

@@ -1,0 +1,84 @@
+"""What must not leave the machine: keys, folders, user names. Looked for in every text file before it is sent."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from hf_sentiment.errors import SentimentError
+from hf_sentiment.hub.records import safetensors_header
+
+_KEYS = {
+    "a Hugging Face token": re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}"),
+    "a GitHub token": re.compile(r"\b(?:gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{30,})"),
+    "an API key": re.compile(r"\bsk-[A-Za-z0-9_-]{20,}|\bAKIA[0-9A-Z]{16}\b"),
+    "a private key": re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----"),
+}
+_TOP = "home|Users|root|tmp|var|mnt|media|work|workspace|data|opt|srv|private|usr|etc|content|scratch|kaggle|export|nfs"
+_PATHS = re.compile(
+    rf"(?<![\w.:/])/(?:{_TOP})/[^\s\"'<>()]+|(?<!\w)~/[^\s\"'<>()]+|(?<![\w])[A-Za-z]:\\\\?(?:[\w.-]+\\)[^\s\"'<>]*"
+)
+_ADDRESSES = re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|\+?\d[\d ()/-]{7,}\d")
+# Files that are a vocabulary, in which any word may stand: only keys are looked for.
+_VOCABULARIES = ("tokenizer.json", "vocab.txt", "added_tokens.json")
+
+
+def is_quotable(text: str) -> bool:
+    """Whether a text may be quoted on a card: no address, telephone number, path or key in it."""
+    return (
+        not _ADDRESSES.search(text) and not _PATHS.search(text) and not any(key.search(text) for key in _KEYS.values())
+    )
+
+
+def check_files(folder: Path, secrets: Iterable[str] = ()) -> None:
+    """Refuse a folder that holds something private, naming the file and what it is, without repeating a key.
+
+    Args:
+        folder: What is about to be sent.
+        secrets: Values that must not be in it, such as the token in use.
+
+    Raises:
+        SentimentError: Something was found.
+    """
+    literal = {secret: "the token in use" for secret in secrets if secret and len(secret) > 7}
+    for place in (str(Path.home()), os.getcwd()):
+        if len(Path(place).parts) > 2:  # a short one may stand in a text by chance; the usual ones are known anyway
+            literal[place] = "a folder of this machine"
+    for path in sorted(file for file in folder.rglob("*") if file.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".safetensors":
+            text = str(safetensors_header(path).get("__metadata__", ""))
+        else:
+            text = path.read_bytes().decode("utf-8", "replace")
+        found = _private(text, literal, vocabulary=path.name in _VOCABULARIES, picture=path.suffix == ".png")
+        if found:
+            raise SentimentError(f"{name} holds {found}: take it out there, and publish again")
+
+
+def _private(text: str, literal: dict[str, str], vocabulary: bool, picture: bool) -> str | None:
+    for value, what in literal.items():
+        if value in text:
+            return what
+    for what, pattern in _KEYS.items():
+        if pattern.search(text) and not picture:
+            return what
+    if vocabulary or picture:
+        return None
+    path = _PATHS.search(text)
+    if path is not None:
+        return f"a folder of some machine ({path.group()[:60]})"
+    user = _user_name()
+    if user is not None and re.search(rf"(?<=[/\\]){re.escape(user)}(?=[/\\])|\b{re.escape(user)}@[\w-]+", text):
+        return "the user name of this machine"
+    return None
+
+
+def _user_name() -> str | None:
+    try:
+        name = getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        return None
+    return name if len(name) > 2 else None

@@ -1,0 +1,34 @@
+"""What will be sent, as lines for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from hf_sentiment.hub.bundle import Bundle
+
+
+def describe(bundle: Bundle, repo_id: str, public: bool, create_pr: bool) -> Iterator[str]:
+    """Files, sizes, where, and for whom to see.
+
+    Args:
+        bundle: What will be sent.
+        repo_id: Where.
+        public: Whether everybody will see it.
+        create_pr: Whether it will be a pull request.
+    """
+    sizes = {name: path.stat().st_size for name, path in bundle.files().items()}
+    what = "An adapter" if bundle.adapter else "A model"
+    how = ", as a pull request" if create_pr else ""
+    yield f"{what} for {repo_id} ({'public' if public else 'private'}){how}:"
+    width = max(len(name) for name in sizes)
+    for name, size in sizes.items():
+        yield f"  {name:<{width}}  {_size(size):>9}"
+    yield f"  {len(sizes)} files, {_size(sum(sizes.values()))}; licence: {bundle.metadata.get('license', 'none')}"
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

@@ -1,0 +1,166 @@
+"""Is what the Hub has what was sent, and does it work where this package is not? Asked after every upload."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+import hf_sentiment  # noqa: F401  # registers the architecture
+from hf_sentiment.errors import CallError
+from hf_sentiment.hub import _download_check
+from hf_sentiment.hub.bundle import Bundle
+from hf_sentiment.hub.messages import HubError, without_tokens
+
+TOLERANCE = 1e-5
+# Merging rounds once more, so an adapter's logits are compared with those of the merged model within a little more.
+_MERGED_TOLERANCE = 1e-4
+_SENTENCES = (
+    "An absolute delight from start to finish.",
+    "The worst two hours of my life.",
+    "It is what it is; I have seen better, and I have seen worse.",
+    "not bad at all, but not good either ?! 10/10",
+    "x",
+    "this film is great and this book is dull . " * 80,
+)
+# The settings of this process that would let the other one see something of it.
+_CACHES = (
+    "HF_HUB_CACHE",
+    "HUGGINGFACE_HUB_CACHE",
+    "TRANSFORMERS_CACHE",
+    "HF_MODULES_CACHE",
+    "HF_ASSETS_CACHE",
+    "HF_XET_CACHE",
+    "HF_HUB_OFFLINE",
+    "TRANSFORMERS_OFFLINE",
+    "HF_TOKEN",
+    "HUGGING_FACE_HUB_TOKEN",
+)
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What a download must give: written down before anything is sent.
+
+    Attributes:
+        sentences: Texts.
+        logits: Of each, `[sentences, labels]`.
+        tolerance: Of the logits, absolute, and relative for those above 1.
+        hashes: SHA-256 of every file that is sent, by path.
+        base_model: Of an adapter, its base's Hub id.
+    """
+
+    sentences: list[str]
+    logits: list[list[float]]
+    tolerance: float
+    hashes: dict[str, str]
+    base_model: str | None
+
+
+def expect(bundle: Bundle, run: Path) -> Expectation:
+    """What a download of the bundle must give.
+
+    Args:
+        bundle: What will be sent.
+        run: The run's folder; of an adapter, the merged model in it says what the logits must be.
+
+    Raises:
+        CallError: The model cannot be loaded.
+    """
+    sentences = [*_SENTENCES, *(row["text"] for row in bundle.metadata.get("widget") or [])]
+    merged = bundle.adapter and (run / "model.safetensors").is_file()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(bundle.folder)
+        if bundle.adapter and not merged:
+            model = _with_adapter(bundle)
+        else:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                run if merged else bundle.folder, dtype=torch.float32
+            )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise CallError(f"{run}: the model that would be published cannot be loaded: {reason}") from error
+    rows = _download_check.logits(model, tokenizer, sentences)
+    if not np.isfinite(rows).all():
+        raise CallError(f"{run}: the model's outputs are not finite: it is broken, train again")
+    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in bundle.files().items()}
+    return Expectation(sentences, rows, _MERGED_TOLERANCE if merged else TOLERANCE, hashes, bundle.base_model)
+
+
+def _with_adapter(bundle: Bundle) -> Any:
+    from peft import PeftModel
+
+    assert bundle.base_model is not None
+    config = AutoConfig.from_pretrained(bundle.folder)
+    base = AutoModelForSequenceClassification.from_pretrained(bundle.base_model, config=config, dtype=torch.float32)
+    return PeftModel.from_pretrained(base, str(bundle.folder))
+
+
+def verify(expectation: Expectation, repo_id: str, commit: str, *, endpoint: str, token: str) -> float:
+    """Download a commit into a clean cache and compare files and logits.
+
+    Returns:
+        The largest difference of a logit.
+
+    Raises:
+        HubError: It cannot be downloaded or loaded, or is not what was sent.
+    """
+    request = {
+        "repo_id": repo_id,
+        "revision": commit,
+        "sentences": expectation.sentences,
+        "base_model": expectation.base_model,
+    }
+    answer = run_check(request, endpoint=endpoint, token=token)
+    for name, digest in expectation.hashes.items():
+        if answer["hashes"].get(name) != digest:
+            what = "is missing" if name not in answer["hashes"] else "has other bytes than were sent"
+            raise HubError(f"the downloaded {name} {what}")
+    got, wanted = np.asarray(answer["logits"]), np.asarray(expectation.logits)
+    if got.shape != wanted.shape:
+        raise HubError(f"the downloaded model gives {got.shape[-1]} logits, and this one {wanted.shape[-1]}")
+    difference = float(np.abs(got - wanted).max())
+    if not (np.abs(got - wanted) <= expectation.tolerance * np.maximum(1.0, np.abs(wanted))).all():
+        raise HubError(f"the downloaded model's logits differ by {difference:.2g}")
+    return difference
+
+
+def run_check(request: dict[str, Any], *, endpoint: str, token: str) -> dict[str, Any]:
+    """Run `_download_check` in an interpreter that starts from nothing and cannot import this package.
+
+    Raises:
+        HubError: It failed; the message is the last line of what it said.
+    """
+    with tempfile.TemporaryDirectory(prefix="hf-sentiment-check-") as clean:
+        environment = {name: value for name, value in os.environ.items() if name not in _CACHES}
+        environment |= {
+            "HF_HOME": clean,
+            "HF_ENDPOINT": endpoint,
+            "HF_TOKEN": token,
+            "HF_HUB_DISABLE_TELEMETRY": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", Path(str(_download_check.__file__)).read_text(encoding="utf-8")],
+            input=json.dumps(request),
+            env=environment,
+            cwd=clean,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if done.returncode:
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [f"exit code {done.returncode}"]
+        raise HubError(f"the download cannot be used: {without_tokens(lines[-1])[:400]}")
+    answer: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return answer

@@ -1,0 +1,242 @@
+"""Model cards: every fact is the run's, what is not known is left out, and the metadata are what the Hub takes."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from huggingface_hub import ModelCard
+from publish_support import elsewhere, lora_folder, run_folder  # noqa: F401
+
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.evaluation.examples import confident_errors, label_examples
+from hf_sentiment.hub.card import render_card
+from hf_sentiment.hub.handwritten import handwritten_sections, keep_handwritten
+from hf_sentiment.hub.metadata import check_card, keep_metadata, split_card
+from hf_sentiment.hub.scan import is_quotable
+from hf_sentiment.hub.templates import as_cell
+
+
+def edited(run: Path, tmp_path: Path, **changes: Any) -> Path:
+    """A copy of a run whose evaluation record has other values, by dotted name."""
+    folder = tmp_path / "edited"
+    shutil.copytree(run, folder, ignore=shutil.ignore_patterns("checkpoint-*"))
+    path = folder / "records" / "evaluation.json"
+    record = json.loads(path.read_text())
+    for name, value in changes.items():
+        *parents, last = name.split("__")
+        place = record
+        for parent in parents:
+            place = place[parent]
+        place[last] = value
+    path.write_text(json.dumps(record))
+    return folder
+
+
+def test_every_section_is_there_with_the_figures_of_the_records(run_folder: Path) -> None:  # noqa: F811
+    card = render_card(run_folder, repo_id="me/reviews", license="mit", language="en")
+    evaluation = json.loads((run_folder / "records" / "evaluation.json").read_text())
+    sections = re.findall(r"^## (.+)$", card, re.MULTILINE)
+    assert sections == [
+        *("Use it", "What it is for", "How good it is", "Limits and biases", "Data", "Training", "Compute"),
+        *("Versions", "Citation"),
+    ]
+    accuracy = evaluation["model"]["accuracy"]
+    assert f"{accuracy['value']:.3f} [{accuracy['low']:.3f}, {accuracy['high']:.3f}]" in card
+    assert "TF-IDF + logistic regression" in card and "majority label" in card
+    assert f"Expected calibration error: {evaluation['model']['ece']['value']:.3f}" in card
+    assert card.count("```python") == 4
+    assert "](records/curves.png)" in card
+    assert "Wh, if a busy core takes 10 W (an assumption" in card
+    assert all(f"{name} {number}" in card for name, number in evaluation["training"]["versions"].items())
+    assert (
+        "None" not in card.replace("top_k=None", "") and "Undefined" not in card and "null" not in split_card(card)[0]
+    )
+
+
+def test_the_metadata_are_complete_and_parse_as_the_clients_own(run_folder: Path) -> None:  # noqa: F811
+    card = render_card(run_folder, repo_id="me/reviews", license="mit", language="en", base_model="org/tiny-bert")
+    data = check_card(card)
+    assert (data["license"], data["language"], data["base_model"]) == ("mit", "en", "org/tiny-bert")
+    assert (data["base_model_relation"], data["library_name"]) == ("finetune", "transformers")
+    assert data["pipeline_tag"] == "text-classification"
+    results = ModelCard(card).data.eval_results
+    assert {result.metric_type for result in results} == {"accuracy", "f1", "matthews_correlation"}
+    assert {result.dataset_split for result in results} == {"test"}
+    assert {row["example_title"] for row in data["widget"]} <= {"negative", "positive"}
+
+
+def test_what_is_not_known_is_left_out(elsewhere: Path) -> None:  # noqa: F811
+    card = render_card(elsewhere, repo_id="me/reviews")
+    data = check_card(card)
+    assert not {"license", "language", "base_model", "datasets", "model-index"} & set(data)
+    assert not re.search(r"How good it is|## Data|## Training|## Compute|## Versions|curves", card)
+    assert "negative / positive" in card and "somebody" not in card
+
+
+def test_a_local_data_set_or_base_is_not_named_as_one_of_the_hub(run_folder: Path) -> None:  # noqa: F811
+    data = check_card(render_card(run_folder, repo_id="me/reviews"))
+    assert "datasets" not in data and "base_model" not in data
+    assert data["model-index"][0]["results"][0]["dataset"]["type"] == "custom"
+
+
+def test_alarms_and_the_reason_to_stop_are_told(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    alarm = {"epoch": 2.0, "level": "overfitting", "validation_loss": 0.9, "train_loss": 0.1, "action": "rollback"}
+    folder = edited(run_folder, tmp_path, training__alarms=[alarm], training__stopped="no improvement")
+    card = render_card(folder)
+    assert "- Epoch 2, overfitting: validation loss 0.9, training loss 0.1; went back to the best weights." in card
+    assert "Stopped early: no improvement." in card
+
+
+def test_quoted_texts_are_shown_as_they_are_and_private_ones_left_out(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    def error(text: str) -> dict[str, Any]:
+        return {"text": text, "label": "negative", "prediction": "positive", "probability": 0.987}
+
+    texts = [
+        "a | b <script>x</script> *no* `code`",
+        "write to me@example.org",
+        "see /home/me/file",
+        "call 0171 2345678",
+    ]
+    folder = edited(run_folder, tmp_path, errors=[error(text) for text in texts])
+    card = render_card(folder)
+    assert as_cell(texts[0]) in card and "<script>" not in card
+    assert not any(text in card for text in texts[1:])
+    assert "most confident errors" not in render_card(folder, quote_texts=False)
+
+
+def test_limits_are_drawn_from_the_numbers(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    per_class = [
+        {"label": "negative", "precision": 0.9, "recall": 0.7, "f1": 0.8, "texts": 50},
+        {"label": "positive", "precision": 0.8, "recall": 0.95, "f1": 0.9, "texts": 50},
+    ]
+    card = render_card(edited(run_folder, tmp_path, per_class=per_class))
+    assert "It misses “negative” more often than “positive”: it found 70.0 % of the former and 95.0 %" in card
+
+
+def test_the_card_of_an_adapter_names_its_base(lora_folder: Path) -> None:  # noqa: F811
+    card = render_card(lora_folder, repo_id="me/adapter", adapter=True, base_model="org/base")
+    data = check_card(card)
+    assert (data["base_model"], data["base_model_relation"], data["library_name"]) == ("org/base", "adapter", "peft")
+    assert card.count("```python") == 4 and 'PeftModel.from_pretrained(base, "me/adapter")' in card
+    assert "low-rank adapters of rank 8 (LoRA)" in card
+
+
+def test_a_template_of_ones_own(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    own = tmp_path / "own.md"
+    own.write_text("# Ours\n\n{{ name }} at {{ repo }}\n")
+    card = render_card(run_folder, repo_id="me/reviews", template=own)
+    assert check_card(card) and card.endswith("# Ours\n\nreviews at me/reviews\n")
+    own.write_text('{% extends "sentiment.md" %}{% block use %}## How we use it\n{% endblock %}')
+    assert "## How we use it" in render_card(run_folder, template=own)
+    for text, said in (
+        ("{{ accuracy_of_humans }}", "'accuracy_of_humans' is undefined"),
+        ("{{ evaluation.modle.accuracy }}", "has no attribute 'modle'"),
+        ("\n{% if %}", "line 2"),
+    ):
+        own.write_text(text)
+        with pytest.raises(CallError, match=re.escape(said)) as raised:
+            render_card(run_folder, template=own)
+        assert "\n" not in str(raised.value) and "own.md" in str(raised.value)
+    with pytest.raises(CallError, match="no such file"):
+        render_card(run_folder, template=tmp_path / "nothing.md")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ("license: apache2", "license 'apache2' is not in the Hub's list"),
+        ("language: english", "language 'english'"),
+        ("language: no", "language False"),
+        ("datasets:\n- null", "datasets is null"),
+        ("base_model: /home/me/bert", "base_model '/home/me/bert' is no Hub id"),
+        ("base_model_relation: child", "base_model_relation must be one of"),
+        ("model-index:\n- name: x", "model-index is not in the Hub's form"),
+        ("- a list", "no mapping"),
+        ("a: [", "no YAML"),
+    ],
+)
+def test_metadata_that_the_hub_would_refuse_is_refused_here(metadata: str, said: str) -> None:
+    with pytest.raises(SentimentError, match=re.escape(said)) as raised:
+        check_card(f"---\n{metadata}\n---\n# Card\n")
+    assert "README.md" in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_hand_written_sections_survive(run_folder: Path) -> None:  # noqa: F811
+    new = render_card(run_folder)
+    begin, end = "<!-- hand-written: begin notes -->\n", "<!-- hand-written: end notes -->"
+    present = new.replace(begin + end, f"{begin}Ask \\1 {{{{ me }}}}.\n{end}").replace("# reviews", "# Old")
+    present += "\n<!-- hand-written: begin thanks -->\nTo all.\n<!-- hand-written: end -->\n"
+    card = keep_handwritten(new, present)
+    assert handwritten_sections(card)["notes"] == "\nAsk \\1 {{ me }}.\n"
+    assert handwritten_sections(card)["thanks"] == "\nTo all.\n"
+    assert "# Old" not in card
+    assert keep_handwritten(new, card) == card
+    assert keep_handwritten(new, new) == new
+    for broken in (begin, begin + begin + end, f"{begin}{end}\n{begin}{end}"):
+        with pytest.raises(SentimentError, match="hand-written"):
+            keep_handwritten(new, broken)
+
+
+def test_metadata_set_on_the_hub_are_kept(run_folder: Path) -> None:  # noqa: F811
+    present = "---\nlicense: cc-by-4.0\nlanguage: 'no'\ntags:\n- ours\nbase_model: me/old\n---\n# Old\n"
+    data = yaml.safe_load(split_card(keep_metadata(render_card(run_folder), present))[0] or "")
+    assert (data["license"], data["language"]) == ("cc-by-4.0", "no") and "ours" in data["tags"]
+    assert "base_model" not in data
+    said = check_card(keep_metadata(render_card(run_folder, license="mit"), present))
+    assert said["license"] == "mit"
+
+
+def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path) -> None:
+    from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
+
+    from hf_sentiment import SentimentArguments
+    from hf_sentiment.data import tokenise
+    from hf_sentiment.hub.trainer_card import record_test, use_our_card
+    from hf_sentiment.training.assembly import load_model, load_splits
+
+    arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint), train_file=str(reviews_file))
+    data = load_splits(arguments, 42)
+    model, tokenizer = load_model(arguments, data)
+    trainer = Trainer(
+        model,
+        TrainingArguments(str(tmp_path / "run"), report_to=[], use_cpu=True, disable_tqdm=True),
+        data_collator=DataCollatorWithPadding(tokenizer),
+        processing_class=tokenizer,
+    )
+    trainer.hub_model_id = "me/reviews"
+    use_our_card(trainer, arguments, language="en")
+    trainer.save_model()
+    record_test(trainer, data, tokenise(data.splits["test"], tokenizer, 48))
+    trainer.create_model_card(model_name="reviews", license="mit", tags=["x"], dataset="y")
+    path = tmp_path / "run" / "README.md"
+    card = path.read_text()
+    assert check_card(card)["license"] == "mit" and check_card(card)["language"] == "en"
+    assert "## How good it is" in card and "## Data" in card and 'model="me/reviews"' in card
+    assert str(tmp_path) not in card and str(reviews_file.parent) not in card
+    begin = "<!-- hand-written: begin notes -->\n"
+    path.write_text(card.replace(begin, f"{begin}Ours.\n"))
+    trainer.create_model_card()
+    assert f"{begin}Ours.\n" in path.read_text()
+
+
+def test_single_texts_of_an_evaluation() -> None:
+    texts = ["fine", "x" * 200, "bad  \n film", "great", "dull"]
+    probabilities = np.array([[0.4, 0.6], [0.1, 0.9], [0.8, 0.2], [0.97, 0.03], [0.3, 0.7]])
+    references = np.array([1, 1, 0, 1, 0])
+    errors = confident_errors(texts, probabilities, references, ["negative", "positive"], most=1)
+    assert errors == [{"text": "great", "label": "positive", "prediction": "negative", "probability": 0.97}]
+    examples = label_examples(texts, probabilities, references, ["negative", "positive"])
+    assert [(row["label"], row["text"]) for row in examples] == [("negative", "bad film"), ("positive", "fine")]
+
+
+def test_what_may_be_quoted() -> None:
+    assert is_quotable("Great film, 10/10, best of 2019!") and is_quotable("Either/or: it is a must-see.")
+    for text in ("me@mail.org", "https://x.org", "/home/a/b", "C:\\Users\\a\\b", "hf_" + "a" * 30, "+49 171 2345678"):
+        assert not is_quotable(f"see {text} there"), text

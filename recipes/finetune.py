@@ -18,6 +18,7 @@ from transformers import DataCollatorWithPadding, Trainer, set_seed
 from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallback, OverfittingGapCallback
 from hf_sentiment.data import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
+from hf_sentiment.hub.trainer_card import record_test, use_our_card
 from hf_sentiment.training.arguments import parse_arguments
 from hf_sentiment.training.assembly import load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.optimisation import fit_head_first
@@ -61,15 +62,16 @@ def main() -> None:
     )
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 
-    # 7. Test once, on texts that nothing was chosen on
+    # 7. Test once, on texts that nothing was chosen on; what it gives is on the model card
     metrics = trainer.evaluate(splits["test"], metric_key_prefix="test")
     trainer.log_metrics("test", metrics)
     trainer.save_metrics("test", metrics)
+    record_test(trainer, data, splits["test"])
+    use_our_card(trainer, arguments)
 
-    # 8. Save a folder that AutoModelForSequenceClassification and pipeline load; push it, if asked for
+    # 8. Save a folder that AutoModelForSequenceClassification and pipeline load; push it, if --push_to_hub asks for it.
+    #    `hf-sentiment publish` checks what it sends, and leaves nothing half done
     trainer.save_model()
-    if training_arguments.push_to_hub:
-        trainer.push_to_hub()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """A test for overfitting while a model trains, with a stated rate of false alarms. Pure numpy and scipy.
 
 **What is given.** At each evaluation t: the losses of the same n validation texts and of a fixed probe of the training
-texts, one number a text, both in eval mode; optionally which validation texts were classified rightly.
+texts, one number a text, both in eval mode; optionally which validation texts were classified rightly,
+or the share of each text's tokens that was.
 
 **Null hypothesis.** The expected validation loss R_t (over texts like the validation texts, with the model of
 evaluation t held fixed) never rises in the run: R_t ≤ R_s + tolerance for all s < t. `alpha` bounds the probability of
@@ -36,8 +37,8 @@ does. Past the plan nothing is left: an evaluation must exceed all simulated run
 of 1/4000. With fewer evaluations than planned part of `alpha` is never used. After an alarm the null is rejected;
 later levels are judged one by one.
 
-**Accuracy.** The same test runs on the 0/1 errors. `overfitting` needs both tests and a probe that has significantly
-improved since the best evaluation. It is nested in the loss alarm, so it costs no error rate.
+**Accuracy.** The same test runs on the errors (0/1, or shares). `overfitting` needs both tests and a probe that has
+significantly improved since the best evaluation. It is nested in the loss alarm, so it costs no error rate.
 
 **Where this is only approximate.** Normal theory of means with a skewness correction, and an estimated covariance.
 Measured rates of false alarms at `alpha` 0.05 (benchmarks/alarm.py): 3–4 % on plateaus where heavy-tailed losses
@@ -166,9 +167,10 @@ class OverfittingGapTest:
         """Add the evaluation at `step` and judge the run so far.
 
         `train_losses` [probe texts] and `validation_losses` [validation texts] are cross-entropies in nats, in the same
-        order of texts at each evaluation; `validation_correct` [validation texts] is bool, given always or never.
-        Raises `CallError`, and leaves the test as it was, if a loss is not finite, texts were added or lost, the step
-        is not after the last one, or `validation_correct` comes and goes.
+        order of texts at each evaluation; `validation_correct` [validation texts] is bool, or the share in [0, 1] of a
+        text's tokens that is labelled rightly, given always or never. Raises `CallError`, and leaves the test as it
+        was, if a loss is not finite, texts were added or lost, the step is not after the last one, or
+        `validation_correct` comes and goes.
         """
         probe = self._checked(train_losses, "train_losses", step, self._probe)
         losses = self._checked(validation_losses, "validation_losses", step, self._loss_test.rows)
@@ -254,7 +256,7 @@ class OverfittingGapTest:
         return row
 
     def _checked_errors(self, correct: npt.ArrayLike | None, step: int, texts: int) -> npt.NDArray[np.float64] | None:
-        """1 for each text classified wrongly, 0 for rightly; None if accuracy is not followed; or a `CallError`."""
+        """The share of each text that is labelled wrongly; None if accuracy is not followed; or a `CallError`."""
         if bool(self._error_test.rows) != (correct is not None) and self.steps:
             raise CallError(
                 f"OverfittingGapTest: validation_correct at step {step} is {'missing' if correct is None else 'new'}; "
@@ -262,13 +264,14 @@ class OverfittingGapTest:
             )
         if correct is None:
             return None
-        right = np.asarray(correct)
-        if right.shape != (texts,) or not np.isin(right, (0, 1)).all():
-            raise CallError(
-                f"OverfittingGapTest: validation_correct at step {step} has shape {right.shape}; "
-                f"give true or false for each of the {texts} validation texts"
-            )
-        return 1.0 - right.astype(np.float64)
+        right = np.asarray(correct, dtype=np.float32).astype(np.float64)
+        where = f"OverfittingGapTest: validation_correct at step {step}"
+        what = f"give true or false, or a share from 0 to 1, for each of the {texts} validation texts"
+        if right.shape != (texts,):
+            raise CallError(f"{where} has shape {right.shape}; {what}")
+        if not ((right >= 0.0) & (right <= 1.0)).all():
+            raise CallError(f"{where} holds values outside 0 to 1; {what}")
+        return (1.0 - right).astype(np.float32).astype(np.float64)
 
     def _share_to_spend(self) -> tuple[float, bool]:
         """The share of `alpha` that may have been spent by the last evaluation, and whether it lies past the plan."""

@@ -67,7 +67,8 @@ from hf_sentiment.callbacks._gap_statistics import FEWEST_TEXTS, RiseResult, Ris
 from hf_sentiment.errors import CallError
 
 NEAR_CHANCE = 0.95  # a mean loss above this share of the loss of guessing is near chance
-_VERSION = 1
+HELD_BACK = 0.3  # share of alpha that the probe cannot release before its planned time
+_VERSION = 2
 
 
 class GapLevel(str, Enum):
@@ -276,12 +277,11 @@ class OverfittingGapTest:
     def _share_to_spend(self) -> tuple[float, bool]:
         """The share of `alpha` that may have been spent by the last evaluation, and whether it lies past the plan."""
         trained = sum(step > 0 for step in self.steps)
-        share = min(1.0, trained / self.planned_evaluations) ** 2
+        planned = min(1.0, trained / self.planned_evaluations) ** 1.5
         means = [float(row.mean()) for row in self._loss_test.rows]
-        if means:
-            at_best = float(self._probe[int(np.argmin(means))].mean())
-            if at_best > 0:
-                share = max(share, min(1.0, max(0.0, 1.0 - float(self._probe[-1].mean()) / at_best)) ** 2)
+        at_best = float(self._probe[int(np.argmin(means))].mean()) if means else 0.0
+        learnt = max(0.0, 1.0 - float(self._probe[-1].mean()) / at_best) if at_best > 0 else 0.0
+        share = HELD_BACK * planned + (1.0 - HELD_BACK) * max(planned, min(1.0, learnt) ** 2)
         return share, trained > self.planned_evaluations
 
     def _gap(self) -> tuple[float, float, float]:

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from hf_sentiment.callbacks._gap_statistics import RiseTest, gap_interval, null_means
+from hf_sentiment.callbacks._gap_statistics import RiseTest, gap_interval, null_means, pooled_skewness
 from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
 from hf_sentiment.errors import CallError
 
@@ -66,6 +67,16 @@ def test_false_alarms_on_a_plateau_stay_at_alpha(texts: int, evaluations: int) -
     assert alarms <= 9  # a true rate of 5 % gives more than 9 of 80 about once in 100 times
 
 
+def test_false_alarms_stay_at_alpha_where_losses_are_redrawn() -> None:
+    runs, alarms = 80, 0
+    for seed in range(runs):
+        generator = np.random.default_rng(seed)
+        scores = np.sqrt(0.9) * generator.normal(size=50) + np.sqrt(0.1) * generator.normal(size=(11, 50))
+        losses = -0.5 * stats.norm.logsf(scores)
+        alarms += any(v.level.is_alarm for v in feed(OverfittingGapTest(0.05, 10), falling(10), losses))
+    assert alarms <= 9
+
+
 @pytest.mark.parametrize("lowest_at", ["first", "last"])
 def test_no_alarm_where_the_lowest_loss_is_the_first_or_last(lowest_at: str) -> None:
     runs, alarms = 60, 0
@@ -108,9 +119,23 @@ def test_divergence_is_not_called_overfitting() -> None:
     assert last.level is GapLevel.OVERCONFIDENT and "has not improved" in last.reason
 
 
-def test_power_beats_a_paired_t_test_with_bonferroni() -> None:
-    from scipy import stats
+def test_a_late_rise_is_found_when_the_probe_was_learnt_by_heart_early() -> None:
+    for seed in range(20):
+        validation = plateau(seed, 200, 20, 0.02)
+        validation[:10] += np.linspace(0.3, 0.0, 10)[:, None]
+        validation[15:] += np.linspace(0.05, 0.2, 6)[:, None]
+        probe = falling(20)
+        probe[4:] = 1e-4
+        assert feed(OverfittingGapTest(0.05, 20), probe, validation)[-1].level.is_alarm
 
+
+def test_the_verdict_hardly_depends_on_the_seed() -> None:
+    probe, validation, _ = training(1, 60, 10, rise=0.05)
+    last = [feed(OverfittingGapTest(0.05, 10, seed=seed), probe, validation)[-1].p_value for seed in range(6)]
+    assert min(last) > 0.001 and max(last) - min(last) < 0.25 * float(np.mean(last))
+
+
+def test_power_beats_a_paired_t_test_with_bonferroni() -> None:
     found = peer = 0
     for seed in range(40):
         probe, validation, _ = training(seed, 60, 10, rise=0.06)
@@ -295,6 +320,14 @@ def test_simulated_runs_have_the_covariance_of_the_means() -> None:
     expected = np.cov(values) / 300
     assert np.allclose(np.cov(null_means(centred, 0).T), expected, rtol=0.15)
     assert np.allclose(null_means(centred, 0)[:, :3], null_means(centred[:3], 0))
+
+
+def test_pooled_skewness_has_the_sign_of_the_later_minus_the_earlier() -> None:
+    growth = np.random.default_rng(0).exponential(size=4000) - 1
+    centred = np.arange(4)[:, None] * growth
+    assert 1.5 < pooled_skewness(centred, np.arange(3)) < 2.2
+    assert pooled_skewness(-centred, np.arange(3)) == pytest.approx(-pooled_skewness(centred, np.arange(3)))
+    assert pooled_skewness(np.zeros((3, 40)), np.arange(2)) == 0.0
 
 
 def test_more_evaluations_than_texts() -> None:

@@ -78,6 +78,9 @@ def main() -> None:
         "kind": type(trainer.model).__name__,
     }
     (folder / f"rank-{rank}.json").write_text(json.dumps(found))
+    # A process that ends while the other still talks to it may be aborted by gloo's threads.
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ callback's events, over the CPU time of the training steps alone, without any ev
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import os
 import sys
@@ -32,6 +31,7 @@ from datasets import Dataset, concatenate_datasets
 from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
 from hf_sentiment import BertForSentimentAnalysis, OverfittingGapCallback
+from hf_sentiment.callbacks._arrays import decode
 from hf_sentiment.callbacks._per_text import FixedTexts
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.starter import starter_model
@@ -147,9 +147,9 @@ def fine_tune(setting: dict[str, Any], seed: int, texts: Dataset, tokenizer: Any
         trainer.train()
     seconds = time.process_time() - begin - trainer.evaluation_seconds
     assert alarm.test is not None
-    rows = {name: np.stack([_decoded(row) for row in part["rows"]]) for name, part in alarm.test["tests"].items()}
+    rows = {name: np.stack([decode(row) for row in part["rows"]]) for name, part in alarm.test["tests"].items()}
     return {
-        "train": np.stack([_decoded(row) for row in alarm.test["probe"]]),
+        "train": np.stack([decode(row) for row in alarm.test["probe"]]),
         "val": rows["loss"],
         "correct": rows["error"] == 0,
         "risk": np.array(reserve.risk),
@@ -163,10 +163,6 @@ def fine_tune(setting: dict[str, Any], seed: int, texts: Dataset, tokenizer: Any
             "probe": alarm._probe.size if alarm._probe else 0,
         },
     }
-
-
-def _decoded(row: str) -> np.ndarray[Any, Any]:
-    return np.frombuffer(base64.b64decode(row), dtype="<f4")
 
 
 def main() -> None:

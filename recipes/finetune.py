@@ -63,10 +63,9 @@ def main() -> None:
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 
     # 7. Test once, on texts that nothing was chosen on; what it gives is on the model card
-    metrics = trainer.evaluate(splits["test"], metric_key_prefix="test")
+    metrics = record_test(trainer, data, splits["test"])
     trainer.log_metrics("test", metrics)
     trainer.save_metrics("test", metrics)
-    record_test(trainer, data, splits["test"])
     use_our_card(trainer, arguments)
 
     # 8. Save a folder that AutoModelForSequenceClassification and pipeline load; push it, if --push_to_hub asks for it.

@@ -8,11 +8,12 @@ from scipy import stats
 from torch import nn
 from transformers import TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._per_text import Array
+from hf_sentiment.callbacks._arrays import Array
+from hf_sentiment.callbacks._curves import ALARMS
 from hf_sentiment.callbacks._remedies import remedies
 from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict
 
-_ALARMS = {GapLevel.OVERCONFIDENT: 1, GapLevel.OVERFITTING: 2}
+_NUMBERS = {GapLevel(name): number for number, name in ALARMS.items()}  # by which the history knows them
 _WHAT = {
     GapLevel.OVERFITTING: "the model overfits",
     GapLevel.OVERCONFIDENT: "the model grows overconfident",
@@ -66,10 +67,10 @@ def scalars(verdict: GapVerdict, probe: Array, validation: Array) -> dict[str, f
         "gap": (verdict.gap, *verdict.gap_interval),
         "worsening": (verdict.worsening, *verdict.worsening_interval),
     }
-    scalars = {
+    logged = {
         f"gap/{name}{end}": value
         for name, triple in values.items()
         for end, value in zip(("", "_low", "_high"), triple, strict=True)
     }
-    scalars |= {"gap/p_value": verdict.p_value, "gap/alarm": _ALARMS.get(verdict.level, 0)}
-    return {name: round(float(value), 6) for name, value in scalars.items()}
+    logged |= {"gap/p_value": verdict.p_value, "gap/alarm": _NUMBERS.get(verdict.level, 0)}
+    return {name: round(float(value), 6) for name, value in logged.items()}

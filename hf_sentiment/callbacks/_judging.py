@@ -70,3 +70,8 @@ class JudgingCallback(SuiteCallback):
     ) -> None:
         """Predictions are no evaluations."""
         self._recorder.clear()
+
+
+def counted(evaluations: int) -> str:
+    """The number with its noun."""
+    return f"{evaluations} evaluation{'' if evaluations == 1 else 's'}"

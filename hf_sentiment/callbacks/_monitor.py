@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
+from hf_sentiment.callbacks._arrays import Array
 from hf_sentiment.callbacks._per_text import PerText
 from hf_sentiment.errors import CallError
-
-Array = npt.NDArray[np.float64]
 
 # Last words of the names of metrics of which less is better. transformers looks for names that end in "loss" alone.
 _LESS_IS_BETTER = (
@@ -141,13 +137,3 @@ def resolve_monitor(
             "eval_loss or eval_accuracy, or give min_delta as a number"
         )
     return Monitor(name, greater, least, in_errors)
-
-
-def encode_values(values: Array | None) -> str | None:
-    """Base64 of the values as little-endian 32-bit floats."""
-    return None if values is None else base64.b64encode(values.astype("<f4").tobytes()).decode("ascii")
-
-
-def decode_values(text: str | None) -> Array | None:
-    """The values that `encode_values` was given."""
-    return None if text is None else np.frombuffer(base64.b64decode(text), "<f4").astype(np.float64)

@@ -24,10 +24,9 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
 from hf_sentiment.batching import length_sorted_batches
+from hf_sentiment.callbacks._arrays import Array
 from hf_sentiment.callbacks._base import untouched_random_state
 from hf_sentiment.errors import CallError
-
-Array = npt.NDArray[np.float64]
 
 IGNORED_LABEL = -100  # of tokens that are not judged, in all of transformers
 

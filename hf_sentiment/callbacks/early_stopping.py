@@ -10,17 +10,10 @@ from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
+from hf_sentiment.callbacks._arrays import Array, decode, encode
 from hf_sentiment.callbacks._base import from_main_process
-from hf_sentiment.callbacks._judging import JudgingCallback
-from hf_sentiment.callbacks._monitor import (
-    Array,
-    Monitor,
-    decode_values,
-    encode_values,
-    read_min_delta,
-    resolve_monitor,
-    with_prefix,
-)
+from hf_sentiment.callbacks._judging import JudgingCallback, counted
+from hf_sentiment.callbacks._monitor import Monitor, read_min_delta, resolve_monitor, with_prefix
 from hf_sentiment.callbacks._weights import KeptWeights, check_whole_weights, saves
 from hf_sentiment.errors import CallError
 
@@ -224,7 +217,7 @@ class EarlyStoppingCallback(JudgingCallback):
         value, counts = from_main_process(self._measured(monitor, float(metrics[monitor.name]), values))
         self._judge(monitor, value, counts, state, control)
         if counts:
-            self.reference, self.reference_values = value, encode_values(values)
+            self.reference, self.reference_values = value, None if values is None else encode(values)
         if self.best_step == state.global_step and self._kept is not None and model is not None:
             self._kept.keep(model, state.global_step)
 
@@ -275,7 +268,8 @@ class EarlyStoppingCallback(JudgingCallback):
         """The value, and whether it is an improvement that counts."""
         if self.reference is None or not math.isfinite(value):
             return value, math.isfinite(value)
-        return value, monitor.counts(value, self.reference, values, decode_values(self.reference_values))
+        before = None if self.reference_values is None else decode(self.reference_values)
+        return value, monitor.counts(value, self.reference, values, before)
 
     def _judge(
         self, monitor: Monitor, value: float, counts: bool, state: TrainerState, control: TrainerControl
@@ -317,11 +311,6 @@ class EarlyStoppingCallback(JudgingCallback):
             f"EarlyStoppingCallback: {wanted} is not among the metrics of the evaluation ({', '.join(names)}): set "
             "metric_for_best_model or EarlyStoppingCallback(monitor=…) to one of them"
         )
-
-
-def counted(evaluations: int) -> str:
-    """The number with its noun."""
-    return f"{evaluations} evaluation{'' if evaluations == 1 else 's'}"
 
 
 __all__ = ["EarlyStoppingCallback"]

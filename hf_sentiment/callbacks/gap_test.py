@@ -57,7 +57,6 @@ that was recorded, with Welch's interval at level 1 − alpha/K, so that all K p
 
 from __future__ import annotations
 
-import base64
 import math
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -66,6 +65,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from hf_sentiment.callbacks._arrays import decode, encode
 from hf_sentiment.callbacks._gap_statistics import FEWEST_TEXTS, RiseResult, RiseTest, gap_interval, has_fallen
 from hf_sentiment.errors import CallError
 
@@ -201,10 +201,10 @@ class OverfittingGapTest:
         return {name: getattr(self, name) for name in names} | {
             "version": _VERSION,
             "steps": list(self.steps),
-            "probe": [_encode(row) for row in self._probe],
+            "probe": [encode(row) for row in self._probe],
             "tests": {
                 name: {
-                    "rows": [_encode(row) for row in test.rows],
+                    "rows": [encode(row) for row in test.rows],
                     "crossed": list(test.crossed),
                     "spent": test.spent,
                     "rejected": test.rejected,
@@ -229,10 +229,10 @@ class OverfittingGapTest:
             seed=state["seed"],
         )
         test.steps = [int(step) for step in state["steps"]]
-        test._probe = [_decode(row) for row in state["probe"]]
+        test._probe = [decode(row) for row in state["probe"]]
         for name, part in (("loss", test._loss_test), ("error", test._error_test)):
             saved = state["tests"][name]
-            part.rows = [_decode(row) for row in saved["rows"]]
+            part.rows = [decode(row) for row in saved["rows"]]
             part.crossed = [int(index) for index in saved["crossed"]]
             part.spent = float(saved["spent"])
             part.rejected = bool(saved["rejected"])
@@ -364,13 +364,3 @@ class OverfittingGapTest:
         if len(self._loss_test.rows[0]) < FEWEST_TEXTS:
             return f"fewer than {FEWEST_TEXTS} validation texts: too few for an alarm"
         return "first evaluation" if len(self.steps) == 1 else "no significant gap and no significant rise"
-
-
-def _encode(row: npt.NDArray[np.float64]) -> str:
-    """Base64 of the row as little-endian 32-bit floats."""
-    return base64.b64encode(row.astype("<f4").tobytes()).decode("ascii")
-
-
-def _decode(text: str) -> npt.NDArray[np.float64]:
-    """The row that `_encode` was given."""
-    return np.frombuffer(base64.b64decode(text), dtype="<f4").astype(np.float64)

@@ -11,7 +11,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks._base import from_main_process, log_scalars, saved_states
 from hf_sentiment.callbacks._gap_report import alarm_message, scalars
-from hf_sentiment.callbacks._judging import JudgingCallback
+from hf_sentiment.callbacks._judging import JudgingCallback, counted
 from hf_sentiment.callbacks._per_text import FixedTexts, PerText
 from hf_sentiment.callbacks._schedule import (
     LARGEST_PROBE,
@@ -158,10 +158,8 @@ class OverfittingGapCallback(JudgingCallback):
         self._recorder.attach(model)
         if state.is_world_process_zero:
             logger.info(
-                "Overfitting alarm: %d evaluation%s planned, probe of %d training texts, at most %g %% false alarms; "
-                "action %s",
-                planned,
-                "" if planned == 1 else "s",
+                "Overfitting alarm: %s planned, probe of %d training texts, at most %g %% false alarms; action %s",
+                counted(planned),
                 self._probe.size,
                 100 * self.alpha,
                 self.action,

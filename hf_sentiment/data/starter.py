@@ -34,9 +34,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 STARTER = "starter"
-#: Where the starter encoder comes from, on the Hub.
-STARTER_CHECKPOINT = "sentence-transformers/all-MiniLM-L6-v2"
 """The name that stands for the default model, and for the default data set (the movie snippets)."""
+
+STARTER_CHECKPOINT = "sentence-transformers/all-MiniLM-L6-v2"
+"""Where the starter encoder comes from, on the Hub."""
 
 NEUTRAL_BAND = 0.5
 """Mean ratings within +-0.5 are neutral: the corpora's own rule (Hutto & Gilbert, ICWSM 2014; scale

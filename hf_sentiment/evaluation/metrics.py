@@ -18,9 +18,8 @@ from hf_sentiment.errors import SentimentError
 CONFIDENCE = 0.95
 RESAMPLES = 1000
 CALIBRATION_BINS = 10
-# What `compute_metrics` gives the Trainer, beside the loss; less is better of those in the second line.
+# What `compute_metrics` gives the Trainer, beside the loss.
 TRAINER_METRICS = ("accuracy", "macro_f1", "mcc", "auroc", "brier", "ece", "calibrated_loss")
-LESS_IS_BETTER = ("loss", "brier", "ece", "calibrated_loss")
 # Probabilities are clipped before the logarithm, at float32's resolution, so that one certain error is not infinite.
 _TINY = float(np.finfo(np.float32).eps)
 

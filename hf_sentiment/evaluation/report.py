@@ -11,6 +11,7 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from hf_sentiment.data.starter import human_agreement
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
+from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics
 
 INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
@@ -47,6 +48,24 @@ def evaluate_probabilities(probabilities: np.ndarray, references: np.ndarray, la
             for index, name in enumerate(labels)
         ],
         "confusion_matrix": {"labels": list(labels), "counts": confusion.tolist(), "rows": "reference"},
+    }
+
+
+def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, labels: Sequence[str]) -> dict[str, Any]:
+    """The record of a test split: `evaluate_probabilities`, its most telling texts, and the baselines.
+
+    Args:
+        probabilities: Of the test texts, `[texts, labels]`.
+        train: Training texts, of which the baselines are made.
+        test: Labelled texts.
+        labels: Names, in index order.
+    """
+    texts, references = test["text"][:], np.asarray(test["label"])
+    return evaluate_probabilities(probabilities, references, labels) | {
+        "split": "test",
+        "errors": confident_errors(texts, probabilities, references, labels),
+        "examples": label_examples(texts, probabilities, references, labels),
+        "baselines": evaluate_baselines(train, test, len(labels)),
     }
 
 

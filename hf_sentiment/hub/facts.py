@@ -99,10 +99,14 @@ def _base_model(records: RunRecords) -> str | None:
     if said == STARTER:
         return STARTER_CHECKPOINT
     for name in (said, (records.adapter or {}).get("base_model_name_or_path")):
-        # A relative path of two parts looks like an id.
-        if isinstance(name, str) and is_repo_id(name) and not Path(name).exists():
+        if _is_hub_id(name):
             return name
     return None
+
+
+def _is_hub_id(name: Any) -> bool:
+    """Whether a name is one of the Hub; a relative path of two parts looks like one."""
+    return isinstance(name, str) and is_repo_id(name) and not Path(name).exists()
 
 
 def _is_starter_data(arguments: Mapping[str, Any]) -> bool:
@@ -122,7 +126,7 @@ def _quoted(evaluation: Mapping[str, Any] | None, quote_texts: bool) -> dict[str
 def _data_facts(records: RunRecords) -> dict[str, Any]:
     arguments, audit = records.arguments or {}, records.audit
     named = arguments.get("dataset_name")
-    is_hub = isinstance(named, str) and not is_starter(named) and is_repo_id(named) and not Path(named).exists()
+    is_hub = not is_starter(named) and _is_hub_id(named)
     facts: dict[str, Any] = {
         # The starter's begins with the name that stands for it on the command line.
         "source": None if audit is None else re.sub(r"^starter(:\w+)?: | \(MIT\)$", "", audit["source"]),

@@ -17,14 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi, constants, get_token
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.messages import AGAIN, LOG_IN, HubError, explain
-from hf_sentiment.hub.metadata import check_card, check_language, check_license, keep_metadata
+from hf_sentiment.hub.metadata import check_card, check_language, check_license, is_repo_id, keep_metadata
 from hf_sentiment.hub.remote import STAGING, Changes, Head, Repository, changes_to, patiently
 from hf_sentiment.hub.summary import describe
 from hf_sentiment.hub.verification import Expectation, expect, verify
@@ -132,10 +130,8 @@ def _check_call(repo_id: str, license: str | None, language: str | None) -> None
     name = repo_id.rpartition("/")[2] or "reviews"
     if "/" not in repo_id:
         raise CallError(f"{repo_id}: whose? Name it OWNER/{name}, with your user name or your organisation's")
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise CallError(f"{repo_id} is no name for a repository: OWNER/NAME of letters, digits, - _ .") from error
+    if not is_repo_id(repo_id):
+        raise CallError(f"{repo_id} is no name for a repository: OWNER/NAME of letters, digits, - _ .")
     if license is not None:
         check_license(license)
     if language is not None:
@@ -176,7 +172,8 @@ class _Publication:
             return self._propose(user, changes, expectation)
         with self._undone_on_failure():
             parent = self._ready()
-            changes = changes_to(parent, self.bundle)
+            if self.created:  # the Hub has put files of its own there
+                changes = changes_to(parent, self.bundle)
             self.repository.stage(parent.commit)
             self.staged = True
             staged = self._commit(changes, parent, STAGING)

@@ -81,11 +81,6 @@ class Repository:
             except (RepositoryNotFoundError, RevisionNotFoundError):
                 return None
 
-    def at(self, commit: str) -> Head:
-        """What a commit holds."""
-        with self.doing("look at the commit"):
-            return self._head(commit, private=True)
-
     def _head(self, commit: str, private: bool) -> Head:
         entries = self.api.list_repo_tree(self.repo_id, recursive=True, revision=commit)
         files = {
@@ -200,7 +195,7 @@ def changes_to(head: Head | None, bundle: Bundle) -> Changes:
     """What a revision lacks of a bundle, and what it has that must go."""
     present: Mapping[str, str] = {} if head is None else head.files
     files = bundle.files()
-    added = [name for name, path in files.items() if present.get(name) not in hashes_of(path)]
+    added = [name for name, path in files.items() if name not in present or present[name] not in hashes_of(path)]
     return Changes(added, list(stale_files(present, files)), len(files) - len(added))
 
 

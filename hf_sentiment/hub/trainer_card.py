@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import evaluate_baselines, evaluate_probabilities
+from hf_sentiment.evaluation.report import evaluate_split
 from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.hub.handwritten import keep_handwritten
@@ -58,25 +57,25 @@ def use_our_card(trainer: Trainer, arguments: SentimentArguments | None = None, 
     trainer.create_model_card = create_model_card  # type: ignore[method-assign, assignment]
 
 
-def record_test(trainer: Trainer, data: PreparedData, test: Dataset) -> None:
-    """Predict the test split, in every process, and write what the card tells of it into `records/`.
+def record_test(trainer: Trainer, data: PreparedData, test: Dataset) -> dict[str, float]:
+    """Predict the test split, in every process, log its metrics, and write what the card tells of it into `records/`.
 
     Args:
         trainer: With the trained model.
         data: Labelled texts.
         test: Their tokenised test split.
+
+    Returns:
+        The Trainer's metrics of the split, `test_…`.
     """
     output = trainer.predict(test)
-    if not trainer.is_world_process_zero():
-        return
-    probabilities = softmax(np.asarray(output.predictions))
-    texts, references = data.splits["test"]["text"][:], np.asarray(data.splits["test"]["label"])
-    labels = data.rule.labels
-    evaluation = evaluate_probabilities(probabilities, references, labels)
-    evaluation["split"] = "test"
-    evaluation["errors"] = confident_errors(texts, probabilities, references, labels)
-    evaluation["examples"] = label_examples(texts, probabilities, references, labels)
-    evaluation["baselines"] = evaluate_baselines(data.splits["train"], data.splits["test"], len(labels))
-    records = Path(str(trainer.args.output_dir)) / "records"
-    write_json(records / "audit.json", data.audit())
-    write_json(records / "evaluation.json", evaluation)
+    metrics: dict[str, float] = output.metrics or {}
+    trainer.log(metrics)
+    if trainer.is_world_process_zero():
+        probabilities = softmax(np.asarray(output.predictions))
+        records = Path(str(trainer.args.output_dir)) / "records"
+        write_json(records / "audit.json", data.audit())
+        splits = data.splits
+        evaluation = evaluate_split(probabilities, splits["train"], splits["test"], data.rule.labels)
+        write_json(records / "evaluation.json", evaluation)
+    return metrics

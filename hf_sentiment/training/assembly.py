@@ -23,6 +23,7 @@ from transformers import (
     set_seed,
 )
 
+from hf_sentiment.callbacks._monitor import less_is_better
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
@@ -32,7 +33,7 @@ from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, starter_model
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.calibration import fold_temperature
-from hf_sentiment.evaluation.metrics import LESS_IS_BETTER, TRAINER_METRICS, compute_metrics, fit_temperature
+from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics, fit_temperature
 from hf_sentiment.inference.loading import load_tokenizer
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
@@ -218,11 +219,10 @@ def early_stopping(plan: Mapping[str, Decision], training: Mapping[str, Any]) ->
     """The callback that stops and keeps the best, as planned; none where nothing is evaluated."""
     if str(plan["eval_strategy"].value) == "no":
         return None
-    metric = _metric_name(plan["metric_for_best_model"].value)
     return EarlyStoppingCallback(
         plan["early_stopping_patience"].value or None,
-        monitor=metric,
-        greater_is_better=training.get("greater_is_better", metric not in LESS_IS_BETTER),
+        monitor=_metric_name(plan["metric_for_best_model"].value),
+        greater_is_better=training.get("greater_is_better"),
         restore_best=training.get("load_best_model_at_end") is not False,
     )
 
@@ -277,11 +277,14 @@ def _training_arguments(plan: Mapping[str, Decision], training: Mapping[str, Any
     names = {field.name for field in dataclasses.fields(TrainingArguments)}
     values = dict(training) | {name: decision.value for name, decision in plan.items() if name in names}
     if values.get("metric_for_best_model") is not None:
-        values.setdefault("greater_is_better", _metric_name(values["metric_for_best_model"]) not in LESS_IS_BETTER)
-        if not _trainer_needs_the_metric(values):
+        name = _metric_name(values["metric_for_best_model"])
+        if _trainer_needs_the_metric(values):
+            values.setdefault("greater_is_better", not less_is_better(name))
+        else:
             # The callback has it. The Trainer would delete the last checkpoint for the best one, and a run that was
             # interrupted would have to go back there.
-            del values["metric_for_best_model"], values["greater_is_better"]
+            del values["metric_for_best_model"]
+            values.pop("greater_is_better", None)
     values.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
     try:
         return TrainingArguments(**values)

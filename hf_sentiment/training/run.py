@@ -15,15 +15,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets.fingerprint import Hasher
 
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import CallError
-from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import evaluate_baselines, evaluate_probabilities, report_lines
+from hf_sentiment.evaluation.report import evaluate_split, report_lines
 from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -126,14 +124,7 @@ def _evaluate(folder: RunFolder, data: PreparedData) -> dict[str, Any]:
     test = data.splits["test"]
     classifier = SentimentClassifier.from_pretrained(folder.path)
     probabilities = softmax(classifier.logits(test["text"][:]))
-    references = np.asarray(test["label"])
-    evaluation = evaluate_probabilities(probabilities, references, data.rule.labels)
-    evaluation["split"] = "test"
-    texts = test["text"][:]
-    evaluation["errors"] = confident_errors(texts, probabilities, references, data.rule.labels)
-    evaluation["examples"] = label_examples(texts, probabilities, references, data.rule.labels)
-    evaluation["baselines"] = evaluate_baselines(data.splits["train"], test, len(data.rule.labels))
-    return evaluation
+    return evaluate_split(probabilities, data.splits["train"], test, data.rule.labels)
 
 
 def _training_record(run: Run, arguments: SentimentArguments, seconds: float) -> dict[str, Any]:

@@ -78,7 +78,7 @@ def make_trainer(
         values |= {"logging_strategy": "no", "report_to": []} | options
         torch.manual_seed(0)
         return Trainer(
-            model=make_tiny() if model is None else model,
+            model=make_tiny() if model is None and "model_init" not in (trainer or {}) else model,
             args=TrainingArguments(output_dir=str(folder or tmp_path / "run"), **values),
             train_dataset=make_rows() if train is None else train,
             eval_dataset=make_rows(32, 1) if evaluation is None else evaluation,

@@ -141,18 +141,8 @@ def test_constructor_arguments_are_plain_json_and_give_the_same_callback() -> No
 
 
 def test_a_sweep_resets_them_for_every_trial(make_trainer: Make, make_tiny: Make) -> None:
-    from transformers import Trainer
-
     stop, alarm = EarlyStoppingCallback(1, monitor="loss"), OverfittingGapCallback()
-    run = make_trainer()
-    run = Trainer(
-        args=run.args,
-        model_init=lambda: make_tiny(),
-        train_dataset=run.train_dataset,
-        eval_dataset=run.eval_dataset,
-        processing_class=run.processing_class,
-        callbacks=[stop, alarm],
-    )
+    run = make_trainer(stop, alarm, trainer={"model_init": lambda: make_tiny()})
     run.train()
     first = (stop.evaluations, alarm.test["steps"])
     run.train()

@@ -198,20 +198,11 @@ def test_a_second_training_puts_new_adapters_on_the_merged_model(
 def test_a_model_that_is_plain_when_training_begins_gets_its_adapters_then(
     make_trainer: Make, make_tiny: Make, way: str, tmp_path: Path
 ) -> None:
-    from transformers import Trainer
-
     callback = LoraCallback(merge=False)
-    run = make_trainer()
     if way == "model_init":
-        run = Trainer(
-            args=run.args,
-            model_init=lambda: make_tiny(),
-            train_dataset=run.train_dataset,
-            eval_dataset=run.eval_dataset,
-            processing_class=run.processing_class,
-            callbacks=[callback],
-        )
+        run = make_trainer(callback, trainer={"model_init": lambda: make_tiny()})
     else:
+        run = make_trainer()
         run.add_callback(callback)
     run.train()
     trained = sum(parameter.numel() for group in run.optimizer.param_groups for parameter in group["params"])

@@ -193,7 +193,7 @@ def publish_command(
         adapter=adapter,
         create_pr=create_pr,
         dry_run=dry_run,
-        card_template=card_template,
+        template=card_template,
         license=license,
         language=language,
         base_model=base_model,

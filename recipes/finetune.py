@@ -18,7 +18,7 @@ from transformers import DataCollatorWithPadding, Trainer, set_seed
 from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallback, OverfittingGapCallback
 from hf_sentiment.data import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
-from hf_sentiment.hub.trainer_card import record_test, use_our_card
+from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments
 from hf_sentiment.training.assembly import load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.optimisation import fit_head_first
@@ -49,7 +49,7 @@ def main() -> None:
     lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
     stopping = EarlyStoppingCallback(arguments.early_stopping_patience or None)
 
-    # 6. Train
+    # 6. Train; what goes to the Hub, if --push_to_hub asks for it, is what `hf-sentiment publish` sends
     trainer = Trainer(
         model=model,
         args=training_arguments,
@@ -60,16 +60,15 @@ def main() -> None:
         compute_metrics=compute_metrics,
         callbacks=[stopping, *alarm, LearningCurveCallback(), *lora],
     )
+    use_our_publishing(trainer, arguments)
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 
     # 7. Test once, on texts that nothing was chosen on; what it gives is on the model card
     metrics = record_test(trainer, data, splits["test"])
     trainer.log_metrics("test", metrics)
     trainer.save_metrics("test", metrics)
-    use_our_card(trainer, arguments)
 
-    # 8. Save a folder that AutoModelForSequenceClassification and pipeline load; push it, if --push_to_hub asks for it.
-    #    `hf-sentiment publish` checks what it sends, and leaves nothing half done
+    # 8. Save a folder that AutoModelForSequenceClassification and pipeline load, and push it
     trainer.save_model()
 
 

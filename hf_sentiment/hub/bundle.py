@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from hf_sentiment import model as model_sources
 from hf_sentiment.errors import CallError
 from hf_sentiment.hub.card import render_card
+from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.metadata import check_card
 from hf_sentiment.hub.records import ADAPTER_FILES, RunRecords, safetensors_header
 from hf_sentiment.hub.scan import check_files
@@ -55,6 +56,10 @@ class Bundle:
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
         return {path.relative_to(self.folder).as_posix(): path for path in paths}
 
+    def sizes(self) -> dict[str, int]:
+        """The size of every file in bytes, by its path in the repository."""
+        return {name: path.stat().st_size for name, path in self.files().items()}
+
 
 def build_bundle(
     run: str | Path, target: Path, *, repo_id: str, adapter: bool = False, secrets: Iterable[str] = (), **card: Any
@@ -85,6 +90,9 @@ def build_bundle(
     for name in records.curves:
         _copy(records.folder / name, target / name)
     text = render_card(run, repo_id=repo_id, adapter=adapter, **card)
+    written = records.folder / "README.md"
+    if written.is_file():
+        text = keep_handwritten(text, written.read_text(encoding="utf-8"))
     (target / "README.md").write_text(text, encoding="utf-8")
     metadata = check_card(text)
     _put_results(records, metadata, target)
@@ -239,7 +247,7 @@ def stale_files(present: Iterable[str], new: Iterable[str]) -> Iterator[str]:
     ours = {"config.json", _INDEX, *ADAPTER_FILES, *SOURCES, *_TOKENIZER, "records/curves.png", "records/curves.svg"}
     pattern = re.compile(
         r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"
-        r"|\.eval_results/[^/]+\.yaml|checkpoint-\d+/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
+        r"|\.eval_results/[^/]+\.yaml|(last-checkpoint|checkpoint-\d+)/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
     )
     kept = set(new)
     for name in sorted(present):

@@ -22,7 +22,15 @@ LOG_IN = "`hf auth login` with a token that may write (https://huggingface.co/se
 
 
 class HubError(SentimentError):
-    """The Hub could not do, or refused, what was asked; exit code 1."""
+    """The Hub could not do, or refused, what was asked; exit code 1.
+
+    Attributes:
+        cut: Whether it was the connection that failed, and no answer came.
+    """
+
+    def __init__(self, message: str, *, cut: bool = False) -> None:
+        super().__init__(message)
+        self.cut = cut
 
 
 def without_tokens(text: str) -> str:
@@ -48,7 +56,12 @@ def explain(error: BaseException, repo_id: str, doing: str) -> HubError:
         repo_id: The repository that it is about.
         doing: What was being done: "create the repository".
     """
-    return HubError(without_tokens(f"could not {doing}: {_reason(error, repo_id)}"))
+    cut = status_of(error) is None and _is_of_connection(error)
+    return HubError(without_tokens(f"could not {doing}: {_reason(error, repo_id)}"), cut=cut)
+
+
+def _is_of_connection(error: BaseException) -> bool:
+    return type(error).__module__.startswith(("httpx", "httpcore")) or isinstance(error, (OSError, RuntimeError))
 
 
 def _reason(error: BaseException, repo_id: str) -> str:
@@ -65,7 +78,7 @@ def _reason(error: BaseException, repo_id: str) -> str:
         return _of_status(status, error, repo_id, owner)
     if type(error) is ConnectionError:  # only the chunk store raises the built-in one
         return f"the Hub's chunk store failed ({_last_line(error)}): set HF_HUB_DISABLE_XET=1, and {AGAIN}"
-    if type(error).__module__.startswith(("httpx", "httpcore")) or isinstance(error, (OSError, RuntimeError)):
+    if _is_of_connection(error):
         return f"the connection failed ({type(error).__name__}: {_last_line(error)}): {AGAIN}"
     return f"{type(error).__name__}: {_last_line(error)}"
 

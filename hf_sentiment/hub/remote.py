@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,10 +99,10 @@ class Repository:
             path = self.api.hf_hub_download(self.repo_id, "README.md", revision=head.commit, cache_dir=cache)
             return Path(path).read_text(encoding="utf-8")
 
-    def create(self, private: bool) -> None:
-        """Create the repository."""
+    def create(self) -> None:
+        """Create the repository; private, for it is empty."""
         with self.doing("create the repository"):
-            self.api.create_repo(self.repo_id, private=private)
+            self.api.create_repo(self.repo_id, private=True)
 
     def stage(self, parent: str) -> None:
         """A branch at `parent` to put the files on; one that an earlier attempt left is removed."""
@@ -111,18 +112,24 @@ class Repository:
             self.api.create_branch(self.repo_id, branch=STAGING, revision=parent)
 
     def commit(
-        self, bundle: Bundle, changes: Changes, parent: str, *, revision: str = "main", create_pr: bool = False
+        self,
+        bundle: Bundle,
+        changes: Changes,
+        parent: str,
+        *,
+        message: str,
+        revision: str = "main",
+        create_pr: bool = False,
     ) -> CommitInfo:
         """One commit with all changes, refused where the branch is not at `parent` any more."""
         files = bundle.files()
         operations: list[Any] = [CommitOperationAdd(name, str(files[name])) for name in changes.added]
         operations += [CommitOperationDelete(name, is_folder=False) for name in changes.deleted]
-        kind = "adapter" if bundle.adapter else "model"
         with self.doing("upload the files" if revision == STAGING or create_pr else "commit the files"):
             return self.api.create_commit(
                 self.repo_id,
                 operations,
-                commit_message=f"Publish {kind} with hf-sentiment",
+                commit_message=message,
                 revision=revision,
                 parent_commit=parent,
                 create_pr=create_pr,
@@ -201,6 +208,13 @@ def changes_to(head: Head | None, bundle: Bundle) -> Changes:
 
 def hashes_of(path: Path) -> tuple[str, str]:
     """SHA-256, by which the Hub knows a large file, and git's hash, by which it knows any other."""
+    state = path.stat()
+    return _hashes(path, state.st_size, state.st_mtime_ns)
+
+
+@lru_cache(maxsize=256)
+def _hashes(path: Path, size: int, changed: int) -> tuple[str, str]:
+    """Of a file as it was then: a publication asks again and again for the hashes of the same large files."""
     content = path.read_bytes()
     git = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
     git.update(content)

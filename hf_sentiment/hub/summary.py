@@ -7,19 +7,20 @@ from collections.abc import Iterator
 from hf_sentiment.hub.bundle import Bundle
 
 
-def describe(bundle: Bundle, repo_id: str, public: bool, create_pr: bool) -> Iterator[str]:
+def describe(bundle: Bundle, repo_id: str, public: bool | None, create_pr: bool) -> Iterator[str]:
     """Files, sizes, where, and for whom to see.
 
     Args:
         bundle: What will be sent.
         repo_id: Where.
-        public: Whether everybody will see it.
+        public: Whether everybody will see it; `None` leaves it as it is, and a new repository private.
         create_pr: Whether it will be a pull request.
     """
-    sizes = {name: path.stat().st_size for name, path in bundle.files().items()}
+    sizes = bundle.sizes()
     what = "An adapter" if bundle.adapter else "A model"
     how = ", as a pull request" if create_pr else ""
-    yield f"{what} for {repo_id} ({'public' if public else 'private'}){how}:"
+    seen = {True: "public", False: "private", None: "as visible as it is; private if it is new"}[public]
+    yield f"{what} for {repo_id} ({seen}){how}:"
     width = max(len(name) for name in sizes)
     for name, size in sizes.items():
         yield f"  {name:<{width}}  {_size(size):>9}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import subprocess
@@ -21,6 +20,7 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.hub import _download_check
 from hf_sentiment.hub.bundle import Bundle
 from hf_sentiment.hub.messages import HubError, without_tokens
+from hf_sentiment.hub.remote import hashes_of
 
 TOLERANCE = 1e-5
 # Merging rounds once more, so an adapter's logits are compared with those of the merged model within a little more.
@@ -93,7 +93,7 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
     rows = _download_check.logits(model, tokenizer, sentences)
     if not np.isfinite(rows).all():
         raise CallError(f"{run}: the model's outputs are not finite: it is broken, train again")
-    hashes = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in bundle.files().items()}
+    hashes = {name: hashes_of(path)[0] for name, path in bundle.files().items()}
     return Expectation(sentences, rows, _MERGED_TOLERANCE if merged else TOLERANCE, hashes, bundle.base_model)
 
 

@@ -104,8 +104,7 @@ def hashes_only(publish_there: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Downloads are hashed, and the model is taken to say what it must: for tests of what happens on the way."""
     from huggingface_hub import snapshot_download
 
-    from hf_sentiment.hub import publish as publishing
-    from hf_sentiment.hub import verification
+    from hf_sentiment.hub import publication, verification
 
     def run_check(request: dict[str, Any], *, endpoint: str, token: str) -> dict[str, Any]:
         with tempfile.TemporaryDirectory() as cache:
@@ -128,4 +127,4 @@ def hashes_only(publish_there: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         return verification.Expectation(["x"], [[0.0, 1.0]], 1e-5, hashes, None)
 
     monkeypatch.setattr(verification, "run_check", run_check)
-    monkeypatch.setattr(publishing, "expect", expect)
+    monkeypatch.setattr(publication, "expect", expect)

@@ -198,7 +198,7 @@ def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Pa
 
     from hf_sentiment import SentimentArguments
     from hf_sentiment.data import tokenise
-    from hf_sentiment.hub.trainer_card import record_test, use_our_card
+    from hf_sentiment.hub.trainer import record_test, use_our_publishing
     from hf_sentiment.training.assembly import load_model, load_splits
 
     arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint), train_file=str(reviews_file))
@@ -211,7 +211,7 @@ def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Pa
         processing_class=tokenizer,
     )
     trainer.hub_model_id = "me/reviews"
-    use_our_card(trainer, arguments, language="en")
+    use_our_publishing(trainer, arguments, language="en")
     trainer.save_model()
     record_test(trainer, data, tokenise(data.splits["test"], tokenizer, 48))
     trainer.create_model_card(model_name="reviews", license="mit", tags=["x"], dataset="y")

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
+import os
 import re
 import shutil
+import signal
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
@@ -78,16 +83,46 @@ def test_the_same_again_makes_no_commit_and_says_so(
     assert not [entry for entry in hub.log if entry.method != "GET" and entry.method != "HEAD"]
 
 
-def test_a_dry_run_asks_nobody_and_leaves_the_folder(
-    hub: Any, publish_there: Publish, caplog: pytest.LogCaptureFixture
+def test_a_dry_run_needs_nobody_and_leaves_the_folder(
+    hub: Any, publish_there: Publish, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from hf_sentiment.hub import publish as publishing
+
+    monkeypatch.setattr(publishing, "get_token", lambda: None)
     with caplog.at_level("INFO"):
-        published = publish_there(dry_run=True)
+        published = publish_there(token="", dry_run=True)
+    assert "The Hub was not asked what it has: no token" in caplog.text
     assert not list(hub.log) and published.commit is None
     assert {path.name for path in published.folder.iterdir()} >= {"README.md", "model.safetensors"}
     assert "me/reviews (private)" in caplog.text and str(published.folder) in caplog.text
     assert "model.safetensors" in caplog.text and "kB" in caplog.text
     shutil.rmtree(published.folder)
+
+
+def test_a_dry_run_says_what_it_would_change_and_sends_nothing(
+    hub: Any, publish_there: Publish, hashes_only: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def rehearse(**options: Any) -> tuple[Any, str]:
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            published = publish_there(dry_run=True, **options)
+        card = (published.folder / "README.md").read_text()
+        shutil.rmtree(published.folder)
+        return card, caplog.text
+
+    assert "me/reviews is new, and will be private" in rehearse()[1]
+    publish_there()
+    write(hub, "pytorch_model.bin", "pickle")
+    begin = "<!-- hand-written: begin notes -->\n"
+    write(hub, "README.md", read(hub, "README.md").replace(begin, f"{begin}By hand.\n"))
+    hub.log.clear()
+    card, said = rehearse(license="mit")
+    assert "By hand." in card
+    assert "is there (private, at" in said and "new or other: README.md; removed: pytorch_model.bin" in said
+    assert {entry.method for entry in hub.log} <= {"GET", "HEAD"}
+    assert "it would fail: the token of me may only read" in rehearse(token=hub.tokens.read)[1]
+    hub.faults.add("cut", "GET", "/api/whoami-v2")
+    assert "it would fail: could not ask the Hub whose token this is" in rehearse()[1]
 
 
 def test_public_only_when_it_is_said(hub: Any, publish_there: Publish, hashes_only: None) -> None:
@@ -96,8 +131,14 @@ def test_public_only_when_it_is_said(hub: Any, publish_there: Publish, hashes_on
     assert not api_of(hub).model_info("me/reviews").private
     with pytest.raises(CallError, match="me/reviews is public: say --public"):
         publish_there()
-    publish_there(repo_id="me/open", public=True)
-    assert not api_of(hub).model_info("me/open").private
+    publish_there(license="mit", public=None)
+    assert not api_of(hub).model_info("me/reviews").private
+    hub.faults.add(
+        lambda request: seen.append(api_of(hub).model_info("me/open").private), "POST", "/me/open/commit/main"
+    )
+    seen: list[bool] = []
+    assert publish_there(repo_id="me/open", public=True).private is False
+    assert seen == [True] and not api_of(hub).model_info("me/open").private
 
 
 def test_what_people_wrote_on_the_hub_stays(hub: Any, publish_there: Publish, hashes_only: None) -> None:
@@ -182,7 +223,7 @@ def test_wrong_bytes_in_the_storage_are_found(hub: Any, publish_there: Publish, 
         (("429", "POST", "/api/repos/create"), "too many requests (429"),
         (("500", "POST", "/commit/"), "the Hub failed (500"),
         (("503", "GET", "/api/models/me/reviews"), "the Hub failed (503"),
-        (("cut", "POST", "/commit/"), "the connection failed"),
+        (("cut", "POST", "/api/repos/create"), "the connection failed"),
         (("409", "POST", "/api/repos/create"), "it is there already"),
     ],
 )
@@ -213,13 +254,61 @@ def test_an_upload_that_was_cut_goes_on_where_it_was(
 ) -> None:
     publish_there()
     hub.log.clear()
-    hub.faults.add("cut", "POST", "/commit/")
+    hub.faults.add("cut", "POST", "/commit/", times=2)
     with pytest.raises(HubError, match="me/reviews is as it was"):
         publish_there(lora_folder)
     assert hub.log.count("PUT", "/storage/") > 0
     hub.log.clear()
     assert publish_there(lora_folder).changed
     assert hub.log.count("PUT", "/storage/") == 0
+
+
+def test_a_new_repository_whose_upload_was_cut_keeps_what_has_arrived(
+    hub: Any, publish_there: Publish, hashes_only: None, run_folder: Path, tmp_path: Path
+) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    folder = tmp_path / "parts"
+    shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns("checkpoint-*", "model.safetensors"))
+    model = AutoModelForSequenceClassification.from_pretrained(run_folder)
+    model.save_pretrained(folder, max_shard_size=model.num_parameters() * 2)
+    cut, *arrived = [hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")]
+    assert arrived
+
+    hub.faults.add("cut", "PUT", f"/storage/{cut}", times=math.inf)
+    with pytest.raises(HubError, match="private and empty, and keeps the large files that have arrived: say the same"):
+        publish_there(folder, public=True)
+    assert files_of(hub) == {".gitattributes"} and branches_of(hub) == ["main"]
+    assert api_of(hub).model_info("me/reviews").private
+
+    hub.faults.clear()
+    hub.log.clear()
+    publish_there(folder, public=True)
+    assert hub.log.count("PUT", f"/storage/{cut}") == 1
+    assert not hub.log.find("PUT", f"/storage/({'|'.join(arrived)})")
+    assert {path.name for path in folder.glob("model*")} <= files_of(hub)
+    assert not api_of(hub).model_info("me/reviews").private
+
+
+def test_a_kill_in_the_upload_of_a_new_repository_is_gone_on_from(
+    hub: Any, publish_there: Publish, hashes_only: None, run_folder: Path, tmp_path: Path
+) -> None:
+    words = [sys.executable, "-m", "hf_sentiment", "publish", str(run_folder), "me/reviews"]
+    environment = hub.environment(tmp_path / "home", PYTHONPATH=str(Path(__file__).parents[2]))
+    hub.faults.add(lambda request: os.kill(process.pid, signal.SIGKILL), "POST", "/commit/")
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert process.wait(timeout=120) == -signal.SIGKILL
+    assert files_of(hub) == {".gitattributes"} and hub.log.count("PUT", "/storage/") > 0
+    hub.log.clear()
+    assert publish_there().changed and files_of(hub) == MODEL and branches_of(hub) == ["main"]
+    assert hub.log.count("PUT", "/storage/") == 0
+
+
+def test_a_single_cut_is_got_over(hub: Any, publish_there: Publish, hashes_only: None) -> None:
+    for number in (1, 2):
+        fault = hub.faults.add("cut", "POST", "/commit/", at=number)
+        assert publish_there(license=("mit", "cc-by-4.0")[number - 1]).changed and fault.fired
+    assert len(commits_of(hub)) == 3 and branches_of(hub) == ["main"]
 
 
 def test_terms_that_are_not_accepted_any_more(hub: Any, publish_there: Publish, hashes_only: None) -> None:
@@ -270,7 +359,7 @@ def test_a_failure_that_cannot_be_undone_says_what_is_left(hub: Any, publish_the
 def test_ctrl_c_leaves_the_revision_before(
     hub: Any, publish_there: Publish, hashes_only: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hf_sentiment.hub import publish as publishing
+    from hf_sentiment.hub import publication
 
     first = publish_there()
 
@@ -278,7 +367,7 @@ def test_ctrl_c_leaves_the_revision_before(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(publishing, "verify", interrupted)
+        patch.setattr(publication, "verify", interrupted)
         with pytest.raises(HubError, match="stopped; me/reviews is as it was, at"):
             publish_there(license="mit")
     assert api_of(hub).model_info("me/reviews").sha == first.commit and branches_of(hub) == ["main"]

@@ -188,8 +188,9 @@ def test_files_that_a_loader_would_take_for_the_new_models_go_and_others_stay() 
     present = [
         *(".gitattributes", "LICENSE", "images/a.png", "onnx/model.onnx", "vocab.txt", "pytorch_model.bin"),
         *("model-00001-of-00002.safetensors", "adapter_config.json", "training_args.bin", "checkpoint-3/config.json"),
+        "last-checkpoint/optimizer.pt",
     ]
     assert list(stale_files(present, MODEL)) == [
-        *("adapter_config.json", "checkpoint-3/config.json", "model-00001-of-00002.safetensors", "pytorch_model.bin"),
-        *("training_args.bin", "vocab.txt"),
+        *("adapter_config.json", "checkpoint-3/config.json", "last-checkpoint/optimizer.pt"),
+        *("model-00001-of-00002.safetensors", "pytorch_model.bin", "training_args.bin", "vocab.txt"),
     ]

@@ -1,0 +1,328 @@
+"""One publication, step by step, and how each step is undone.
+
+What is sent goes on a branch first, in one commit; there it is downloaded again, by its hash, into a clean cache of a
+process without this package, and its logits are compared. Only then does one commit, on the revision that was looked at
+in the beginning, put the same files on the main branch: nobody ever gets there what was not verified, whatever fails.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from huggingface_hub import HfApi
+
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.hub.bundle import Bundle
+from hf_sentiment.hub.handwritten import keep_handwritten
+from hf_sentiment.hub.messages import AGAIN, LOG_IN, HubError, explain
+from hf_sentiment.hub.metadata import check_card, keep_metadata
+from hf_sentiment.hub.remote import STAGING, Changes, Head, Repository, changes_to, patiently
+from hf_sentiment.hub.summary import describe
+from hf_sentiment.hub.verification import Expectation, expect, verify
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Published:
+    """What `publish` did.
+
+    Attributes:
+        repo_id: The repository.
+        url: Of the commit, of the pull request, or of the repository where nothing had to be sent; of a dry run, where
+            the repository would be.
+        commit: Its hash; of a dry run, `None`.
+        files: Size of every file by path.
+        private: Whether the repository is.
+        changed: Whether anything was sent.
+        folder: Of a dry run, the folder that would be sent.
+        largest_difference: Of a logit of the download and of this machine; `None` where nothing was sent.
+    """
+
+    repo_id: str
+    url: str
+    commit: str | None
+    files: dict[str, int]
+    private: bool
+    changed: bool
+    folder: Path | None = None
+    largest_difference: float | None = None
+
+
+class Publication:
+    """One publication: what was there when it began, what it has done, and how that is undone.
+
+    Args:
+        api: With endpoint, and token where there is one.
+        repo_id: `OWNER/NAME`.
+        bundle: What is sent.
+        run: Where it comes from.
+        public: As in `hf_sentiment.hub.publish.publish`.
+        create_pr: A pull request instead of a commit on the main branch.
+        message: Title of the commit.
+    """
+
+    def __init__(
+        self,
+        api: HfApi,
+        repo_id: str,
+        bundle: Bundle,
+        run: Path,
+        public: bool | None = False,
+        create_pr: bool = False,
+        message: str | None = None,
+    ) -> None:
+        self.repository = Repository(api, repo_id)
+        self.repo_id = repo_id
+        self.bundle = bundle
+        self.run = run
+        self.public = public
+        self.create_pr = create_pr
+        self.message = message or f"Publish {'adapter' if bundle.adapter else 'model'} with hf-sentiment"
+        self.before: Head | None = None
+        self.created = False
+        self.staged = False
+        self.settled = False  # whether the main branch may have been changed
+        for line in describe(bundle, repo_id, public, create_pr):
+            logger.info(line)
+
+    def rehearse(self) -> Published:
+        """Say what would change on the Hub, as far as it can be asked; nothing is sent, and the folder stays."""
+        if not self.repository.api.token:
+            logger.info("The Hub was not asked what it has: no token")
+        else:
+            try:
+                self._look(self._user())
+            except SentimentError as error:
+                logger.warning("Sent now, it would fail: %s", error)
+        logger.info("Nothing was sent. The folder: %s", self.bundle.folder)
+        done = self._done(None, changed=False, folder=self.bundle.folder)
+        return replace(done, private=done.private and not self.public)
+
+    def carry_out(self) -> Published:
+        """Send, verify, and put on the main branch, or leave everything as it was.
+
+        Raises:
+            CallError: The repository is not what the call takes it for.
+            HubError: The Hub could not do it; the message says what the repository is like now.
+        """
+        user = self._user()
+        changes = self._look(user)
+        if self.before is not None and not changes:
+            return self._open_up(self._done(self.before.commit, changed=False))
+        expectation = expect(self.bundle, self.run)
+        if self.create_pr:
+            return self._propose(user, changes, expectation)
+        with self._undone_on_failure():
+            parent = self._ready()
+            if self.created:  # the Hub has put files of its own there
+                changes = changes_to(parent, self.bundle)
+            self.repository.stage(parent.commit)
+            self.staged = True
+            staged = self._commit(changes, parent, STAGING)
+            difference = self._verify(expectation, staged)
+            commit = self._commit(changes, parent, "main")
+        self._tidy()
+        logger.info("Verified: %d files; largest difference of a logit: %.1g", len(self.bundle.files()), difference)
+        return self._open_up(self._done(commit, changed=True, difference=difference))
+
+    # Before anything is sent
+
+    def _user(self) -> str:
+        """The user of the token; one that cannot write is found out before anything is sent."""
+        with self.repository.doing("ask the Hub whose token this is"):
+            answer = self.repository.api.whoami()
+        user = str(answer["name"])
+        role = answer.get("auth", {}).get("accessToken", {}).get("role")
+        if role == "read":
+            raise HubError(f"the token of {user} may only read: {LOG_IN}")
+        owner = self.repo_id.partition("/")[0]
+        groups = [str(group["name"]) for group in answer.get("orgs", [])]
+        if owner not in (user, *groups) and not self.create_pr:
+            raise HubError(f"{owner}/ is not yours: publish to {', '.join(f'{name}/' for name in (user, *groups))}")
+        return user
+
+    def _look(self, user: str) -> Changes:
+        """Look at what is there, keep what people wrote in the card, and say what will change."""
+        self.before = self.repository.head()
+        if self.before is None and self.create_pr:
+            raise CallError(
+                f"{self.repo_id} does not exist, or is not for {user} to see: publish it without --create_pr"
+            )
+        if self.before is not None and not self.before.private and self.public is False:
+            raise CallError(f"{self.repo_id} is public: say --public to publish there for everybody to see")
+        if self.before is not None:
+            keep_what_people_wrote(self.repository, self.before, self.bundle)
+        changes = changes_to(self.before, self.bundle)
+        logger.info(self._what_changes(changes))
+        return changes
+
+    def _what_changes(self, changes: Changes) -> str:
+        if self.before is None:
+            return f"{self.repo_id} is new, and will be {'public' if self.public else 'private'}"
+        seen = "private" if self.before.private else "public"
+        there = f"{self.repo_id} is there ({seen}, at {self.before.commit[:10]})"
+        if not changes:
+            return f"{there} and has all of it already: nothing to send"
+        lists = {"new or other": changes.added, "removed": changes.deleted}
+        named = [f"{what}: {', '.join(names)}" for what, names in lists.items() if names]
+        return "; ".join([there, *named, f"the same: {changes.unchanged} files"])
+
+    # Sending
+
+    def _ready(self) -> Head:
+        """The revision to build on: the one that was looked at, or the first of a new repository."""
+        if self.before is not None:
+            return self.before
+        try:
+            self.repository.create()
+        except HubError as error:
+            # Was it only the answer that was lost? An answer of 409 is another's repository.
+            if "409" in str(error) or patiently(self.repository.head) is None:
+                raise
+        self.created = True
+        head = self.repository.head()
+        if head is None:
+            raise HubError(f"{self.repo_id} was created, and is not there: {AGAIN}")
+        return head
+
+    def _commit(self, changes: Changes, parent: Head, revision: str, *, once_more: bool = True) -> str:
+        """Commit, or find that the commit is there although its answer was lost; the commit's hash.
+
+        A connection that was cut is tried once more: the large files that had arrived are not sent again.
+        """
+        try:
+            self.settled = self.settled or revision == "main"
+            made = self.repository.commit(self.bundle, changes, parent.commit, message=self.message, revision=revision)
+            return str(made.oid)
+        except HubError as error:
+            head = patiently(lambda: self.repository.head(revision))
+            if head is not None and head.commit != parent.commit and not changes_to(head, self.bundle):
+                return head.commit
+            self.settled = False  # the branch is not what was to be sent: this commit did not happen
+            if not (once_more and error.cut and head is not None and head.commit == parent.commit):
+                raise
+        return self._commit(changes, parent, revision, once_more=False)
+
+    def _verify(self, expectation: Expectation, commit: str) -> float:
+        logger.info("Downloading %s again, to check it", commit[:10])
+        api = self.repository.api
+        return verify(expectation, self.repo_id, commit, endpoint=str(api.endpoint), token=str(api.token))
+
+    def _propose(self, user: str, changes: Changes, expectation: Expectation) -> Published:
+        """A pull request instead of a commit; one that is there already, of an answer that was lost, is taken."""
+        assert self.before is not None
+        number = self._find_proposal(user)
+        if number is None:
+            try:
+                made = self.repository.commit(
+                    self.bundle, changes, self.before.commit, message=self.message, create_pr=True
+                )
+                number = int(str(made.pr_num))
+            except HubError:
+                number = patiently(lambda: self._find_proposal(user))
+                if number is None:
+                    raise
+        head = patiently(lambda: self.repository.head(f"refs/pr/{number}"))
+        if head is None:
+            raise HubError(f"pull request {number} of {self.repo_id} has gone: {AGAIN}")
+        try:
+            difference = self._verify(expectation, head.commit)
+        except SentimentError as error:
+            patiently(lambda: self.repository.close(number))
+            raise HubError(f"{error}; pull request {number} is closed, {self.repo_id} is as it was") from error
+        return self._done(head.commit, changed=True, difference=difference, page=f"discussions/{number}")
+
+    def _find_proposal(self, user: str) -> int | None:
+        for number, revision in self.repository.proposals(user):
+            head = self.repository.head(revision)
+            if head is not None and not changes_to(head, self.bundle):
+                return number
+        return None
+
+    # Afterwards
+
+    @contextmanager
+    def _undone_on_failure(self) -> Iterator[None]:
+        """Remove what a failure, or Ctrl-C, leaves half done, and say what is there now."""
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            raise HubError(f"stopped; {self._undo(cut=True)}") from error
+        except Exception as error:
+            known = error if isinstance(error, SentimentError) else explain(error, self.repo_id, "publish")
+            cut = isinstance(known, HubError) and known.cut
+            raise HubError(f"{known}; {self._undo(cut)}", cut=cut) from error
+
+    def _undo(self, cut: bool) -> str:
+        """Take back what was done, and say what is there now.
+
+        Of a new repository whose upload was cut, the large files that have arrived are worth keeping: it stays, private
+        and with nothing on its main branch. The Hub keeps them without the branch as well.
+        """
+        if self.settled:  # a commit of the main branch was sent, and nobody can say what became of it
+            return f"whether {self.repo_id} is as it was or has all of it could not be found out: {AGAIN}"
+        keep = self.created and self.staged and cut
+        try:
+            if self.created and not keep:
+                patiently(self.repository.delete)
+                return f"{self.repo_id}, which was created, is removed again"
+            if self.staged:
+                patiently(self.repository.unstage)
+        except HubError as error:
+            left = "an empty repository" if self.created else f"the branch {STAGING}"
+            return f"{self.repo_id} has nothing new but {left}, which could not be removed ({error})"
+        if keep:
+            return (
+                f"{self.repo_id}, which was created, is private and empty, and keeps the large files that have "
+                f"arrived: {AGAIN} to go on, or `hf repos delete {self.repo_id}`"
+            )
+        if self.before is None:
+            return "nothing was created"
+        return f"{self.repo_id} is as it was, at {self.before.commit[:10]}"
+
+    def _tidy(self) -> None:
+        try:
+            patiently(self.repository.unstage)
+        except HubError as error:
+            logger.warning("%s; the next publish removes it", error)
+
+    def _open_up(self, published: Published) -> Published:
+        """Make the repository public, if that was asked for: only now that it is complete."""
+        if published.private and self.public:
+            try:
+                patiently(self.repository.open_up)
+            except HubError as error:
+                commit = str(published.commit)[:10]
+                raise HubError(f"{error}; {self.repo_id} is complete, at {commit}, and still private") from error
+            return replace(published, private=False)
+        return published
+
+    def _done(
+        self,
+        commit: str | None,
+        *,
+        changed: bool,
+        difference: float | None = None,
+        page: str | None = None,
+        folder: Path | None = None,
+    ) -> Published:
+        page = page or (f"commit/{commit}" if changed else None)
+        url = "/".join([str(self.repository.api.endpoint), self.repo_id, *([page] if page else [])])
+        private = self.before is None or self.before.private
+        return Published(self.repo_id, url, commit, self.bundle.sizes(), private, changed, folder, difference)
+
+
+def keep_what_people_wrote(repository: Repository, head: Head, bundle: Bundle) -> None:
+    """Put the hand-written parts of the card that a repository has into the card of a bundle."""
+    present = repository.card(head)
+    if present is None:
+        return
+    path = bundle.folder / "README.md"
+    card = keep_metadata(keep_handwritten(path.read_text(encoding="utf-8"), present), present)
+    check_card(card)
+    path.write_text(card, encoding="utf-8")

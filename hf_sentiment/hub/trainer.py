@@ -1,0 +1,257 @@
+"""What a plain `transformers.Trainer` sends to the Hub, made the same as `publish` sends it; two calls in a script."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import shutil
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from huggingface_hub import HfApi
+from transformers.trainer_utils import HubStrategy
+from transformers.utils import PushInProgress
+
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.evaluation.metrics import softmax
+from hf_sentiment.evaluation.report import evaluate_split
+from hf_sentiment.files import write_atomically, write_json
+from hf_sentiment.hub.bundle import Bundle, build_bundle
+from hf_sentiment.hub.card import render_card
+from hf_sentiment.hub.handwritten import keep_handwritten
+from hf_sentiment.hub.messages import HubError
+from hf_sentiment.hub.publication import Published, keep_what_people_wrote
+from hf_sentiment.hub.publish import publish
+from hf_sentiment.hub.records import ADAPTER_FILES
+from hf_sentiment.hub.remote import Changes, Repository, changes_to
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import Trainer
+
+    from hf_sentiment.data.prepare import PreparedData
+    from hf_sentiment.training.arguments import SentimentArguments
+
+logger = logging.getLogger(__name__)
+
+# What the Trainer calls at each save; the only one of the three that has no public name.
+_AT_EACH_SAVE = "_push_from_checkpoint"
+_CHECKPOINTS = (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
+
+
+def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = None, **card: Any) -> None:
+    """Let a Trainer send to the Hub what `publish` sends, with our card, and nothing else; call it before `train`.
+
+    `trainer.push_to_hub` becomes `hf_sentiment.hub.publish.publish` of the output folder: allow-listed, verified, one
+    commit on the main branch. With `push_to_hub=True`, every save puts the same files there in the background, in one
+    commit that is not verified; one that fails is a warning, and training goes on. `hub_strategy="checkpoint"` and
+    `"all_checkpoints"` send the checkpoint as well, optimizer and all, but for `training_args.bin`, which may hold a
+    token; the push at the end removes it.
+
+    What the card tells is in the folder's `records/` (`record_test`, `LearningCurveCallback`) and in `arguments`; the
+    rest is left out. Hand-written sections of a README.md that is there are kept.
+
+    Args:
+        trainer: Any `transformers.Trainer`.
+        arguments: Model and data of the script.
+        **card: As in `hf_sentiment.hub.card.render_card`; what `push_to_hub` is told (`license`, `language`) wins.
+
+    Raises:
+        CallError: `hub_revision` names another branch than the main one.
+
+    Example:
+        >>> use_our_publishing(trainer, arguments)  # doctest: +SKIP
+        >>> trainer.push_to_hub(license="apache-2.0")  # doctest: +SKIP
+    """
+    if not hasattr(trainer, _AT_EACH_SAVE):
+        raise CallError(f"this transformers has no Trainer.{_AT_EACH_SAVE}: install the version that was tested")
+    _refuse_branch(trainer.args.hub_revision)
+    pushes = _Pushes(trainer, arguments, card)
+    trainer.create_model_card = pushes.create_model_card  # type: ignore[method-assign, assignment]
+    trainer.push_to_hub = pushes.push_to_hub  # type: ignore[method-assign, assignment]
+    setattr(trainer, _AT_EACH_SAVE, pushes.push_save)
+    if trainer.args.push_to_hub and trainer.args.hub_strategy in _CHECKPOINTS and trainer.is_world_process_zero():
+        logger.warning(
+            "--hub_strategy %s sends optimizer and random state, which are pickles, to the Hub while training goes on; "
+            "the push at the end removes them",
+            HubStrategy(trainer.args.hub_strategy).value,
+        )
+
+
+def _refuse_branch(revision: str | None) -> None:
+    if revision not in (None, "main"):
+        raise CallError(f"--hub_revision {revision}: what is published goes to the main branch: leave it out")
+
+
+class _Pushes:
+    """The Hub calls of one Trainer."""
+
+    def __init__(self, trainer: Trainer, arguments: SentimentArguments | None, card: dict[str, Any]) -> None:
+        self.trainer = trainer
+        self.folder = Path(str(trainer.args.output_dir))
+        self.card = {"arguments": None if arguments is None else dataclasses.asdict(arguments), **card}
+        self.api = HfApi(token=trainer.args.hub_token, library_name="hf-sentiment")
+
+    def create_model_card(self, license: str | None = None, language: str | None = None, **_: Any) -> None:
+        """Write our card into the output folder."""
+        if not self.trainer.is_world_process_zero():
+            return
+        text = render_card(
+            self.folder,
+            repo_id=self.trainer.hub_model_id,
+            adapter=_has_adapter_alone(self.folder),
+            **self._facts(license, language),
+        )
+        path = self.folder / "README.md"
+        present = path.read_text(encoding="utf-8") if path.is_file() else ""
+        write_atomically(path, keep_handwritten(text, present))
+
+    def push_to_hub(
+        self,
+        commit_message: str | None = "End of training",
+        blocking: bool = True,
+        token: str | None = None,
+        revision: str | None = None,
+        private: bool | None = None,
+        license: str | None = None,
+        language: str | None = None,
+        **_: Any,
+    ) -> Published | Future[Published] | None:
+        """Save, and publish what was saved; a new repository is private unless `private` is False.
+
+        Returns:
+            What was done, or a `Future` of it where not `blocking`; `None` in all processes but the first.
+        """
+        trainer = self.trainer
+        _refuse_branch(revision)
+        trainer.callback_handler.on_push_begin(trainer.args, trainer.state, trainer.control)
+        trainer.save_model(_internal_call=True)
+        if not trainer.is_world_process_zero():
+            return None
+        trainer._finish_current_push()
+        self._put_config(self.folder)
+        self.create_model_card(license, language)
+        api = self.api if token is None else HfApi(token=token)
+        repo_id = self._repo_id(api)
+        if private is None:
+            private = trainer.args.hub_private_repo
+        call: dict[str, Any] = {
+            "public": True if private is False and not api.repo_exists(repo_id) else None,
+            "adapter": _has_adapter_alone(self.folder),
+            "commit_message": commit_message,
+            "token": api.token,
+            **self._facts(license, language),
+        }
+        if blocking:
+            return publish(self.folder, repo_id, **call)
+        return api.run_as_future(publish, self.folder, repo_id, **call)
+
+    def push_save(self, checkpoint_folder: str) -> None:
+        """Send a checkpoint's model in the background, unless the last one is still on its way."""
+        trainer, args, checkpoint = self.trainer, self.trainer.args, Path(checkpoint_folder)
+        if not trainer.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
+            return
+        under_way: Any = trainer.push_in_progress
+        if under_way is not None and under_way.is_done():
+            under_way = None
+        if under_way is not None and not args.hub_always_push:
+            return
+        trainer.callback_handler.on_push_begin(args, trainer.state, trainer.control)
+        place = Path(tempfile.mkdtemp(prefix="hf-sentiment-push-"))
+        try:
+            bundle = self._bundle_of(checkpoint, place)
+        except SentimentError as error:
+            shutil.rmtree(place)
+            logger.warning("%s is not pushed: %s", checkpoint.name, error)
+            return
+        if args.hub_strategy in _CHECKPOINTS:
+            name = "last-checkpoint" if args.hub_strategy == HubStrategy.CHECKPOINT else checkpoint.name
+            shutil.copytree(checkpoint, place / name, ignore=shutil.ignore_patterns("training_args.bin"))
+        job = self.api.run_as_future(self._send, bundle, f"Training in progress, step {trainer.state.global_step}")
+        jobs: Any = [job] if under_way is None else [*under_way.jobs, job]
+        trainer.push_in_progress = PushInProgress(jobs)  # type: ignore[assignment]
+
+    def _bundle_of(self, checkpoint: Path, place: Path) -> Bundle:
+        """What may be published of a checkpoint and of the run's records, in an empty folder."""
+        with _seen_as_run(checkpoint, self.folder) as run:
+            self._put_config(run)
+            adapter = _has_adapter_alone(run)
+            secrets = [self.api.token] if isinstance(self.api.token, str) else []
+            repo_id = self._repo_id(self.api)
+            return build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, **self._facts())
+
+    def _send(self, bundle: Bundle, message: str) -> None:
+        """One commit on what is there now; nothing is removed, which is for the push at the end."""
+        repository = Repository(self.api, self._repo_id(self.api))
+        try:
+            head = repository.head()
+            if head is None:
+                raise HubError(f"{repository.repo_id} has gone")
+            keep_what_people_wrote(repository, head, bundle)
+            changes = changes_to(head, bundle)
+            if changes.added:
+                kept = Changes(changes.added, [], changes.unchanged)
+                repository.commit(bundle, kept, head.commit, message=message)
+        except SentimentError as error:
+            logger.warning("%s was not pushed: %s", message, error)
+        finally:
+            shutil.rmtree(bundle.folder, ignore_errors=True)
+
+    def _facts(self, license: str | None = None, language: str | None = None) -> dict[str, Any]:
+        said = {"license": license, "language": language}
+        return self.card | {name: value for name, value in said.items() if value is not None}
+
+    def _put_config(self, folder: Path) -> None:
+        """Beside an adapter, the config of the model that it belongs to, which names the labels."""
+        if _has_adapter_alone(folder) and not (folder / "config.json").exists():
+            self.trainer.accelerator.unwrap_model(self.trainer.model).config.save_pretrained(folder)
+
+    def _repo_id(self, api: HfApi) -> str:
+        """`OWNER/NAME`; the Trainer takes a name alone for one of the token's user."""
+        name = str(self.trainer.hub_model_id or self.trainer.args.hub_model_id or self.folder.resolve().name)
+        return name if "/" in name else f"{api.whoami()['name']}/{name}"
+
+
+def _has_adapter_alone(folder: Path) -> bool:
+    return (folder / ADAPTER_FILES[0]).is_file() and not any(folder.glob("model*.safetensors*"))
+
+
+@contextmanager
+def _seen_as_run(checkpoint: Path, run: Path) -> Iterator[Path]:
+    """A folder of links that has a checkpoint's files, and the records and the card of its run."""
+    with tempfile.TemporaryDirectory(prefix="hf-sentiment-push-") as name:
+        folder = Path(name)
+        files = [path for path in checkpoint.iterdir() if path.is_file()]
+        for path in [*files, run / "records", run / "README.md"]:
+            if path.exists():
+                (folder / path.name).symlink_to(path.resolve())
+        yield folder
+
+
+def record_test(trainer: Trainer, data: PreparedData, test: Dataset) -> dict[str, float]:
+    """Predict the test split, in every process, log its metrics, and write what the card tells of it into `records/`.
+
+    Args:
+        trainer: With the trained model.
+        data: Labelled texts.
+        test: Their tokenised test split.
+
+    Returns:
+        The Trainer's metrics of the split, `test_…`.
+    """
+    output = trainer.predict(test)
+    metrics: dict[str, float] = output.metrics or {}
+    trainer.log(metrics)
+    if trainer.is_world_process_zero():
+        probabilities = softmax(np.asarray(output.predictions))
+        records = Path(str(trainer.args.output_dir)) / "records"
+        write_json(records / "audit.json", data.audit())
+        splits = data.splits
+        evaluation = evaluate_split(probabilities, splits["train"], splits["test"], data.rule.labels)
+        write_json(records / "evaluation.json", evaluation)
+    return metrics

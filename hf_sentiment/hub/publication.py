@@ -86,6 +86,7 @@ class Publication:
         self.before: Head | None = None
         self.created = False
         self.staged = False
+        self.uploading = False
         self.settled = False  # whether the main branch may have been changed
         for line in describe(bundle, repo_id, public, create_pr):
             logger.info(line)
@@ -123,7 +124,9 @@ class Publication:
                 changes = changes_to(parent, self.bundle)
             self.repository.stage(parent.commit)
             self.staged = True
+            self.uploading = True
             staged = self._commit(changes, parent, STAGING)
+            self.uploading = False
             difference = self._verify(expectation, staged)
             commit = self._commit(changes, parent, "main")
         self._tidy()
@@ -266,7 +269,7 @@ class Publication:
         """
         if self.settled:  # a commit of the main branch was sent, and nobody can say what became of it
             return f"whether {self.repo_id} is as it was or has all of it could not be found out: {AGAIN}"
-        keep = self.created and self.staged and cut
+        keep = self.created and self.uploading and cut
         try:
             if self.created and not keep:
                 patiently(self.repository.delete)
@@ -279,7 +282,7 @@ class Publication:
         if keep:
             return (
                 f"{self.repo_id}, which was created, is private and empty, and keeps the large files that have "
-                f"arrived: {AGAIN} to go on, or `hf repos delete {self.repo_id}`"
+                f"arrived: the same command goes on from there, and `hf repos delete {self.repo_id}` removes it"
             )
         if self.before is None:
             return "nothing was created"

@@ -25,6 +25,7 @@ from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.messages import HubError
+from hf_sentiment.hub.metadata import split_card
 from hf_sentiment.hub.publication import Published, keep_what_people_wrote
 from hf_sentiment.hub.publish import publish
 from hf_sentiment.hub.records import ADAPTER_FILES
@@ -49,9 +50,9 @@ def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = 
 
     `trainer.push_to_hub` becomes `hf_sentiment.hub.publish.publish` of the output folder: allow-listed, verified, one
     commit on the main branch. With `push_to_hub=True`, every save puts the same files there in the background, in one
-    commit that is not verified; one that fails is a warning, and training goes on. `hub_strategy="checkpoint"` and
-    `"all_checkpoints"` send the checkpoint as well, optimizer and all, but for `training_args.bin`, which may hold a
-    token; the push at the end removes it.
+    commit that is not verified, which the card says; one that fails is a warning, and training goes on.
+    `hub_strategy="checkpoint"` and `"all_checkpoints"` send the checkpoint as well, optimizer and all, but for
+    `training_args.bin`, which may hold a token; the push at the end removes it.
 
     What the card tells is in the folder's `records/` (`record_test`, `LearningCurveCallback`) and in `arguments`; the
     rest is left out. Hand-written sections of a README.md that is there are kept.
@@ -169,10 +170,12 @@ class _Pushes:
             shutil.rmtree(place)
             logger.warning("%s is not pushed: %s", checkpoint.name, error)
             return
+        message = f"Training in progress, step {trainer.state.global_step}"
+        _say_on_card(place / "README.md", f"{message}: nothing here has been checked.")
         if args.hub_strategy in _CHECKPOINTS:
             name = "last-checkpoint" if args.hub_strategy == HubStrategy.CHECKPOINT else checkpoint.name
             shutil.copytree(checkpoint, place / name, ignore=shutil.ignore_patterns("training_args.bin"))
-        job = self.api.run_as_future(self._send, bundle, f"Training in progress, step {trainer.state.global_step}")
+        job = self.api.run_as_future(self._send, bundle, message)
         jobs: Any = [job] if under_way is None else [*under_way.jobs, job]
         trainer.push_in_progress = PushInProgress(jobs)  # type: ignore[assignment]
 
@@ -219,6 +222,12 @@ class _Pushes:
 
 def _has_adapter_alone(folder: Path) -> bool:
     return (folder / ADAPTER_FILES[0]).is_file() and not any(folder.glob("model*.safetensors*"))
+
+
+def _say_on_card(path: Path, line: str) -> None:
+    """Above everything else; the card of the end, which does not have it, is another in any case, and so is checked."""
+    metadata, text = split_card(path.read_text(encoding="utf-8"))
+    path.write_text(f"---\n{metadata}---\n\n> {line}\n{text}", encoding="utf-8")
 
 
 @contextmanager

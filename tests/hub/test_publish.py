@@ -276,7 +276,9 @@ def test_a_new_repository_whose_upload_was_cut_keeps_what_has_arrived(
     assert arrived
 
     hub.faults.add("cut", "PUT", f"/storage/{cut}", times=math.inf)
-    with pytest.raises(HubError, match="private and empty, and keeps the large files that have arrived: say the same"):
+    with pytest.raises(
+        HubError, match="private and empty, and keeps the large files that have arrived: the same command goes on"
+    ):
         publish_there(folder, public=True)
     assert files_of(hub) == {".gitattributes"} and branches_of(hub) == ["main"]
     assert api_of(hub).model_info("me/reviews").private

@@ -6,14 +6,12 @@ import dataclasses
 import logging
 from typing import Any
 
-import numpy as np
-
 from hf_sentiment.data.checks import apply_rule
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import evaluate_probabilities
+from hf_sentiment.evaluation.report import evaluate_texts
 from hf_sentiment.inference.classifier import SentimentClassifier
 
 logger = logging.getLogger(__name__)
@@ -60,5 +58,5 @@ def evaluate_model(
     labelled, rows = apply_rule(raw, rule, "drop" if on_bad_rows == "drop" else "error")
     test = labelled["test"]
     probabilities = softmax(classifier.logits(test["text"][:]))
-    report = evaluate_probabilities(probabilities, np.asarray(test["label"]), rule.labels)
-    return report | {"split": "test", "source": raw.description, "rows": rows.to_dict()}
+    report = evaluate_texts(probabilities, test, rule.labels)
+    return report | {"source": raw.description, "rows": rows.to_dict()}

@@ -16,6 +16,8 @@ from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_
 
 INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
 _SHOWN = ("accuracy", "macro_f1", "log_loss")
+# A third of the texts with fewer has an interval so wide that it says nothing.
+_FEWEST = 30
 
 
 def evaluate_probabilities(probabilities: np.ndarray, references: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
@@ -51,8 +53,48 @@ def evaluate_probabilities(probabilities: np.ndarray, references: np.ndarray, la
     }
 
 
+def evaluate_texts(probabilities: np.ndarray, test: Dataset, labels: Sequence[str]) -> dict[str, Any]:
+    """`evaluate_probabilities`, the accuracy by length, and the most telling texts.
+
+    Args:
+        probabilities: Of the test texts, `[texts, labels]`.
+        test: Labelled texts.
+        labels: Names, in index order.
+    """
+    texts, references = test["text"][:], np.asarray(test["label"])
+    return evaluate_probabilities(probabilities, references, labels) | {
+        "split": "test",
+        "by_length": accuracy_by_length(texts, probabilities, references),
+        "errors": confident_errors(texts, probabilities, references, labels),
+        "examples": label_examples(texts, probabilities, references, labels),
+    }
+
+
+def accuracy_by_length(texts: Sequence[str], probabilities: np.ndarray, references: np.ndarray) -> list[dict[str, Any]]:
+    """Accuracy, with its interval, of the short, the middle and the long third of the texts, by their words.
+
+    Args:
+        texts: The evaluated texts.
+        probabilities: `[texts, labels]`.
+        references: Label indices, `[texts]`.
+
+    Returns:
+        Rows of `name`, `words` (fewest and most), `texts` and `accuracy`; none of a third with fewer than 30 texts.
+    """
+    words = np.array([len(text.split()) for text in texts])
+    thirds = np.searchsorted(np.quantile(words, [1 / 3, 2 / 3]), words)  # texts of one length stay together
+    rows = []
+    for index, name in enumerate(("short", "middle", "long")):
+        found = np.flatnonzero(thirds == index)
+        if len(found) >= _FEWEST:
+            accuracy = with_intervals(probabilities[found], references[found])["accuracy"]
+            length = [int(words[found].min()), int(words[found].max())]
+            rows.append({"name": name, "words": length, "texts": len(found), "accuracy": accuracy})
+    return rows
+
+
 def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, labels: Sequence[str]) -> dict[str, Any]:
-    """The record of a test split: `evaluate_probabilities`, its most telling texts, and the baselines.
+    """The record of a test split: `evaluate_texts`, and the baselines.
 
     Args:
         probabilities: Of the test texts, `[texts, labels]`.
@@ -60,13 +102,8 @@ def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, lab
         test: Labelled texts.
         labels: Names, in index order.
     """
-    texts, references = test["text"][:], np.asarray(test["label"])
-    return evaluate_probabilities(probabilities, references, labels) | {
-        "split": "test",
-        "errors": confident_errors(texts, probabilities, references, labels),
-        "examples": label_examples(texts, probabilities, references, labels),
-        "baselines": evaluate_baselines(train, test, len(labels)),
-    }
+    baselines = evaluate_baselines(train, test, len(labels))
+    return evaluate_texts(probabilities, test, labels) | {"baselines": baselines}
 
 
 def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> dict[str, dict[str, float]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, is_starter
-from hf_sentiment.evaluation.report import report_rows
+from hf_sentiment.evaluation.report import metric_cell, report_rows
 from hf_sentiment.hub.limits import limit_sentences
 from hf_sentiment.hub.metadata import is_repo_id
 from hf_sentiment.hub.records import RunRecords
@@ -183,11 +183,19 @@ def _findings(audit: Mapping[str, Any]) -> list[str]:
 
 def _result_facts(evaluation: Mapping[str, Any] | None, num_labels: int) -> dict[str, Any]:
     if evaluation is None:
-        return {"evaluation": None, "rows": [], "per_class": [], "confusion": None, "temperature": None}
+        return {
+            "evaluation": None,
+            "rows": [],
+            "per_class": [],
+            "by_length": [],
+            "confusion": None,
+            "temperature": None,
+        }
     return {
         "evaluation": evaluation,
         "rows": report_rows(evaluation, binary=num_labels == 2),
         "per_class": evaluation["per_class"],
+        "by_length": [row | {"accuracy": metric_cell(row, "accuracy")} for row in evaluation.get("by_length", [])],
         "confusion": evaluation.get("confusion_matrix"),
         "temperature": evaluation.get("temperature"),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Below these a sentence is due: recalls this far apart are not chance among some hundred texts, and a label this much
@@ -54,6 +54,7 @@ def _of_results(evaluation: Mapping[str, Any]) -> list[str]:
                 f"{_percent(worst['recall'])} of the former and {_percent(best['recall'])} of the latter, so shares "
                 "that are counted with it are biased towards the labels it finds more easily."
             )
+    found += _of_lengths(evaluation.get("by_length", []))
     ece = evaluation["model"]["ece"]["value"]
     if ece > _CALIBRATED:
         found.append(f"Its probabilities are off by {_percent(ece)} on average, so read them as an order, not as odds.")
@@ -63,6 +64,19 @@ def _of_results(evaluation: Mapping[str, Any]) -> list[str]:
             "People do not agree on every text either (see the table), so some of its errors are matters of opinion."
         )
     return found
+
+
+def _of_lengths(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Where the intervals of two lengths do not touch."""
+    if not rows:
+        return []
+    best, worst = (choose(rows, key=lambda row: row["accuracy"]["value"]) for choose in (max, min))
+    if worst["accuracy"]["high"] >= best["accuracy"]["low"]:
+        return []
+    return [
+        f"It is less accurate on {worst['name']} texts ({worst['words'][0]} to {worst['words'][1]} words) than on "
+        f"{best['name']} ones: {_percent(worst['accuracy']['value'])} and {_percent(best['accuracy']['value'])}."
+    ]
 
 
 def _of_data(audit: Mapping[str, Any]) -> list[str]:

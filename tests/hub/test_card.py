@@ -16,6 +16,7 @@ from publish_support import elsewhere, lora_folder, run_folder  # noqa: F401
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
+from hf_sentiment.evaluation.report import accuracy_by_length
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.hub.handwritten import handwritten_sections, keep_handwritten
 from hf_sentiment.hub.metadata import check_card, keep_metadata, split_card
@@ -116,7 +117,18 @@ def test_limits_are_drawn_from_the_numbers(run_folder: Path, tmp_path: Path) -> 
         {"label": "negative", "precision": 0.9, "recall": 0.7, "f1": 0.8, "texts": 50},
         {"label": "positive", "precision": 0.8, "recall": 0.95, "f1": 0.9, "texts": 50},
     ]
-    card = render_card(edited(run_folder, tmp_path, per_class=per_class))
+    by_length = [
+        {
+            "name": name,
+            "words": words,
+            "texts": 40,
+            "accuracy": dict(zip(("low", "value", "high"), accuracy, strict=True)),
+        }
+        for name, words, accuracy in (("short", [1, 9], (0.9, 0.95, 1.0)), ("long", [30, 80], (0.6, 0.7, 0.8)))
+    ]
+    card = render_card(edited(run_folder, tmp_path, per_class=per_class, by_length=by_length))
+    assert "| long | 30 to 80 | 0.700 [0.600, 0.800] | 40 |" in card
+    assert "It is less accurate on long texts (30 to 80 words) than on short ones: 70.0 % and 95.0 %." in card
     assert "It misses “negative” more often than “positive”: it found 70.0 % of the former and 95.0 %" in card
 
 
@@ -234,6 +246,17 @@ def test_single_texts_of_an_evaluation() -> None:
     assert errors == [{"text": "great", "label": "positive", "prediction": "negative", "probability": 0.97}]
     examples = label_examples(texts, probabilities, references, ["negative", "positive"])
     assert [(row["label"], row["text"]) for row in examples] == [("negative", "bad film"), ("positive", "fine")]
+
+
+def test_accuracy_by_length() -> None:
+    texts = ["good"] * 40 + ["a very good film"] * 40 + ["word " * 20] * 40
+    probabilities = np.array([[0.1, 0.9]] * 100 + [[0.9, 0.1]] * 20)
+    short, middle, long = accuracy_by_length(texts, probabilities, np.ones(120, dtype=int))
+    assert (short["words"], middle["words"], long["words"]) == ([1, 1], [4, 4], [20, 20])
+    assert [row["accuracy"]["value"] for row in (short, middle, long)] == [1, 1, 0.5]
+    assert long["accuracy"]["low"] < 0.5 < long["accuracy"]["high"]
+    assert accuracy_by_length(texts[:40], probabilities[:40], np.ones(40, dtype=int))[0]["texts"] == 40
+    assert accuracy_by_length(texts[:9], probabilities[:9], np.ones(9, dtype=int)) == []
 
 
 def test_what_may_be_quoted() -> None:

@@ -21,7 +21,6 @@ from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.messages import AGAIN, LOG_IN, HubError, explain
 from hf_sentiment.hub.metadata import check_card, keep_metadata
 from hf_sentiment.hub.remote import STAGING, Changes, Head, Repository, changes_to, patiently
-from hf_sentiment.hub.summary import describe
 from hf_sentiment.hub.verification import Expectation, expect, verify
 
 logger = logging.getLogger(__name__)
@@ -85,11 +84,10 @@ class Publication:
         self.message = message or f"Publish {'adapter' if bundle.adapter else 'model'} with hf-sentiment"
         self.before: Head | None = None
         self.created = False
+        self.first: Head | None = None  # of a repository that was created, as the Hub made it
         self.staged = False
         self.uploading = False
         self.settled = False  # whether the main branch may have been changed
-        for line in describe(bundle, repo_id, public, create_pr):
-            logger.info(line)
 
     def rehearse(self) -> Published:
         """Say what would change on the Hub, as far as it can be asked; nothing is sent, and the folder stays."""
@@ -120,11 +118,9 @@ class Publication:
             return self._propose(user, changes, expectation)
         with self._undone_on_failure():
             parent = self._ready()
-            if self.created:  # the Hub has put files of its own there
-                changes = changes_to(parent, self.bundle)
+            changes = changes_to(parent, self.bundle)  # the Hub has put files of its own into a new one
             self.repository.stage(parent.commit)
-            self.staged = True
-            self.uploading = True
+            self.staged = self.uploading = True
             staged = self._commit(changes, parent, STAGING)
             self.uploading = False
             difference = self._verify(expectation, staged)
@@ -188,10 +184,10 @@ class Publication:
             if "409" in str(error) or patiently(self.repository.head) is None:
                 raise
         self.created = True
-        head = self.repository.head()
-        if head is None:
+        self.first = patiently(self.repository.head)
+        if self.first is None:
             raise HubError(f"{self.repo_id} was created, and is not there: {AGAIN}")
-        return head
+        return self.first
 
     def _commit(self, changes: Changes, parent: Head, revision: str, *, once_more: bool = True) -> str:
         """Commit, or find that the commit is there although its answer was lost; the commit's hash.
@@ -272,6 +268,9 @@ class Publication:
         keep = self.created and self.uploading and cut
         try:
             if self.created and not keep:
+                now = patiently(self.repository.head)
+                if now is not None and self.first is not None and now.commit != self.first.commit:
+                    return f"{self.repo_id}, which was created, has somebody else's files now, and none of these"
                 patiently(self.repository.delete)
                 return f"{self.repo_id}, which was created, is removed again"
             if self.staged:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import tempfile
@@ -15,6 +16,9 @@ from hf_sentiment.hub.bundle import build_bundle
 from hf_sentiment.hub.messages import LOG_IN, HubError
 from hf_sentiment.hub.metadata import check_language, check_license, is_repo_id
 from hf_sentiment.hub.publication import Publication, Published
+from hf_sentiment.hub.summary import describe
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["Published", "publish"]
 
@@ -58,6 +62,8 @@ def publish(
     try:
         secrets = [token] if token else []
         bundle = build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, **card)
+        for line in describe(bundle, repo_id, public, create_pr):
+            logger.info(line)
         publication = Publication(api, repo_id, bundle, run, public, create_pr, commit_message)
         if dry_run:
             return publication.rehearse()

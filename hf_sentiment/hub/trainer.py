@@ -142,7 +142,7 @@ class _Pushes:
         if private is None:
             private = trainer.args.hub_private_repo
         call: dict[str, Any] = {
-            "public": True if private is False and not api.repo_exists(repo_id) else None,
+            "public": True if private is False and Repository(api, repo_id).head() is None else None,
             "adapter": _has_adapter_alone(self.folder),
             "commit_message": commit_message,
             "token": api.token,
@@ -217,7 +217,10 @@ class _Pushes:
     def _repo_id(self, api: HfApi) -> str:
         """`OWNER/NAME`; the Trainer takes a name alone for one of the token's user."""
         name = str(self.trainer.hub_model_id or self.trainer.args.hub_model_id or self.folder.resolve().name)
-        return name if "/" in name else f"{api.whoami()['name']}/{name}"
+        if "/" in name:
+            return name
+        with Repository(api, name).doing("ask the Hub whose token this is"):
+            return f"{api.whoami()['name']}/{name}"
 
 
 def _has_adapter_alone(folder: Path) -> bool:

@@ -204,6 +204,17 @@ def test_somebody_elses_change_in_between_is_not_overwritten(
     assert "license: mit" in read(hub, "README.md") and read(hub, "notes.md") == "mine"
 
 
+def test_a_new_repository_that_somebody_else_uses_already_is_not_removed(
+    hub: Any, publish_there: Publish, hashes_only: None
+) -> None:
+    hub.faults.add(lambda request: write(hub, "notes.md", "mine"), "POST", "/commit/main")
+    with pytest.raises(HubError, match=r"\(412\).*has somebody else's files now, and none of these"):
+        publish_there()
+    assert files_of(hub) == {".gitattributes", "notes.md"}
+    publish_there()
+    assert files_of(hub) == MODEL | {"notes.md"}
+
+
 def test_wrong_bytes_in_the_storage_are_found(hub: Any, publish_there: Publish, hashes_only: None) -> None:
     hub.faults.add("wrong-bytes", "GET", r"/resolve-cache/.*/config.json|/storage/")
     with pytest.raises(HubError, match="has other bytes than were sent; me/reviews, which was created, is removed"):
@@ -351,6 +362,11 @@ def test_tokens(hub: Any, publish_there: Publish, hashes_only: None, monkeypatch
 def test_a_failure_that_cannot_be_undone_says_what_is_left(hub: Any, publish_there: Publish, hashes_only: None) -> None:
     hub.faults.add("500", "POST", "/commit/")
     hub.faults.add("500", "DELETE", "/api/repos/delete", times=math.inf)
+    with pytest.raises(HubError, match="nothing new but an empty repository, which could not be removed"):
+        publish_there()
+    hub.faults.clear()
+    api_of(hub).delete_repo("me/reviews")
+    hub.faults.add("500", "GET", "/api/models/me/reviews", at=2, times=math.inf)
     with pytest.raises(HubError, match="nothing new but an empty repository, which could not be removed"):
         publish_there()
     hub.faults.clear()

@@ -45,15 +45,14 @@ def list_repositories(state: State, request: Request, token: Token | None, kinds
 
 
 @route("GET", "/api/{kinds}/{id}")
-def info(state: State, request: Request, token: Token | None, repository: Repository) -> Response:
-    """A repository at the head of main."""
-    return as_json(_describe(repository, repository.head, request.flag("blobs")))
-
-
-@route("GET", "/api/{kinds}/{id}/revision/{revision}")
-def info_at(state: State, request: Request, token: Token | None, repository: Repository, revision: str) -> Response:
+def info(
+    state: State, request: Request, token: Token | None, repository: Repository, revision: str = "main"
+) -> Response:
     """A repository at a revision."""
     return as_json(_describe(repository, repository.resolve(revision), request.flag("blobs")))
+
+
+route("GET", "/api/{kinds}/{id}/revision/{revision}")(info)
 
 
 def _describe(repository: Repository, commit: Commit, blobs: bool) -> dict[str, Any]:

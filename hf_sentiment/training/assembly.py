@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 _LENGTH_SAMPLE = 4000
 # What `train` does by itself, or not at all: said, it would be ignored.
 _REFUSED = {
-    "push_to_hub": "the model is complete only at the end: push the finished folder, or train with recipes/finetune.py",
+    "push_to_hub": "it is complete only at the end: `hf-sentiment publish` it then, or train with recipes/finetune.py",
     "resume_from_checkpoint": "say the same command again to go on, or train with recipes/finetune.py",
     "do_train": "train always trains: leave it out",
     "do_eval": "evaluations are asked for by --eval_strategy: leave it out",

@@ -417,6 +417,7 @@ def test_the_command(
         (["me/reviews", "--license", "MIT License"], 2, "not in the Hub's list"),
         (["me/reviews", "--language", "english"], 2, "not a code of ISO 639"),
         (["me/reviews", "--adapter"], 2, "has no adapter"),
+        (["me/reviews", "--card_template", "nothing.md"], 2, "--card_template nothing.md: no such file"),
     ):
         code, out, err = run_cli("publish", run_folder, *words)
         assert (code, out) == (exit_code, "") and said in err.splitlines()[-1], err

@@ -93,7 +93,7 @@ class Augmenter:
         """
         tokens = read(text)
         kinds = self.kinds if is_english(tokens) else [kind for kind in self.kinds if kind in LANGUAGE_NEUTRAL]
-        if not kinds:
+        if not kinds or not tokens:
             return text
         kind = draw.choice(kinds)
         if kind == "joining":

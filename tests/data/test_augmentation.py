@@ -15,7 +15,7 @@ import torch
 from datasets import Dataset
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
 
-from hf_sentiment.data import AugmentedDataset, Augmenter
+from hf_sentiment.data import AugmentedDataset, Augmenter, _edits
 from hf_sentiment.data._guard import in_scope, is_english, read
 from hf_sentiment.data._neighbours import near_words
 from hf_sentiment.data.augmentation import KINDS, LANGUAGE_NEUTRAL, parse_kinds
@@ -41,6 +41,7 @@ Ce café à la façade jaune n’est pas terrible – déjà vu, naïve, Ærø, 
 10/10 , would watch again :-D <3 xD :-/ D:
 it
 bad
+before
 table
 :(
 😡
@@ -123,6 +124,16 @@ def test_nothing_moves_across_a_guarded_word_or_a_comma() -> None:
         ]
 
 
+@pytest.mark.parametrize("edit", [_edits.deletion, _edits.swap, _edits.typos, _edits.casing, _edits.contractions])
+def test_an_edit_by_itself_leaves_what_is_guarded(edit: Callable[..., list[str] | None]) -> None:
+    for text, seed in itertools.product(SENTENCES, range(4)):
+        tokens = read(text)
+        guarded = [item.text for item in tokens if item.guarded]
+        words = edit(tokens, Random(seed))
+        left = iter(guarded if words is None else words)
+        assert all(text in left for text in guarded), words  # in their order
+
+
 def test_the_guard_reads_idioms_negations_and_turns() -> None:
     guarded = [
         item.text for item in read("But it is kind of the bomb, and wasn’t the least 😊 well-made <3") if item.guarded
@@ -173,6 +184,7 @@ def test_near_words_are_near_and_never_polar() -> None:
         "clumsy": ("awkward", "bad", "boring"),  # not in the lexicon, but its neighbours are
         "grace": ("clumsy",),
         "faster": ("fast", "slower"),
+        "handle": tuple(fillers[:9]),
     }
     words = ["##s", *dict.fromkeys(itertools.chain(near, *near.values())), *fillers]
     vocabulary = _Vocabulary(list(dict.fromkeys(words)))
@@ -183,6 +195,7 @@ def test_near_words_are_near_and_never_polar() -> None:
     for word, others in near.items():
         for other in others:
             vectors[place[other], place[word]] += 1.2
+    vectors[place["handle"], place["clumsy"]] += 0.8  # near to it, and not polar itself
     found = near_words(["film", "Faster", "clumsy", "grace", "bad", "none", "film."], vocabulary, vectors)  # type: ignore[arg-type]
     assert found == {"film": ("films",), "faster": ("fast",)}
 

@@ -20,7 +20,7 @@ from hf_sentiment.data import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
 from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments
-from hf_sentiment.training.assembly import load_model, load_splits, smooth_in_the_model
+from hf_sentiment.training.assembly import augmentation, load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.optimisation import fit_head_first
 
 
@@ -43,22 +43,24 @@ def main() -> None:
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
     if arguments.head_first:
         fit_head_first(model, tokenizer, splits["train"], training_arguments.seed)
+    augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
 
     # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
     alarm = [OverfittingGapCallback(arguments.alarm)] if arguments.alarm != "off" else []
     lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
+    edits = [augmented.callback] if augmented else []
     stopping = EarlyStoppingCallback(arguments.early_stopping_patience or None)
 
     # 6. Train; what goes to the Hub, if --push_to_hub asks for it, is what `hf-sentiment publish` sends
     trainer = Trainer(
         model=model,
         args=training_arguments,
-        train_dataset=splits["train"],
+        train_dataset=augmented or splits["train"],
         eval_dataset=splits["validation"],
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[stopping, *alarm, LearningCurveCallback(), *lora],
+        callbacks=[stopping, *alarm, LearningCurveCallback(), *lora, *edits],
     )
     use_our_publishing(trainer, arguments)
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)

@@ -11,6 +11,8 @@ import importlib
 from typing import Any
 
 _HOME = {
+    "AugmentedDataset": "augmentation",
+    "Augmenter": "augmentation",
     "LabelRule": "labels",
     "PreparedData": "prepare",
     "RawData": "sources",

@@ -20,6 +20,7 @@ import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
 
+from hf_sentiment.data.augmentation import KINDS, parse_kinds
 from hf_sentiment.errors import CallError
 
 
@@ -96,6 +97,13 @@ class SentimentArguments:
             "help": "Evaluations without improvement after which training stops; 0: never. Default: by the plan."
         },
     )
+    augment: Optional[str] = field(
+        default=None,
+        metadata={
+            "help": f"Edit training texts anew in every epoch, so that their label stays: none, or some of "
+            f"{','.join(KINDS)}. Default: by the plan."
+        },
+    )
     alarm: str = field(
         default="warn",
         metadata={"help": "What the overfitting alarm does: warn, stop, rollback, or off."},
@@ -136,6 +144,8 @@ class SentimentArguments:
         given = self.validation_file or self.test_file
         if given and self.train_file is None and self.dataset_name is None:
             raise CallError(f"{given} is nothing to train on: name it with --train_file FILE or --dataset_name NAME")
+        if self.augment is not None:
+            parse_kinds(self.augment)
         if self.labels is not None and len(self.labels) == 1:
             self.labels = self.labels[0].split(",")
         if self.dataset_name is None and self.train_file is None:

@@ -28,6 +28,7 @@ from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData, prepare_data
 from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, starter_model
 from hf_sentiment.data.tokenisation import tokenise
@@ -69,7 +70,7 @@ class Run:
         model: The model that it trains.
         tokenizer: Of the model.
         data: Labelled texts.
-        splits: Tokenised texts, by split.
+        splits: Tokenised texts, by split, as they are.
         plan: Every planned argument's decision.
         facts: What the plan is based on.
         curve: The callback that writes the history.
@@ -132,11 +133,12 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     plan, facts = _plan(arguments, training, data, model, tokenizer)
     max_length = plan["max_length"].value
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+    augmented = augmentation(plan["augment"].value, data, model, tokenizer, max_length, seed)
     curve, stopping, alarm = LearningCurveCallback(), early_stopping(plan, training), overfitting_alarm(arguments, plan)
     # The alarm before the curve, which then has its scalars at once and is drawn once an evaluation.
     suite = [stopping, alarm, curve, lora(arguments), CheckpointOnInterrupt(), SeedEveryEpoch()]
     callbacks: list[TrainerCallback] = [callback for callback in suite if callback is not None]
-    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), callbacks)
+    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), callbacks, augmented)
     return Run(trainer, model, tokenizer, data, splits, plan, facts, curve, stopping, alarm)
 
 
@@ -215,6 +217,19 @@ def lora(arguments: SentimentArguments) -> LoraCallback | None:
     )
 
 
+def augmentation(
+    kinds: str,
+    data: PreparedData,
+    model: BertForSentimentAnalysis,
+    tokenizer: PreTrainedTokenizerBase,
+    max_length: int,
+    seed: int,
+) -> AugmentedDataset | None:
+    """The training split with the augmentation of `--augment`; `None` where that is `none`."""
+    named = parse_kinds(kinds)
+    return AugmentedDataset(data.splits["train"], tokenizer, max_length, named, seed, model) if named else None
+
+
 def early_stopping(plan: Mapping[str, Decision], training: Mapping[str, Any]) -> EarlyStoppingCallback | None:
     """The callback that stops and keeps the best, as planned; none where nothing is evaluated."""
     if str(plan["eval_strategy"].value) == "no":
@@ -261,7 +276,7 @@ def _plan(
         calibrate=arguments.calibrate,
         lora=arguments.lora,
     )
-    ours = ("max_length", "head_first", "early_stopping_patience")
+    ours = ("max_length", "head_first", "augment", "early_stopping_patience")
     said = dict(training) | {name: getattr(arguments, name) for name in ours}
     return make_plan(facts, said), facts
 
@@ -321,15 +336,16 @@ def _trainer(
     splits: Mapping[str, Dataset],
     training_arguments: TrainingArguments,
     callbacks: list[TrainerCallback],
+    augmented: AugmentedDataset | None,
 ) -> Trainer:
     smooth_in_the_model(model, training_arguments)
     return Trainer(
         model=model,
         args=training_arguments,
-        train_dataset=splits["train"],
+        train_dataset=splits["train"] if augmented is None else augmented,
         eval_dataset=splits["validation"],
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=callbacks,
+        callbacks=callbacks if augmented is None else [*callbacks, augmented.callback],
     )

@@ -24,6 +24,7 @@ _KUMAR = "Kumar et al. 2022 (arXiv:2202.10054)"
 _GUO = "Guo et al. 2017 (arXiv:1706.04599)"
 _PRECHELT = "Prechelt 1998, Early Stopping - But When?"
 _HU = "Hu et al. 2022 (arXiv:2106.09685), appendix D"
+_LONGPRE = "Longpre et al. 2020 (arXiv:2010.01764)"
 _OURS = "measured on the starter data, benchmarks/README.md"
 
 
@@ -107,6 +108,12 @@ RULES: tuple[Rule, ...] = (
             else f"{facts.pooling} features of a plain BERT say little before it is fine-tuned"
         ),
         _KUMAR,
+    ),
+    Rule(
+        "augment",
+        lambda facts: "none",
+        lambda facts: "pre-trained encoders gain nothing consistent from edited texts",
+        _LONGPRE,
     ),
     Rule(
         "learning_rate",

@@ -13,6 +13,8 @@ import numpy as np
 from datasets import Dataset
 from sklearn.model_selection import train_test_split
 
+from hf_sentiment.data.audit import row_findings
+from hf_sentiment.data.audit_rows import AuditRows
 from hf_sentiment.data.checks import RowReport, apply_rule
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import load_data
@@ -42,12 +44,14 @@ class PreparedData:
     description: str
 
     def audit(self) -> dict[str, Any]:
-        """Source, label rule, rows and splits as plain JSON."""
+        """Source, label rule, rows, splits and the findings that cost little, as plain JSON."""
+        findings = row_findings(AuditRows.of_splits(self.splits, self.rule))
         return {
             "source": self.description,
             "label_rule": self.rule.to_dict(),
             "rows": self.rows.to_dict(),
             "splits": self.made.to_dict(),
+            "findings": [finding.to_dict(examples=False) for finding in findings],
             "used": {name: len(split) for name, split in self.splits.items()},
             "content": {name: _content_hash(split) for name, split in self.splits.items()},
         }

@@ -119,7 +119,7 @@ def _bad_row_findings(rows: AuditRows, drop: bool) -> list[Finding]:
     correct = "left out by --on_bad_rows drop" if drop else "correct them, or leave them out with --on_bad_rows drop"
     kinds = {
         "empty": ("no text or no label", (NO_TEXT, EMPTY_TEXT, NO_LABEL), "--fix DIR removes them"),
-        "broken": ("broken encoding or JSON", (BROKEN, NOT_JSON), f"save the file again from its source; {correct}"),
+        "broken": ("broken encoding or JSON", (BROKEN, *NOT_JSON), f"save the file again from its source; {correct}"),
         "unknown_labels": ("unknown labels", (UNKNOWN_LABEL,), correct),
     }
     findings = []
@@ -199,9 +199,9 @@ def _conflicts(rows: AuditRows, fixable: int) -> Finding:
             other = next(j for j in members if rows.codes[j] != rows.codes[i])
             examples.append(rows.pair(i, other, "contradicts"))
     elsewhere = len(found) - fixable
-    advice = "decide which label is right" + (
-        f"; --fix DIR removes {counted(fixable, 'training row')}" if fixable else ""
-    )
+    advice = "decide which label is right"
+    if fixable:
+        advice += f"; --fix DIR removes {counted(fixable, 'training row')}"
     if elsewhere and fixable:
         advice += f" and leaves {counted(elsewhere, 'other')} to you"
     more: dict[str, Any] = {"fixable": fixable, "examples": tuple(examples[:MAX_EXAMPLES])}

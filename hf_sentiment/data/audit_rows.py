@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,8 +87,8 @@ class AuditRows:
     def usable(self) -> AuditRows:
         """The rows that training uses."""
         kept = self.codes >= 0
-        columns = (self.split, self.row, self.texts, self.codes, self.faults)
-        return AuditRows(*(column[kept] for column in columns), self.sources, self.rule)
+        columns = {name: getattr(self, name)[kept] for name in ("split", "row", "texts", "codes", "faults")}
+        return dataclasses.replace(self, **columns)
 
     @cached_property
     def keys(self) -> np.ndarray:

@@ -31,8 +31,8 @@ def contamination_finding(dataset_name: str | None, model_name: str | None) -> F
         advice = f"{_FAMILY}: {model_name} was, by its name, fine-tuned on your test texts; start from another"
     elif model:
         advice = (
-            f"{model_name} was, by its name, fine-tuned on film-review sentences; {_FAMILY}: if yours are of them, it has "
-            "seen your test split"
+            f"{model_name} was, by its name, fine-tuned on film-review sentences; {_FAMILY}: if yours are of them, it "
+            "has seen your test split"
         )
     elif data:
         advice = f"{_FAMILY}: do not start from, or compare with, a checkpoint that was fine-tuned on any of them"

@@ -39,7 +39,7 @@ EXTENSIONS = {
 }
 """Known file extensions and their formats."""
 
-NOT_JSON = "not JSON"
+NOT_JSON = ("not JSON", "not a JSON object")
 """How the fault of a broken line begins."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -238,9 +238,9 @@ def _parse(line: str) -> dict[str, Any] | str:
         value = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         message = re.sub(r": line 1 column (\d+).*", r" at column \1", str(error))
-        return f"{NOT_JSON} ({message}); write one JSON object a line"
+        return f"{NOT_JSON[0]} ({message}); write one JSON object a line"
     if not isinstance(value, dict):
-        return f'{NOT_JSON} object; write lines such as {{"text": "...", "label": "..."}}'
+        return f'{NOT_JSON[1]}; write lines such as {{"text": "...", "label": "..."}}'
     return value
 
 

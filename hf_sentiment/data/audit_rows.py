@@ -93,7 +93,8 @@ class AuditRows:
     @cached_property
     def keys(self) -> np.ndarray:
         """For each row the number of its `duplicate_key`."""
-        return np.unique([duplicate_key(text) for text in self.texts], return_inverse=True)[1]
+        # Objects: a plain array of strings gives every one the room of the longest.
+        return np.unique(np.array([duplicate_key(text) for text in self.texts], dtype=object), return_inverse=True)[1]
 
     @cached_property
     def groups(self) -> np.ndarray:

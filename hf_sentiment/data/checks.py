@@ -176,7 +176,7 @@ def _labelled(dataset: Dataset, codes: np.ndarray) -> Dataset:
     """The usable rows, with class indices for labels."""
     kept = np.flatnonzero(codes >= 0)
     chosen = dataset if len(kept) == len(dataset) else dataset.select(kept)
-    others = [column for column in dataset.column_names if column not in ("text", "label")]
+    others = [column for column in dataset.column_names if column not in ("text", "label", "fault")]
     labelled = chosen.remove_columns("label").add_column("label", codes[kept], feature=Value("int64"))
     return labelled.select_columns(["text", "label", *others])
 

@@ -37,7 +37,8 @@ def contamination_finding(dataset_name: str | None, model_name: str | None) -> F
     elif data:
         advice = f"{_FAMILY}: do not start from, or compare with, a checkpoint that was fine-tuned on any of them"
     severity = LIMITS["contamination"].severity((data + model) / 2)
-    return Finding("contamination", "known contamination", severity, int(data or model), 0, advice)
+    facts = {"data": data, "model": model}
+    return Finding("contamination", "known contamination", severity, int(data or model), 0, advice, facts=facts)
 
 
 def _is_of_family(name: str) -> bool:

@@ -22,6 +22,9 @@ corpora, which are English: of texts of 40 characters and more 99 to 100 % are c
 94 to 97 %, of shorter ones 67 to 79 %."""
 
 
+_LANGUAGE_CHARACTERS = 500  # a language is certain long before, and reviews can have thousands
+
+
 def token_findings(
     rows: AuditRows, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int = 42
 ) -> list[Finding]:
@@ -95,7 +98,7 @@ def language_finding(rows: AuditRows, seed: int = 42) -> Finding:
 
     long_enough = np.flatnonzero([len(text.encode("utf-8", "replace")) >= SURE_BYTES for text in rows.texts])
     sample = long_enough[_sample(len(long_enough), seed)]
-    found = [py3langid.classify(rows.texts[i])[0] for i in sample]
+    found = [py3langid.classify(rows.texts[i][:_LANGUAGE_CHARACTERS])[0] for i in sample]
     counts = Counter(found)
     shares = {name: n / len(found) for name, n in counts.most_common()}
     main = next(iter(shares), None)

@@ -16,6 +16,7 @@ from transformers import TrainingArguments
 
 from hf_sentiment.data.audit import audit
 from hf_sentiment.data.audit_rows import AuditRows
+from hf_sentiment.data.checks import DROPPED
 from hf_sentiment.data.cleaned import CleanedFile, check_free, write_cleaned
 from hf_sentiment.data.findings import SEVERITIES, Finding, counted, finding_lines, worst
 from hf_sentiment.data.label_errors import DEFAULT_TEXTS
@@ -51,6 +52,7 @@ class AuditResult:
         source: the data in one line.
         label_rule: how raw labels became class indices, in one line.
         sizes: rows of each split, bad ones included.
+        dropped: good rows that the label rule drops.
         findings: in the order of the report.
         written: the cleaned copies, where `fix` was given.
     """
@@ -58,6 +60,7 @@ class AuditResult:
     source: str
     label_rule: str
     sizes: dict[str, int]
+    dropped: int
     findings: list[Finding]
     written: list[CleanedFile]
 
@@ -72,6 +75,7 @@ class AuditResult:
             "source": self.source,
             "label_rule": self.label_rule,
             "rows": self.sizes,
+            "dropped_by_rule": self.dropped,
             "severity": self.severity,
             "findings": [finding.to_dict() for finding in self.findings],
             "written": [asdict(copy) for copy in self.written],
@@ -84,14 +88,20 @@ class AuditResult:
             width: of a line, in characters.
         """
         sizes = ", ".join(f"{name} {size:,}" for name, size in self.sizes.items())
-        lines = [self.source, f"Rows: {sizes}. Labels: {self.label_rule}", "", *finding_lines(self.findings, width), ""]
+        dropped = f", of which the label rule drops {self.dropped:,}" if self.dropped else ""
+        lines = [
+            self.source,
+            f"Rows: {sizes}{dropped}. Labels: {self.label_rule}",
+            "",
+            *finding_lines(self.findings, width),
+            "",
+        ]
         fixable = sum(finding.fixable for finding in self.findings)
         if self.written:
             files = " ".join(f"--{copy.split}_file {shlex.quote(copy.path)}" for copy in self.written)
             lines += [*map(str, self.written), f"Train on the copies: hf-sentiment train {files} --output_dir DIR"]
         elif fixable:
-            rows = counted(fixable, "row")
-            lines.append(f"--fix DIR writes copies without {rows}; the originals stay as they are.")
+            lines.append(f"--fix DIR writes copies without {counted(fixable, 'row')}; the originals stay as they are.")
         counts = Counter(finding.severity for finding in self.findings)
         return [*lines, ", ".join(counted(counts[name], name) for name in reversed(SEVERITIES[1:]))]
 
@@ -112,6 +122,9 @@ def audit_help() -> str:
 def _parser() -> RecipeParser:
     """The parser of everything that `audit` takes; arguments of training are taken and, but for the seed, ignored."""
     made = RecipeParser((SentimentArguments, AuditArguments, TrainingArguments))
+    # HfArgumentParser wants a value for a flag whose default is None.
+    made._option_string_actions["--label_errors"].nargs = "?"
+    made._option_string_actions["--label_errors"].const = True
     made.add_argument("--no_label_errors", "--no-label-errors", dest="label_errors", action="store_false")
     return made
 
@@ -184,7 +197,7 @@ def audit_data(
     from_files = dataset is None and arguments.train_file is not None
     written = [] if fix is None else write_cleaned(rows, raw, from_files, fix)
     sizes = {name: int(np.sum(rows.split == name)) for name in rows.names}
-    return AuditResult(raw.description, rule.description, sizes, findings, written)
+    return AuditResult(raw.description, rule.description, sizes, int(np.sum(rows.codes == DROPPED)), findings, written)
 
 
 def _load(arguments: SentimentArguments, dataset: Any) -> RawData:

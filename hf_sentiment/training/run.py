@@ -77,7 +77,11 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     run = assemble(arguments, training, dataset)
     for line in plan_lines(run.plan):
         logger.info(line)
-    audit = run.data.audit()  # hashes every text: once
+    named = arguments.dataset_name if dataset is None else None
+    audit = run.data.audit(named, arguments.model_name_or_path)  # reads every text: once
+    serious = [finding["title"] for finding in audit["findings"] if finding["severity"] in ("warning", "error")]
+    if serious:
+        logger.warning("The data have %s: `hf-sentiment audit` with the same arguments says more", ", ".join(serious))
     checkpoint = folder.last_checkpoint()
     if checkpoint is not None:
         folder.check_same_data(audit)

@@ -2,9 +2,9 @@
 
     python benchmarks/label_errors.py --seeds 10
 
-A share of the labels of a starter corpus is flipped at random; the search of `hf-sentiment audit --label_errors` does not
-know which. Beside confident learning stands the plain rule, every row whose out-of-fold prediction is not its label. The
-corpora's own labels, the mean of fifteen and more people's ratings, count as right.
+A share of the labels of a starter corpus is flipped at random; the search of `hf-sentiment audit --label_errors` does
+not know which. Beside confident learning stands the plain rule: rows whose out-of-fold prediction is not their label.
+The corpora's own labels, the mean of fifteen and more people's ratings, count as right.
 """
 
 from __future__ import annotations

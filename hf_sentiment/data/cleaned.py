@@ -25,8 +25,8 @@ from .sources import RawData
 _WHY = {
     "empty": "without text or label",
     "conflicts": "same text, other label",
-    "leakage": "also in a later split",
-    "duplicates": "duplicates",
+    "leakage": "also in validation or test",
+    "duplicates": "repeated",
 }
 
 

@@ -161,12 +161,13 @@ def shortened(text: str, width: int = _TEXT_WIDTH) -> str:
 
 
 def finding_lines(findings: Sequence[Finding], width: int) -> list[str]:
-    """The findings as an aligned table, and below it some rows of each that is not ok.
+    """The findings as an aligned table, the most severe first, and below it some rows of each that is not ok.
 
     Args:
-        findings: in their order.
+        findings: one or more.
         width: of a line, in characters.
     """
+    findings = sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
     titles = max(len("finding"), *(len(finding.title) for finding in findings))
     begin = f"{'severity':<8}  {'finding':<{titles}}  {'count':>7}  {'share':>7}  "
     room = max(30, width - len(begin))

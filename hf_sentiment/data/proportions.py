@@ -26,15 +26,19 @@ def half_width(texts: int, accuracy: float = TYPICAL_ACCURACY) -> float:
 
 
 def imbalance_finding(rows: AuditRows) -> Finding:
-    """How far the rarest label of the training rows is below its equal share: 0 of that lacks, or nearly 1."""
+    """How much the rarest label of the training rows lacks of its equal share: nothing, or nearly all of it.
+
+    Labels of fewer than `RARE` texts, which have a finding of their own, are left out where two others remain.
+    """
     counts = np.bincount(rows.codes[rows.split == "train"], minlength=len(rows.rule.labels))
-    total, rarest = int(counts.sum()), int(counts.argmin())
-    lacking = 1 - counts[rarest] * len(counts) / total if total else 0.0
-    severity = LIMITS["imbalance"].severity(float(lacking))
+    judged = counts >= RARE if (counts >= RARE).sum() > 1 else counts >= 0
+    total, rarest = int(counts[judged].sum()), int(counts[judged].min())
+    lacking = 1 - rarest * int(judged.sum()) / total if total else 0.0
+    severity = LIMITS["imbalance"].severity(lacking)
     shares = ", ".join(f"{name} {n:,}" for name, n in zip(rows.rule.labels, counts.tolist(), strict=True))
     advice = f"{shares}: read macro-F1 beside accuracy, and label more of the rare one" if severity != "ok" else ""
     facts = {"counts": dict(zip(rows.rule.labels, counts.tolist(), strict=True))}
-    return Finding("imbalance", "rarest label", severity, int(counts[rarest]), total, advice, facts=facts)
+    return Finding("imbalance", "rarest label", severity, rarest, total, advice, facts=facts)
 
 
 def rare_label_finding(rows: AuditRows) -> Finding:

@@ -159,6 +159,7 @@ def test_a_misspelt_label_is_found_and_named(load: Load) -> None:
     rare = named(row_findings(load(train=rows)))["rare_labels"]
     assert places(rare) == [("train.jsonl", 21)]
     assert "posiitve (1, misspelt positive?)" in rare.advice and "negative" not in rare.advice
+    assert named(row_findings(load(train=rows)))["imbalance"].severity == "ok"
 
 
 def test_imbalance_by_degrees(load: Load) -> None:
@@ -230,8 +231,8 @@ def test_texts_too_short_for_a_language_are_no_finding(load: Load) -> None:
 
 def test_the_table_is_aligned_and_wraps() -> None:
     findings = [
-        Finding("empty", "no text", "error", 1234, 5000, "remove these rows, " * 8),
         Finding("languages", "texts not in en", "ok", 0, 10),
+        Finding("empty", "no text", "error", 1234, 5000, "remove these rows, " * 8),
     ]
     lines = finding_lines(findings, 90)
     assert all(len(line) <= 90 for line in lines)

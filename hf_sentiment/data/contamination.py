@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 from .findings import LIMITS, Finding
 from .starter import corpus_of, is_starter
@@ -24,6 +25,9 @@ def contamination_finding(dataset_name: str | None, model_name: str | None) -> F
         dataset_name: as the user named it; None for files.
         model_name: the checkpoint's name or folder.
     """
+    if model_name is not None and Path(model_name).expanduser().is_dir():
+        # What is said goes into records, where nobody's folders belong.
+        model_name = Path(model_name).expanduser().resolve().name
     data = dataset_name is not None and _is_of_family(dataset_name)
     model = model_name is not None and bool(_SENTENCES.search(model_name))
     advice = ""

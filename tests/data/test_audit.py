@@ -105,6 +105,7 @@ def test_duplicates_keep_emoticons_apart(load: Load) -> None:
     found = named(row_findings(load(train=[*rows, ("fun to watch :(", "negative")])))
     assert places(found["duplicates"]) == [("train.jsonl", 42)]
     assert found["duplicates"].examples[0].facts["other"]["row"] == 41
+    assert found["near_duplicates"].count == 0
     assert found["conflicts"].count == 0
 
 
@@ -200,6 +201,14 @@ def test_splits_that_train_will_make_are_judged_by_their_share(load: Load) -> No
 )
 def test_contamination_in_both_directions(data: str | None, model: str, severity: str) -> None:
     assert contamination_finding(data, model).severity == severity
+
+
+def test_of_a_folder_only_its_own_name_counts_and_is_told(tmp_path: Path) -> None:
+    for name, severity in (("bert-sst2", "note"), ("mine", "ok")):
+        folder = tmp_path / "sst2" / name
+        folder.mkdir(parents=True)
+        finding = contamination_finding(None, str(folder))
+        assert finding.severity == severity and str(tmp_path) not in finding.advice
 
 
 def test_tokens_that_are_cut_or_unknown(load: Load, tiny_tokenizer) -> None:  # type: ignore[no-untyped-def]

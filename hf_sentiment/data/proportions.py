@@ -74,10 +74,11 @@ def size_findings(rows: AuditRows, shares: Mapping[str, float]) -> list[Finding]
         texts = int((rows.split == name).sum()) if given else round(shares[name] * train)
         half = half_width(max(1, texts))
         severity = LIMITS["small"].severity(half)
-        width = f"accuracy on {counted(texts, 'text')} is known to ±{100 * half:.1f} points (95 %, near 0.85)"
+        known = f"accuracy on {counted(texts, 'text')} is known to ±{100 * half:.1f} points (95 %, near 0.85)"
+        known = known if texts else "no text to measure accuracy on"
         more = "" if given else " if it is made from the training data"
         wanted = math.ceil(1.96**2 * TYPICAL_ACCURACY * (1 - TYPICAL_ACCURACY) / 0.02**2)
-        advice = f"{width}{more}; {wanted:,} texts give ±2" if severity != "ok" else ""
+        advice = f"{known}{more}; {wanted:,} texts give ±2" if severity != "ok" else ""
         facts = {"split": name, "half_width": round(half, 4), "made": not given}
         findings.append(Finding("small", f"{name} texts", severity, texts, 0, advice, facts=facts))
     return findings

@@ -38,10 +38,14 @@ class AuditArguments:
 
     label_errors: bool | None = field(
         default=None,
-        metadata={"help": f"Look for probable label errors. Default: with up to {DEFAULT_TEXTS:,} texts."},
+        metadata={
+            "help": f"Look for probable label errors, or --no_label_errors. Default: with up to {DEFAULT_TEXTS:,} texts."
+        },
     )
     fix: str | None = field(default=None, metadata={"help": "Write cleaned copies of the files into this folder."})
-    output: str | None = field(default=None, metadata={"help": "Write the report there as JSON, every row listed."})
+    output: str | None = field(
+        default=None, metadata={"help": "Write the report there as JSON, with up to 1,000 rows a finding."}
+    )
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,7 @@ format: $(VENV)/.installed  ## Let ruff mend what it can
 bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmarks/README.md
 	$(BIN)/python benchmarks/prediction_speed.py
 	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/label_errors.py
 
 clean:  ## Remove what the targets made, but not runs/
 	rm -rf $(VENV) .venv-lowest .cache build dist

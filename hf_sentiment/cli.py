@@ -1,7 +1,7 @@
 """The command `hf-sentiment`: each command is one call into a room of the package.
 
-Everything for people goes to stderr; stdout carries results alone. Exit codes: 0 done, 1 the work failed, 2 the call
-was wrong. An error is one line; `--debug` shows the traceback.
+Everything for people goes to stderr; stdout carries results alone. Exit codes: 0 done, 1 the work failed or the audit
+found errors, 2 the call was wrong. An error is one line; `--debug` shows the traceback.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,33 @@ def _print_train_help() -> None:
         "unfinished run. --json prints the evaluation on stdout."
     )
     print(parser.format_help())
+
+
+@app.command("audit", context_settings=_FORWARD)
+def audit_command(context: typer.Context) -> None:
+    """Check data before training: `audit [RECIPE.yaml] --train_file F [--fix DIR] [--name value …]`."""
+    words = [word for word in context.args if word != "--json"]
+    from hf_sentiment.training.auditing import audit_data, audit_help, parse_audit
+
+    if "--help" in words or "-h" in words:
+        print(audit_help())
+        return
+    arguments, own, seed = parse_audit(words)
+    output = None if own.output is None else Path(own.output)
+    _refuse_existing(output)
+    from hf_sentiment.files import write_json
+
+    _quieten_libraries()
+    _quieten_loading()
+    result = audit_data(arguments, label_errors=own.label_errors, fix=own.fix, seed=seed)
+    for line in result.lines(shutil.get_terminal_size((120, 24)).columns):
+        _say(line)
+    if output is not None:
+        write_json(output, result.to_dict())
+    if "--json" in context.args:
+        print(json.dumps(result.to_dict()))
+    if result.severity == "error":
+        raise typer.Exit(1)
 
 
 @app.command("evaluate")
@@ -261,6 +289,13 @@ def _quieten_libraries() -> None:
     datasets.disable_progress_bars()
 
 
+def _quieten_loading() -> None:
+    """Leave out transformers' table of missing weights, for a model whose head is not used."""
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.set_verbosity_error()
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     words = sys.argv[1:] if arguments is None else arguments
@@ -272,7 +307,10 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _run(words: list[str], debug: bool) -> int:
     try:
-        if app(words or ["--help"], standalone_mode=False):  # typer answers Ctrl-C by a code
+        code = app(words or ["--help"], standalone_mode=False)
+        if code == 1:  # a command that did its work, and found errors in the data
+            return 1
+        if code:  # typer answers Ctrl-C by a code of its own
             return _failed("stopped", 1)
     except SentimentError as error:
         if debug:

@@ -24,9 +24,24 @@ MAX_LISTED = 20
 _SHOWN = 3
 # White space of all kinds, and what takes no room: zero-width characters, joiners, byte-order marks.
 _INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
-_DROPPED = -1
+
+DROPPED = -1
+"""In place of a class index: a good row that the rule drops."""
+
+BAD = -2
+"""In place of a class index: a row that can't be used."""
+
 _UNKNOWN = -2
 _MISSING = -3
+
+NO_TEXT, EMPTY_TEXT, BROKEN, NO_LABEL, UNKNOWN_LABEL = FAULTS = (
+    "no text",
+    "empty text",
+    "broken encoding",
+    "no label",
+    "unknown label",
+)
+"""How the reasons begin for which a row can't be used."""
 
 
 @dataclass(frozen=True)
@@ -128,24 +143,40 @@ def apply_rule(raw: RawData, rule: LabelRule, on_bad_rows: OnBadRows = "error") 
 
 def _examine(dataset: Dataset, rule: LabelRule, source: str) -> tuple[np.ndarray, SplitRows]:
     """For each row of a split its class index, or a negative number if it is not to be used; and the counts."""
+    codes, faults = examine_rows(dataset, rule)
+    bad, dropped = codes == BAD, codes == DROPPED
+    first = np.flatnonzero(bad)[:MAX_LISTED]
+    listed = (BadRow(source, row, str(faults[i])) for i, row in zip(first, dataset[first]["row"], strict=True))
+    return codes, SplitRows(int((codes >= 0).sum()), int(dropped.sum()), int(bad.sum()), tuple(listed))
+
+
+def examine_rows(dataset: Dataset, rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
+    """What each row of a raw split is to the rule.
+
+    Args:
+        dataset: a split of `RawData`, with labels.
+        rule: what `infer_label_rule` returned.
+
+    Returns:
+        Class indices (int64), or `DROPPED`, or `BAD`; and for the bad ones what is wrong, "" for the others: a string
+        that begins with one of the `FAULTS`.
+    """
     table = dataset.with_format("arrow")[:]
     faults = _text_faults(table.column("text").to_pylist())
+    if "fault" in table.column_names:
+        broken = table.column("fault").to_pylist()
+        faults = np.array([why or fault for why, fault in zip(broken, faults, strict=True)], dtype=object)
     codes, uniques, which = _label_codes(table.column("label").to_pylist(), rule)
-    bad = (faults != "") | (codes <= _UNKNOWN)
-    listed = []
-    for i in np.flatnonzero(bad)[:MAX_LISTED]:
-        reason = str(faults[i]) or _label_fault(codes[i], uniques, which[i], rule)
-        listed.append(BadRow(source, int(table.column("row")[int(i)].as_py()), reason))
-    dropped = ~bad & (codes == _DROPPED)
-    counts = SplitRows(int((~bad & ~dropped).sum()), int(dropped.sum()), int(bad.sum()), tuple(listed))
-    return np.where(bad, _UNKNOWN, codes), counts
+    for i in np.flatnonzero((faults == "") & (codes <= _UNKNOWN)):
+        faults[i] = _label_fault(codes[i], uniques, which[i], rule)
+    return np.where(faults != "", BAD, codes), faults
 
 
 def _labelled(dataset: Dataset, codes: np.ndarray) -> Dataset:
     """The usable rows, with class indices for labels."""
     kept = np.flatnonzero(codes >= 0)
     chosen = dataset if len(kept) == len(dataset) else dataset.select(kept)
-    others = [column for column in dataset.column_names if column not in ("text", "label")]
+    others = [column for column in dataset.column_names if column not in ("text", "label", "fault")]
     labelled = chosen.remove_columns("label").add_column("label", codes[kept], feature=Value("int64"))
     return labelled.select_columns(["text", "label", *others])
 
@@ -155,11 +186,11 @@ def _text_faults(texts: list[str | None]) -> np.ndarray:
     faults = np.full(len(texts), "", dtype=object)
     for i, text in enumerate(texts):
         if text is None:
-            faults[i] = "no text (missing, or not a string)"
+            faults[i] = f"{NO_TEXT} (missing, or not a string)"
         elif not text.strip(_INVISIBLE):
-            faults[i] = "empty text"
+            faults[i] = EMPTY_TEXT
         elif "\N{REPLACEMENT CHARACTER}" in text:
-            faults[i] = "broken encoding (not UTF-8)"
+            faults[i] = f"{BROKEN} (not UTF-8)"
     return faults
 
 
@@ -184,13 +215,13 @@ def _code(value: object, rule: LabelRule) -> int:
         index = rule(value)
     except UnknownLabel:
         return _UNKNOWN
-    return _DROPPED if index is None else index
+    return DROPPED if index is None else index
 
 
 def _label_fault(code: int, uniques: list[Any], which: int, rule: LabelRule) -> str:
     if code == _MISSING:
-        return "no label"
-    return f"unknown label {str(uniques[which])[:40]!r} (known: {', '.join(rule.labels[:8])})"
+        return NO_LABEL
+    return f"{UNKNOWN_LABEL} {str(uniques[which])[:40]!r} (known: {', '.join(rule.labels[:8])})"
 
 
 def _bad_rows_message(rows: RowReport) -> str:

@@ -111,6 +111,13 @@ def duplicate_groups(texts: Sequence[str], groups: Sequence[str | int | None] | 
     return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
+def later(*columns: np.ndarray) -> np.ndarray:
+    """Whether each row repeats an earlier one in all of some integer columns; all of shape (n,)."""
+    repeated = np.ones(len(columns[0]), dtype=bool)
+    repeated[np.unique(np.column_stack(columns), axis=0, return_index=True)[1]] = False
+    return repeated
+
+
 def _shingles(key: str) -> list[str]:
     """The pairs of neighbouring words of a key."""
     return [f"{left} {right}" for left, right in pairwise(key.split())]

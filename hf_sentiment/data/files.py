@@ -39,6 +39,9 @@ EXTENSIONS = {
 }
 """Known file extensions and their formats."""
 
+NOT_JSON = ("not JSON", "not a JSON object")
+"""How the fault of a broken line begins."""
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _QUOTE_HINT = " (quote every cell that contains the separator, a line break or a quote)"
 _KEY_SAMPLE = 1000
@@ -51,7 +54,8 @@ class FileTable:
 
     Attributes:
         source: the path or URL as the user gave it, for messages.
-        kind: one of the values of `EXTENSIONS`.
+        kind: one of the values of `EXTENSIONS`, or "array" for a JSON file that holds one list.
+        path: the file on this machine.
         dataset: the columns as loaded; for JSONL one column `line`.
         columns: the names to choose from.
         rows: the user's row number of each row (int64).
@@ -59,13 +63,17 @@ class FileTable:
 
     source: str
     kind: str
+    path: Path
     dataset: Dataset
     columns: list[str]
     rows: np.ndarray
 
 
-def read_file(source: str | os.PathLike[str]) -> FileTable:
-    """Load a file. `CallError` for a path or type that can't be, `DataError` for content that can't."""
+def read_file(source: str | os.PathLike[str], *, keep_broken: bool = False) -> FileTable:
+    """Load a file. `CallError` for a path or type that can't be, `DataError` for content that can't.
+
+    With `keep_broken`, a line of a JSONL file that is not JSON is no error as long as there are good ones.
+    """
     name = os.fspath(source)
     kind = _kind_of(name)
     path = _local_path(name)
@@ -76,26 +84,27 @@ def read_file(source: str | os.PathLike[str]) -> FileTable:
     if kind in ("csv", "tsv"):
         table = _read_delimited(name, path, kind)
     elif kind == "jsonl":
-        table = _read_json_lines(name, path)
+        table = _read_json_lines(name, path, keep_broken)
     else:
         dataset = _load("json" if kind == "array" else "parquet", name, path)
-        table = FileTable(name, kind, dataset, dataset.column_names, np.arange(1, len(dataset) + 1))
+        table = FileTable(name, kind, path, dataset, dataset.column_names, np.arange(1, len(dataset) + 1))
     if not len(table.dataset):
         raise CallError(f"{name}: the file has no data rows")
     return table
 
 
-def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:
+def json_line_values(table: FileTable, wanted: Mapping[str, str], *, keep_broken: bool = False) -> Dataset:
     """The values of a JSONL file under `wanted`, {new name: key}, every one a string or None.
 
-    A label that is a number, a boolean or a list becomes its JSON; a text that is no string becomes None.
+    A label that is a number, a boolean or a list becomes its JSON; a text that is no string becomes None. With
+    `keep_broken` there is a column `fault` more, which says of a broken line what is wrong with it.
     """
-    features = Features({name: Value("string") for name in wanted})
+    features = Features({name: Value("string") for name in [*wanted, *(["fault"] if keep_broken else [])]})
     return table.dataset.map(
         _parse_lines,
         batched=True,
         with_indices=True,
-        fn_kwargs={"wanted": dict(wanted), "source": table.source, "rows": table.rows},
+        fn_kwargs={"wanted": dict(wanted), "source": table.source, "rows": table.rows, "keep_broken": keep_broken},
         remove_columns=table.dataset.column_names,
         features=features,
         desc="Reading lines",
@@ -191,20 +200,27 @@ def _read_delimited(name: str, path: Path, kind: str) -> FileTable:
     for column in columns:
         values = dataset.data.column(column)
         blank &= pc.equal(pc.fill_null(values, ""), "").to_numpy()
-    return _without(FileTable(name, kind, dataset, columns, rows), blank)
+    return _without(FileTable(name, kind, path, dataset, columns, rows), blank)
 
 
-def _read_json_lines(name: str, path: Path) -> FileTable:
+def _read_json_lines(name: str, path: Path, keep_broken: bool) -> FileTable:
     """A file with one JSON object a line; rows are line numbers from 1."""
     options = {"encoding": "utf-8-sig", "encoding_errors": "replace"}
     dataset = _load("text", name, path, features=Features({"line": Value("string")}), **options)
     lines = dataset.data.column("line")
     blank = pc.equal(pc.utf8_trim_whitespace(lines), "").to_numpy()
-    table = _without(FileTable(name, "jsonl", dataset, [], np.arange(1, len(dataset) + 1)), blank)
+    table = _without(FileTable(name, "jsonl", path, dataset, [], np.arange(1, len(dataset) + 1)), blank)
     keys: dict[str, None] = {}
+    broken: list[DataError] = []
     for row, line in zip(table.rows, table.dataset[:_KEY_SAMPLE]["line"], strict=False):
-        keys.update(dict.fromkeys(_parse(line, name, int(row))))
-    return FileTable(name, "jsonl", table.dataset, list(keys), table.rows)
+        value = _parse(line)
+        if isinstance(value, str):
+            broken.append(DataError(f"{name}, line {row}: {value}"))
+        else:
+            keys.update(dict.fromkeys(value))
+    if broken and not (keep_broken and keys):
+        raise broken[0]
+    return FileTable(name, "jsonl", path, table.dataset, list(keys), table.rows)
 
 
 def _without(table: FileTable, blank: np.ndarray) -> FileTable:
@@ -213,29 +229,41 @@ def _without(table: FileTable, blank: np.ndarray) -> FileTable:
         return table
     logger.info("%s: %d blank lines passed over", table.source, int(blank.sum()))
     kept = np.flatnonzero(~blank)
-    return FileTable(table.source, table.kind, table.dataset.select(kept), table.columns, table.rows[kept])
+    return FileTable(table.source, table.kind, table.path, table.dataset.select(kept), table.columns, table.rows[kept])
 
 
-def _parse(line: str, source: str, row: int) -> dict[str, Any]:
-    """One line as a JSON object."""
+def _parse(line: str) -> dict[str, Any] | str:
+    """One line as a JSON object, or what is wrong with it."""
     try:
         value = json.loads(line)
     except (json.JSONDecodeError, RecursionError) as error:
         message = re.sub(r": line 1 column (\d+).*", r" at column \1", str(error))
-        raise DataError(f"{source}, line {row}: not JSON ({message}); write one JSON object a line") from error
+        return f"{NOT_JSON[0]} ({message}); write one JSON object a line"
     if not isinstance(value, dict):
-        raise DataError(
-            f'{source}, line {row}: not a JSON object; write lines such as {{"text": "...", "label": "..."}}'
-        )
+        return f'{NOT_JSON[1]}; write lines such as {{"text": "...", "label": "..."}}'
     return value
 
 
 def _parse_lines(
-    batch: dict[str, list[str]], indices: list[int], wanted: dict[str, str], source: str, rows: np.ndarray
+    batch: dict[str, list[str]],
+    indices: list[int],
+    wanted: dict[str, str],
+    source: str,
+    rows: np.ndarray,
+    keep_broken: bool,
 ) -> dict[str, list[str | None]]:
     """For `Dataset.map`: the wanted values of a batch of lines."""
-    parsed = [_parse(line, source, int(rows[i])) for line, i in zip(batch["line"], indices, strict=True)]
-    return {name: [_value(row.get(key), name) for row in parsed] for name, key in wanted.items()}
+    values: dict[str, list[str | None]] = {name: [] for name in [*wanted, *(["fault"] if keep_broken else [])]}
+    for line, i in zip(batch["line"], indices, strict=True):
+        parsed = _parse(line)
+        if isinstance(parsed, str) and not keep_broken:
+            raise DataError(f"{source}, line {rows[i]}: {parsed}")
+        row = {} if isinstance(parsed, str) else parsed
+        for name, key in wanted.items():
+            values[name].append(_value(row.get(key), name))
+        if keep_broken:
+            values["fault"].append(parsed if isinstance(parsed, str) else None)
+    return values
 
 
 def _value(value: object, name: str) -> str | None:

@@ -13,7 +13,10 @@ import numpy as np
 from datasets import Dataset
 from sklearn.model_selection import train_test_split
 
+from hf_sentiment.data.audit import row_findings
+from hf_sentiment.data.audit_rows import AuditRows
 from hf_sentiment.data.checks import RowReport, apply_rule
+from hf_sentiment.data.contamination import contamination_finding
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.data.splits import SplitReport, make_splits
@@ -41,13 +44,21 @@ class PreparedData:
     made: SplitReport
     description: str
 
-    def audit(self) -> dict[str, Any]:
-        """Source, label rule, rows and splits as plain JSON."""
+    def audit(self, dataset_name: str | None = None, model_name: str | None = None) -> dict[str, Any]:
+        """Source, label rule, rows, splits and the findings that cost little, as plain JSON.
+
+        Args:
+            dataset_name: As the user named the data set, for known contamination; `None` for files and data in memory.
+            model_name: As the user named the checkpoint.
+        """
+        findings = row_findings(AuditRows.of_splits(self.splits, self.rule))
+        findings.append(contamination_finding(dataset_name, model_name))
         return {
             "source": self.description,
             "label_rule": self.rule.to_dict(),
             "rows": self.rows.to_dict(),
             "splits": self.made.to_dict(),
+            "findings": [finding.to_dict(examples=False) for finding in findings],
             "used": {name: len(split) for name, split in self.splits.items()},
             "content": {name: _content_hash(split) for name, split in self.splits.items()},
         }
@@ -82,7 +93,7 @@ def prepare_data(
         CallError: A wrong argument, path or column.
         DataError: Rows or classes that cannot be used.
     """
-    raw = load_data(dataset, **source)
+    raw = load_data(dataset, keep_broken=on_bad_rows == "drop", **source)
     if "train" not in raw.splits:
         raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
     rule = infer_label_rule(

@@ -73,6 +73,7 @@ def load_data(
     text_column: str | None = None,
     label_column: str | None = None,
     label_optional: bool = False,
+    keep_broken: bool = False,
 ) -> RawData:
     """Load a data set, or files, and bring them to the columns of `RawData`.
 
@@ -85,6 +86,7 @@ def load_data(
         text_column: the column with the text; guessed where one column only has a usual name.
         label_column: the column with the label; guessed likewise.
         label_optional: no label is needed (texts to be predicted).
+        keep_broken: a broken line of a JSONL file is a row without text, with a `fault`, and no error.
 
     Raises:
         CallError: the call can't be answered: no such file, column, data set or configuration, an ambiguous
@@ -100,7 +102,7 @@ def load_data(
     if dataset is None and not files:
         raise CallError("no data: give --dataset_name NAME or --train_file FILE")
     if files:
-        return _from_files({split: os.fspath(file) for split, file in files.items()}, columns)
+        return _from_files({split: os.fspath(file) for split, file in files.items()}, columns, keep_broken)
     if isinstance(dataset, str):
         if is_starter(dataset):
             return _from_starter(dataset, columns)
@@ -108,27 +110,27 @@ def load_data(
     return _from_memory(dataset, columns)
 
 
-def _from_files(files: Mapping[str, str], columns: WantedColumns) -> RawData:
+def _from_files(files: Mapping[str, str], columns: WantedColumns, keep_broken: bool) -> RawData:
     """Each file is a table; the columns are settled on the first of them, and the others must have them."""
-    tables = {split: read_file(file) for split, file in files.items()}
+    tables = {split: read_file(file, keep_broken=keep_broken) for split, file in files.items()}
     first = next(iter(tables.values()))
     text, label = choose_columns(first.columns, columns, first.source)
     splits: dict[str, Dataset] = {}
     names: tuple[str, ...] | None = None
     for split, table in tables.items():
         require_columns(table.columns, text, label, table.source)
-        splits[split], names = _standard_file(table, text, label, names)
+        splits[split], names = _standard_file(table, text, label, names, keep_broken)
     # Names only: a description goes into records and cards, and folders are nobody's business there.
     described = "files: " + ", ".join(name.replace("\\", "/").rsplit("/", 1)[-1] for name in files.values())
     return RawData(splits, dict(files), text, label, names, described)
 
 
 def _standard_file(
-    table: FileTable, text: str, label: str | None, names: tuple[str, ...] | None
+    table: FileTable, text: str, label: str | None, names: tuple[str, ...] | None, keep_broken: bool
 ) -> tuple[Dataset, tuple[str, ...] | None]:
     if table.kind == "jsonl":
         wanted = {"text": text} | ({"label": label} if label else {})
-        dataset = json_line_values(table, wanted)
+        dataset = json_line_values(table, wanted, keep_broken=keep_broken)
         return dataset.add_column("row", table.rows), names
     dataset, found = _standard(table.dataset, text, label, table.rows, table.source)
     return dataset, names or found

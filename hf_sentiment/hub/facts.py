@@ -178,6 +178,13 @@ def _findings(audit: Mapping[str, Any]) -> list[str]:
     within = [f"{count:,} in {name}" for name, count in made["duplicates_within"].items() if count]
     if within:
         found.append(f"Texts that repeat another one of their own split: {', '.join(within)}.")
+    for finding in audit.get("findings", []):
+        if finding["name"] == "conflicts" and finding["count"]:
+            found.append(f"{finding['count']:,} rows have the text of another row and another label.")
+        if finding["name"] == "contamination" and finding["data"]:
+            found.append("SST-2, SST-5 and rotten_tomatoes have the same sentences, so figures on those mean nothing.")
+        if finding["name"] == "contamination" and finding["model"]:
+            found.append("The base model was, by its name, fine-tuned on sentences of SST or rotten_tomatoes.")
     return found
 
 

@@ -28,6 +28,7 @@ from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.data.audit_rows import AuditRows
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData, prepare_data
 from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, starter_model
@@ -164,7 +165,7 @@ def load_splits(arguments: SentimentArguments, seed: int, dataset: Any = None) -
 
 
 def load_model(
-    arguments: SentimentArguments, data: PreparedData
+    arguments: SentimentArguments, data: PreparedData | AuditRows
 ) -> tuple[BertForSentimentAnalysis, PreTrainedTokenizerBase]:
     """The named checkpoint with a head for the data's labels, in float32, and its tokenizer.
 

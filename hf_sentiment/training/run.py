@@ -77,7 +77,9 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     run = assemble(arguments, training, dataset)
     for line in plan_lines(run.plan):
         logger.info(line)
-    audit = run.data.audit()  # hashes every text: once
+    source = arguments.dataset_name if dataset is None else None
+    audit = run.data.audit(source, arguments.model_name_or_path)  # reads every text: once
+    _warn(audit["findings"])
     checkpoint = folder.last_checkpoint()
     if checkpoint is not None:
         folder.check_same_data(audit)
@@ -88,6 +90,14 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     run.curve.began = began
     run.fit(checkpoint)
     return _finish(run, arguments, folder, began)
+
+
+def _warn(findings: list[dict[str, Any]]) -> None:
+    """Say in a line what the audit found that is worse than a note."""
+    serious = [finding for finding in findings if finding["severity"] in ("warning", "error")]
+    if serious:
+        named = ", ".join(f"{finding['title']} {finding['count']:,}" for finding in serious)
+        logger.warning("Audit: %s (`hf-sentiment audit` with the same arguments says what to do)", named)
 
 
 def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: float) -> RunResult:

@@ -132,6 +132,21 @@ def test_limits_are_drawn_from_the_numbers(run_folder: Path, tmp_path: Path) -> 
     assert "It misses “negative” more often than “positive”: it found 70.0 % of the former and 95.0 %" in card
 
 
+def test_contradictions_and_contamination_are_told(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    folder = edited(run_folder, tmp_path)
+    path = folder / "records" / "audit.json"
+    audit = json.loads(path.read_text())
+    findings = {finding["name"]: finding for finding in audit["findings"]}
+    assert "figures on those" not in render_card(folder) and "another label" not in render_card(folder)
+    findings["conflicts"]["count"] = 1234
+    findings["contamination"] |= {"data": True, "model": True}
+    path.write_text(json.dumps(audit))
+    card = " ".join(render_card(folder).split())
+    assert "1,234 rows have the text of another row and another label." in card
+    assert "SST-2, SST-5 and rotten_tomatoes have the same sentences" in card
+    assert "The base model was, by its name, fine-tuned on sentences of SST" in card
+
+
 def test_the_card_of_an_adapter_names_its_base(lora_folder: Path) -> None:  # noqa: F811
     card = render_card(lora_folder, repo_id="me/adapter", adapter=True, base_model="org/base")
     data = check_card(card)

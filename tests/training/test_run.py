@@ -59,6 +59,22 @@ def test_the_folder_has_all_that_it_promises(finished: Path) -> None:
     assert {path.name for path in (finished / "records").iterdir()} == records
 
 
+def test_the_audit_is_recorded_without_texts_and_what_is_serious_is_said(
+    call: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from hf_sentiment.training.arguments import parse_call
+
+    sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"])
+    with caplog.at_level("WARNING", logger="hf_sentiment"):
+        train(SentimentArguments(**sentiment), **training)
+    findings = json.loads((tmp_path / "run" / "records" / "audit.json").read_text())["findings"]
+    severities = {finding["title"]: finding["severity"] for finding in findings}
+    assert severities["no text or no label"] == "ok" and severities["test texts"] == "warning"
+    assert not any("examples" in finding for finding in findings)
+    said = next(message for message in caplog.messages if message.startswith("Audit: "))
+    assert "test texts 24" in said and "no text" not in said
+
+
 def test_the_history_has_both_losses_at_every_epoch(finished: Path) -> None:
     rows = [json.loads(line) for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1.0, 2.0, 3.0]

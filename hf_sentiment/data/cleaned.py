@@ -1,0 +1,173 @@
+"""Cleaned copies of data files: the same files without the rows that `audit.removals` names, never the originals."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+
+from ..errors import CallError, DataError
+from ..files import folder_atomically, write_atomically
+from .audit import removals
+from .audit_rows import AuditRows
+from .files import FileTable, read_file
+from .sources import RawData
+
+_WHY = {
+    "empty": "without text or label",
+    "conflicts": "same text, other label",
+    "leakage": "also in validation or test",
+    "duplicates": "repeated",
+}
+
+
+@dataclass(frozen=True)
+class CleanedFile:
+    """A copy: of which split, where, how many rows it has, and how many were removed for each reason."""
+
+    split: str
+    path: str
+    kept: int
+    removed: dict[str, int]
+
+    def __str__(self) -> str:
+        """`path: N rows kept, N removed (why)`."""
+        why = ", ".join(f"{count:,} {_WHY[reason]}" for reason, count in self.removed.items())
+        removed = f"{sum(self.removed.values()):,} removed"
+        return f"{self.path}: {self.kept:,} rows kept, {removed}" + (f" ({why})" if why else "")
+
+
+def check_free(folder: str | os.PathLike[str]) -> None:
+    """`CallError` if there is something where the copies are to go."""
+    path = Path(folder)
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise CallError(f"--fix {folder} exists and is not overwritten: name another folder, or remove it")
+
+
+def write_cleaned(rows: AuditRows, raw: RawData, from_files: bool, folder: str | os.PathLike[str]) -> list[CleanedFile]:
+    """Write the copies, all of them or none.
+
+    Files keep their format, columns, order and, in CSV, TSV and JSON lines, the bytes of every row that stays; other
+    sources become JSON lines with `text`, `label` and, where there is one, `group`. Rows that the label rule drops
+    stay.
+
+    Args:
+        rows: of `raw`.
+        raw: what was audited.
+        from_files: whether `raw.sources` are files.
+        folder: where to write; it must not exist, or be empty.
+
+    Returns:
+        The copies.
+
+    Raises:
+        CallError: there is something in `folder`.
+        DataError: no row of a split would be left.
+    """
+    check_free(folder)
+    reasons = removals(rows)
+    targets = _targets(raw, from_files)
+    written = []
+    with folder_atomically(folder) as beside:
+        for split, name in targets.items():
+            of_split = rows.split == split
+            gone = {int(row) for row in rows.row[of_split & (reasons != "")]}
+            if len(gone) == of_split.sum():
+                raise DataError(
+                    f"{raw.sources[split]}: --fix would remove every row of the {split} split: is one file given twice?"
+                )
+            if from_files:
+                _copy_file(read_file(raw.sources[split], keep_broken=True), beside / name, gone)
+            else:
+                _write_rows(raw, split, beside / name, gone)
+            counts = Counter(reasons[of_split & (reasons != "")].tolist())
+            removed = {reason: counts[reason] for reason in _WHY if counts[reason]}
+            written.append(CleanedFile(split, str(Path(folder) / name), int(of_split.sum()) - len(gone), removed))
+    return written
+
+
+def _targets(raw: RawData, from_files: bool) -> dict[str, str]:
+    """The name of each split's copy: that of the file, unless two files have the same name."""
+    if not from_files:
+        return {split: f"{split}.jsonl" for split in raw.splits}
+    names = {split: _base_name(raw.sources[split]) for split in raw.splits}
+    twice = {name for name, count in Counter(names.values()).items() if count > 1}
+    return {split: f"{split}-{name}" if name in twice else name for split, name in names.items()}
+
+
+def _base_name(source: str) -> str:
+    return Path(urlsplit(source).path if "://" in source else source).name
+
+
+def _copy_file(table: FileTable, target: Path, gone: set[int]) -> None:
+    """One file without the rows in `gone`, which are numbered as the user sees them."""
+    if table.kind in ("csv", "tsv"):
+        records = enumerate(_records(table.path, "\t" if table.kind == "tsv" else ","), start=1)
+    elif table.kind == "jsonl":
+        # Of bytes, `splitlines` knows the same line ends as `datasets`; of a string it would know more.
+        lines = table.path.read_bytes().splitlines(keepends=True)
+        records = enumerate((line.decode("utf-8", "surrogateescape") for line in lines), start=1)
+    else:
+        _copy_table(table, target, gone)
+        return
+    kept = "".join(record for row, record in records if row not in gone)
+    write_atomically(target, kept.encode("utf-8", "surrogateescape"))
+
+
+def _records(path: Path, delimiter: str) -> Iterator[str]:
+    """The records of a delimited file as they are written, line ends and quotes and broken bytes included."""
+    lines: list[str] = []
+
+    def read() -> Iterator[str]:
+        # A cell may hold line breaks: what the csv module reads for one record is the record.
+        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+            for line in file:
+                lines.append(line)
+                yield line
+
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        for _ in csv.reader(read(), delimiter=delimiter):
+            yield "".join(lines)
+            lines.clear()
+    finally:
+        csv.field_size_limit(limit)
+
+
+def _copy_table(table: FileTable, target: Path, gone: set[int]) -> None:
+    """A Parquet file, or a JSON array; their rows are numbered from 1."""
+    if table.kind == "parquet":
+        import pyarrow.parquet as pq
+
+        whole = pq.read_table(table.path)
+        kept = np.array([row not in gone for row in range(1, whole.num_rows + 1)])
+        buffer = io.BytesIO()
+        pq.write_table(whole.filter(kept), buffer)
+        write_atomically(target, buffer.getvalue())
+        return
+    rows = json.loads(table.path.read_text(encoding="utf-8-sig"))
+    left = [value for row, value in enumerate(rows, start=1) if row not in gone]
+    write_atomically(target, json.dumps(left, indent=2, ensure_ascii=False) + "\n")
+
+
+def _write_rows(raw: RawData, split: str, target: Path, gone: set[int]) -> None:
+    """A split that is from no file, as JSON lines; labels keep the names that the data set gives them."""
+    lines = []
+    for row in raw.splits[split]:
+        if row["row"] in gone:
+            continue
+        label = row["label"]
+        if raw.label_names is not None and label is not None:
+            label = raw.label_names[label]
+        group = {"group": row["group"]} if row.get("group") is not None else {}
+        lines.append(json.dumps({"text": row["text"], "label": label, **group}, ensure_ascii=False) + "\n")
+    write_atomically(target, "".join(lines))

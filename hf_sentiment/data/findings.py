@@ -1,0 +1,185 @@
+"""What an audit says: findings with a count, a severity, places and an advice."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SEVERITIES = ("ok", "note", "warning", "error")
+"""From harmless to fatal. An error means: with these data, training stops or its test figures are not to be trusted."""
+
+MAX_EXAMPLES = 1_000
+"""Rows that a finding lists in JSON; all of them are counted."""
+
+_SHOWN = 3
+_TEXT_WIDTH = 60
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The measure from which a finding has each severity; None: it never has. A measure of 0 is always ok."""
+
+    note: float | None = None
+    warning: float | None = None
+    error: float | None = None
+
+    def severity(self, measure: float) -> str:
+        """The severity of a measure (of most findings the share, 0...1)."""
+        if measure <= 0:
+            return "ok"
+        reached = (name for name in reversed(SEVERITIES[1:]) if _reaches(measure, getattr(self, name)))
+        return next(reached, "ok")
+
+
+def _reaches(measure: float, limit: float | None) -> bool:
+    return limit is not None and measure >= limit
+
+
+# What is above chance in a clean corpus is a note, what moves a figure by points a warning. Sources: the figures of the
+# starter corpora, and for `small` the width of a binomial interval (see `audit.half_width`).
+LIMITS = {
+    "empty": Limits(error=0),
+    "broken": Limits(error=0),
+    "unknown_labels": Limits(error=0),
+    "leakage": Limits(error=0),
+    "contamination": Limits(note=0.5, warning=1),
+    "conflicts": Limits(warning=0),
+    "label_errors": Limits(note=0),
+    "duplicates": Limits(note=0, warning=0.05),
+    "near_duplicates": Limits(note=0, warning=0.05),
+    "imbalance": Limits(note=0.4, warning=0.8),
+    "rare_labels": Limits(warning=0),
+    "small": Limits(note=0.02, warning=0.05),
+    "truncated": Limits(note=0.01, warning=0.1),
+    "unknown_tokens": Limits(note=0.005, warning=0.02),
+    "languages": Limits(note=0.02, warning=0.1),
+}
+"""Severities by finding, in the order of the report."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A row that a finding is about.
+
+    Attributes:
+        source: its file or data set.
+        row: its number there, as `RawData` counts.
+        text: its text, shortened.
+        label: the name of its label, or None.
+        says: what is the matter with it, in some words.
+        facts: the same for machines: the other row of a pair, or the suggested label and its probability.
+    """
+
+    source: str
+    row: int
+    text: str
+    label: str | None = None
+    says: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        """`file, row N (label): "text": what is the matter`."""
+        label = f" ({self.label})" if self.label else ""
+        text = f': "{shortened(self.text)}"' if self.text else ""
+        return f"{self.source}, row {self.row}{label}{text}" + (f": {self.says}" if self.says else "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """The example as plain JSON."""
+        plain = {"source": self.source, "row": self.row, "text": shortened(self.text, 200), "label": self.label}
+        return plain | ({"says": self.says} if self.says else {}) | self.facts
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check.
+
+    Attributes:
+        name: a key of `LIMITS`.
+        title: the finding in some words.
+        severity: one of `SEVERITIES`.
+        count: rows (of `unknown_tokens` tokens) that it is about.
+        total: of how many.
+        advice: what to do, in one sentence; "" where nothing is to be done.
+        fixable: rows that `--fix` removes on its account.
+        examples: rows it is about, at most `MAX_EXAMPLES`.
+        facts: figures of its own, as plain JSON.
+    """
+
+    name: str
+    title: str
+    severity: str
+    count: int
+    total: int
+    advice: str = ""
+    fixable: int = 0
+    examples: tuple[Example, ...] = ()
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def share(self) -> float:
+        """`count / total`, 0...1."""
+        return self.count / self.total if self.total else 0.0
+
+    def to_dict(self, *, examples: bool = True) -> dict[str, Any]:
+        """The finding as plain JSON; without its texts on request."""
+        record: dict[str, Any] = {
+            "name": self.name,
+            "title": self.title,
+            "severity": self.severity,
+            "count": self.count,
+            "total": self.total,
+            "share": round(self.share, 6),
+            "advice": self.advice,
+            "fixable": self.fixable,
+            **self.facts,
+        }
+        return record | ({"examples": [example.to_dict() for example in self.examples]} if examples else {})
+
+
+def graded(name: str, title: str, count: int, total: int, advice: str, **more: Any) -> Finding:
+    """A finding whose severity follows from its share by `LIMITS`; the advice is left out where all is well."""
+    severity = LIMITS[name].severity(count / total if total else 0.0)
+    return Finding(name, title, severity, count, total, advice if count and severity != "ok" else "", **more)
+
+
+def worst(findings: Iterable[Finding]) -> str:
+    """The highest severity among the findings."""
+    return max((finding.severity for finding in findings), key=SEVERITIES.index, default="ok")
+
+
+def counted(count: int, noun: str) -> str:
+    """ "1 row", "2 rows"."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def shortened(text: str, width: int = _TEXT_WIDTH) -> str:
+    """A text in one line of at most `width` characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
+
+
+def finding_lines(findings: Sequence[Finding], width: int) -> list[str]:
+    """The findings as an aligned table, the most severe first, and below it some rows of each that is not ok.
+
+    Args:
+        findings: one or more.
+        width: of a line, in characters.
+    """
+    findings = sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
+    titles = max(len("finding"), *(len(finding.title) for finding in findings))
+    begin = f"{'severity':<8}  {'finding':<{titles}}  {'count':>7}  {'share':>7}  "
+    room = max(30, width - len(begin))
+    lines = [(begin + "what to do").rstrip()]
+    for finding in findings:
+        share = f"{100 * finding.share:.1f} %" if finding.total else ""
+        cells = f"{finding.severity:<8}  {finding.title:<{titles}}  {finding.count:>7,}  {share:>7}  "
+        advice = textwrap.wrap(finding.advice, room) or [""]
+        lines += [(cells + advice[0]).rstrip(), *(" " * len(begin) + line for line in advice[1:])]
+    for finding in findings:
+        if finding.examples and finding.severity != "ok":
+            lines += ["", f"{finding.title}:", *(f"  {example}" for example in finding.examples[:_SHOWN])]
+            if finding.count > _SHOWN and len(finding.examples) > _SHOWN:
+                lines.append(f"  and {finding.count - _SHOWN:,} more (--json or --output FILE lists them)")
+    return lines

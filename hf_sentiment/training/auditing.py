@@ -1,0 +1,222 @@
+"""`audit`: from the arguments of `train` to findings, and to cleaned copies of the files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from transformers import TrainingArguments
+
+from hf_sentiment.data.audit import audit
+from hf_sentiment.data.audit_rows import AuditRows
+from hf_sentiment.data.checks import DROPPED
+from hf_sentiment.data.cleaned import CleanedFile, check_free, write_cleaned
+from hf_sentiment.data.findings import SEVERITIES, Finding, counted, finding_lines, worst
+from hf_sentiment.data.label_errors import DEFAULT_TEXTS
+from hf_sentiment.data.labels import infer_label_rule
+from hf_sentiment.data.sources import RawData, load_data
+from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.errors import CallError
+from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
+from hf_sentiment.training.assembly import load_model
+from hf_sentiment.training.optimisation import frozen_features
+
+logger = logging.getLogger(__name__)
+
+
+# HfArgumentParser reads these annotations at run time and knows Optional[X], so they stay in that form.
+@dataclass
+class AuditArguments:
+    """What an audit does beside the checks that cost little."""
+
+    label_errors: bool | None = field(
+        default=None,
+        metadata={
+            "help": f"Look for probable label errors, or --no_label_errors. Default: with up to {DEFAULT_TEXTS:,} texts."
+        },
+    )
+    fix: str | None = field(default=None, metadata={"help": "Write cleaned copies of the files into this folder."})
+    output: str | None = field(
+        default=None, metadata={"help": "Write the report there as JSON, with up to 1,000 rows a finding."}
+    )
+
+
+@dataclass(frozen=True)
+class AuditResult:
+    """What an audit found.
+
+    Attributes:
+        source: the data in one line.
+        label_rule: how raw labels became class indices, in one line.
+        sizes: rows of each split, bad ones included.
+        dropped: good rows that the label rule drops.
+        findings: in the order of the report.
+        written: the cleaned copies, where `fix` was given.
+    """
+
+    source: str
+    label_rule: str
+    sizes: dict[str, int]
+    dropped: int
+    findings: list[Finding]
+    written: list[CleanedFile]
+
+    @property
+    def severity(self) -> str:
+        """The highest severity among the findings."""
+        return worst(self.findings)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The result as plain JSON."""
+        return {
+            "source": self.source,
+            "label_rule": self.label_rule,
+            "rows": self.sizes,
+            "dropped_by_rule": self.dropped,
+            "severity": self.severity,
+            "findings": [finding.to_dict() for finding in self.findings],
+            "written": [asdict(copy) for copy in self.written],
+        }
+
+    def lines(self, width: int) -> list[str]:
+        """The report for people.
+
+        Args:
+            width: of a line, in characters.
+        """
+        sizes = ", ".join(f"{name} {size:,}" for name, size in self.sizes.items())
+        dropped = f", of which the label rule drops {self.dropped:,}" if self.dropped else ""
+        lines = [
+            self.source,
+            f"Rows: {sizes}{dropped}. Labels: {self.label_rule}",
+            "",
+            *finding_lines(self.findings, width),
+            "",
+        ]
+        fixable = sum(finding.fixable for finding in self.findings)
+        if self.written:
+            files = " ".join(f"--{copy.split}_file {shlex.quote(copy.path)}" for copy in self.written)
+            lines += [*map(str, self.written), f"Train on the copies: hf-sentiment train {files} --output_dir DIR"]
+        elif fixable:
+            lines.append(f"--fix DIR writes copies without {counted(fixable, 'row')}; the originals stay as they are.")
+        counts = Counter(finding.severity for finding in self.findings)
+        return [*lines, ", ".join(counted(counts[name], name) for name in reversed(SEVERITIES[1:]))]
+
+
+def audit_help() -> str:
+    """The help of the command: the arguments of data, model and audit."""
+    made = RecipeParser((AuditArguments, SentimentArguments))
+    made.prog = "hf-sentiment audit [RECIPE.yaml]"
+    made.usage = f"{made.prog} [--name value ...]"
+    made.epilog = (
+        "The arguments and recipes of `hf-sentiment train` are taken, those of training without effect. --json prints "
+        "the report on stdout. Exit code: 0 if nothing is worse than a warning, 1 if there are errors, 2 if the call "
+        "was wrong."
+    )
+    return made.format_help()
+
+
+def _parser() -> RecipeParser:
+    """The parser of everything that `audit` takes; arguments of training are taken and, but for the seed, ignored."""
+    made = RecipeParser((SentimentArguments, AuditArguments, TrainingArguments))
+    # HfArgumentParser wants a value for a flag whose default is None.
+    made._option_string_actions["--label_errors"].nargs = "?"
+    made._option_string_actions["--label_errors"].const = True
+    made.add_argument("--no_label_errors", "--no-label-errors", dest="label_errors", action="store_false")
+    return made
+
+
+def parse_audit(words: Sequence[str]) -> tuple[SentimentArguments, AuditArguments, int]:
+    """`[RECIPE.yaml] --flag value …` as arguments and the seed.
+
+    Raises:
+        CallError: See `RecipeParser` and `split_call`.
+    """
+    said = _parser().explicit(split_call(words))
+    ours = {name: said.pop(name) for name in list(said) if name in SentimentArguments.__dataclass_fields__}
+    own = {name: said.pop(name) for name in list(said) if name in AuditArguments.__dataclass_fields__}
+    return SentimentArguments(**ours), AuditArguments(**own), int(said.get("seed", 42))
+
+
+def audit_data(
+    arguments: SentimentArguments,
+    dataset: Any = None,
+    *,
+    label_errors: bool | None = None,
+    fix: str | os.PathLike[str] | None = None,
+    seed: int = 42,
+) -> AuditResult:
+    """Audit the data that the arguments name, for the model that they name.
+
+    Args:
+        arguments: Model and data, as for `train`.
+        dataset: A `Dataset`, `DatasetDict` or data frame, in place of the data that `arguments` names.
+        label_errors: Look for probable label errors, which takes a forward pass over all texts; by default, where they
+            are at most 5,000.
+        fix: Folder for cleaned copies of the files (see `hf_sentiment.data.cleaned`).
+        seed: Of samples and folds.
+
+    Raises:
+        CallError: A wrong argument, path or column, or something in `fix`.
+        DataError: A file that cannot be read at all; no label occurs twice.
+    """
+    if fix is not None:
+        check_free(fix)
+    raw = _load(arguments, dataset)
+    rule = infer_label_rule(
+        raw.splits["train"]["label"][:],
+        num_labels=arguments.num_labels,
+        labels=arguments.labels,
+        label_names=raw.label_names,
+    )
+    rows = AuditRows.of_raw(raw, rule)
+    model, tokenizer = load_model(arguments, rows)
+    max_length = arguments.max_length or tokenizer.model_max_length
+    if label_errors is None:
+        label_errors = len(rows.usable) <= DEFAULT_TEXTS
+    features = None
+    if label_errors:
+        logger.info("Looking for label errors: a forward pass over %d texts", len(rows.usable))
+        texts = Dataset.from_dict({"text": rows.usable.texts.tolist()})
+        features = frozen_features(model, tokenizer, tokenise(texts, tokenizer, max_length))
+    shares = {"validation": arguments.validation_share, "test": arguments.test_share}
+    findings = audit(
+        rows,
+        dataset_name=arguments.dataset_name if dataset is None else None,
+        model_name=arguments.model_name_or_path,
+        shares=shares,
+        drop_bad_rows=arguments.on_bad_rows == "drop",
+        tokenizer=tokenizer,
+        max_length=max_length,
+        features=features,
+        seed=seed,
+    )
+    from_files = dataset is None and arguments.train_file is not None
+    written = [] if fix is None else write_cleaned(rows, raw, from_files, fix)
+    sizes = {name: int(np.sum(rows.split == name)) for name in rows.names}
+    return AuditResult(raw.description, rule.description, sizes, int(np.sum(rows.codes == DROPPED)), findings, written)
+
+
+def _load(arguments: SentimentArguments, dataset: Any) -> RawData:
+    """The raw rows, broken ones included."""
+    raw = load_data(
+        arguments.dataset_name if dataset is None else dataset,
+        dataset_config_name=arguments.dataset_config_name,
+        dataset_revision=arguments.dataset_revision,
+        train_file=arguments.train_file,
+        validation_file=arguments.validation_file,
+        test_file=arguments.test_file,
+        text_column=arguments.text_column,
+        label_column=arguments.label_column,
+        keep_broken=True,
+    )
+    if "train" not in raw.splits:
+        raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
+    return raw

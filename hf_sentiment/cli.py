@@ -89,6 +89,31 @@ def _print_train_help() -> None:
     print(parser.format_help())
 
 
+@app.command("plan", context_settings=_FORWARD)
+def plan_command(context: typer.Context) -> None:
+    """Show what `train` would do, with reasons and sources: `plan [RECIPE.yaml] [--name value …]`."""
+    words = [word for word in context.args if word != "--json"]
+    if "--help" in words or "-h" in words:
+        print(
+            "hf-sentiment plan [RECIPE.yaml] [--name value ...] [--json]: the arguments of `hf-sentiment train --help`"
+        )
+        return
+    from hf_sentiment.training.arguments import SentimentArguments, parse_call
+    from hf_sentiment.training.assembly import prepare_plan
+    from hf_sentiment.training.plan import plan_lines, plan_record
+
+    sentiment, training = parse_call(words)
+    arguments = SentimentArguments(**sentiment)
+    _quieten_libraries()
+    _quieten_loading()
+    planned = prepare_plan(arguments, training)
+    if "--json" in context.args:
+        print(json.dumps(plan_record(planned.facts, planned.plan)))
+        return
+    for line in plan_lines(planned.facts, planned.plan, sources=True):
+        print(line)
+
+
 @app.command("audit", context_settings=_FORWARD)
 def audit_command(context: typer.Context) -> None:
     """Check data before training: `audit [RECIPE.yaml] --train_file F [--fix DIR] [--name value …]`."""

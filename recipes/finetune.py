@@ -21,7 +21,7 @@ from hf_sentiment.evaluation.metrics import compute_metrics
 from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments
 from hf_sentiment.training.assembly import augmentation, load_model, load_splits, smooth_in_the_model
-from hf_sentiment.training.optimisation import fit_head_first
+from hf_sentiment.training.head import fit_head_first
 
 
 def main() -> None:

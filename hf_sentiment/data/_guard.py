@@ -8,6 +8,7 @@ checked at the end by VADER's score, as its rules see more than its lists (empha
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -31,6 +32,7 @@ _RULE_NEGATION = "no"
 # movie and 2,000 Amazon snippets have more, whole sentences in its neighbours' languages rarely do. Short words
 # ("no", "me", "in", "so") are shared by too many languages.
 _ENGLISH_SHARE = 0.25
+_ENGLISH_SAMPLE = 500
 
 # Quotes and brackets before a word, punctuation after it. Colons and equals signs make emoticons with a letter.
 _WORD = re.compile(r"([\"'“‘(\[]*)([^\W\d_]+(?:['’-][^\W\d_]+)*)([.,;!?…\"'”’)\]]*)")
@@ -120,6 +122,12 @@ def is_english(tokens: list[Token]) -> bool:
     words = [item for item in tokens if len(item.word) > 2]
     known = sum(item.guarded or item.word.lower() in stop_words() for item in words)
     return bool(words) and known >= _ENGLISH_SHARE * len(words)
+
+
+def are_english(texts: Sequence[str]) -> bool:
+    """Whether most of the first 500 texts are English; a vocabulary says it better of many texts than of one."""
+    some = [is_english(read(text)) for text in texts[:_ENGLISH_SAMPLE]]
+    return sum(some) > len(some) / 2 or not some
 
 
 @cache

@@ -5,24 +5,27 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from datasets import Dataset
+from datasets import Dataset, Features, Value
 from sklearn.model_selection import train_test_split
 
 from hf_sentiment.data.audit import row_findings
 from hf_sentiment.data.audit_rows import AuditRows
 from hf_sentiment.data.checks import RowReport, apply_rule
 from hf_sentiment.data.contamination import contamination_finding
+from hf_sentiment.data.label_rule import BINARY
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import load_data
-from hf_sentiment.data.splits import SplitReport, make_splits
+from hf_sentiment.data.splits import SplitReport, make_splits, usual_share
 from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)
+
+_COLUMNS = Features({"text": Value("string"), "label": Value("int64"), "row": Value("int64")})
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,9 @@ class PreparedData:
     """Labelled splits and how they came about.
 
     Attributes:
-        splits: "train", "validation" and "test", with columns `text`, `label` (index), `row`, and for the
-            starter `group` and `ratings`.
+        splits: "train" and, where they are given or texts are held out for them, "validation" and "test", with
+            columns `text`, `label` (index), `row`, and for the starter `group` and `ratings`. Without labels "train"
+            is empty.
         rule: How raw labels became indices.
         rows: What became of every row.
         made: How the splits were made, and what they share.
@@ -70,8 +74,9 @@ def prepare_data(
     labels: Sequence[str] | None = None,
     num_labels: int | None = None,
     on_bad_rows: Literal["error", "drop"] = "error",
-    validation_share: float = 0.1,
-    test_share: float = 0.1,
+    validation_share: float | None = None,
+    test_share: float | None = None,
+    holdout: Callable[[int], float] = usual_share,
     max_train_samples: int | None = None,
     seed: int = 42,
     **source: Any,
@@ -83,8 +88,9 @@ def prepare_data(
         labels: Label names in index order, where the data do not say them.
         num_labels: 2, 3 or (stars) 5, of ratings or scores.
         on_bad_rows: "error" raises at rows that cannot be used, "drop" goes on without them.
-        validation_share: Of the data, where there is no validation split.
-        test_share: Of the data, where there is no test split.
+        validation_share: Of the data, where there is no validation split; `None` asks `holdout`.
+        test_share: Of the data, where there is no test split; `None` asks `holdout`.
+        holdout: The share of so many labelled texts to hold out; with 0 there is no such split.
         max_train_samples: Keep that many training texts, drawn at random.
         seed: Of the splits and the draw.
         **source: As in `load_data`: files, columns, configuration and revision.
@@ -101,17 +107,50 @@ def prepare_data(
     )
     logger.info("%s: %s", raw.description, rule.description)
     labelled, rows = apply_rule(raw, rule, on_bad_rows)
+    usual = holdout(len(labelled["train"]))
     splits, made = make_splits(
-        labelled, seed=seed, validation_share=validation_share, test_share=test_share, label_names=rule.labels
+        labelled,
+        seed=seed,
+        validation_share=usual if validation_share is None else validation_share,
+        test_share=usual if test_share is None else test_share,
+        label_names=rule.labels,
     )
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
         splits["train"] = _draw(splits["train"], max_train_samples, rule, seed)
-    _check_every_label(splits["train"], rule)
+    if max_train_samples != 0:
+        _check_every_label(splits["train"], rule)
     return PreparedData(splits, rule, rows, made, raw.description)
 
 
+def prepare_unlabelled(labels: Sequence[str] | None, test_file: str | None, **source: Any) -> PreparedData:
+    """No training texts: the labels' names, and the labelled texts to test on, if there are any.
+
+    Args:
+        labels: Label names in index order; by default negative and positive.
+        test_file: As in `load_data`.
+        **source: Columns, as in `load_data`.
+
+    Raises:
+        CallError: As `prepare_data`.
+        DataError: As `prepare_data`.
+    """
+    names = tuple(labels or BINARY)
+    splits, rows = {"train": Dataset.from_dict({"text": [], "label": [], "row": []}, features=_COLUMNS)}, RowReport({})
+    rule = infer_label_rule(names, labels=names)
+    if test_file is not None:
+        raw = load_data(test_file=test_file, **source)
+        rule = infer_label_rule(raw.splits["test"]["label"][:], labels=names)
+        tested, rows = apply_rule(raw, rule)
+        splits |= tested
+    sizes = {name: len(split) for name, split in splits.items()}
+    made = SplitReport(sizes, {name: {} for name in splits}, dict.fromkeys(splits, "given"), None, {}, {})
+    return PreparedData(splits, rule, rows, made, "no labelled texts")
+
+
 def _draw(train: Dataset, count: int, rule: LabelRule, seed: int) -> Dataset:
-    """`count` training texts at random, each label with its share."""
+    """`count` training texts at random, each label with its share; none at all for 0."""
+    if count == 0:
+        return train.select([])
     if count < len(rule.labels):
         raise CallError(f"--max_train_samples {count}: there are {len(rule.labels)} labels, and each needs a text")
     rows, _ = train_test_split(np.arange(len(train)), train_size=count, stratify=train["label"][:], random_state=seed)

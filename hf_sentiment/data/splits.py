@@ -27,6 +27,11 @@ _FINEST = 20
 """The largest denominator of a share: 0.15 is 3 of 20 folds."""
 
 
+def usual_share(texts: int) -> float:
+    """The share of so many texts to hold out, for validation or testing: a tenth, or a fifth of fewer than 1,000."""
+    return 0.2 if texts < 1000 else 0.1
+
+
 @dataclass(frozen=True)
 class SplitReport:
     """How the splits came about and what they share.
@@ -71,7 +76,7 @@ def make_splits(
     Args:
         splits: what `apply_rule` returned, with `label` and, where known, `group`; "train" must be there.
         seed: of the shuffling.
-        validation_share: of the rows of the given "train", in (0, 0.5).
+        validation_share: of the rows of the given "train", in [0, 0.5); with 0 there is no such split.
         test_share: likewise.
         text_column: the column with the text.
         label_names: names of the labels in index order, for messages.
@@ -84,9 +89,9 @@ def make_splits(
         raise CallError(f"no training split (there are: {', '.join(splits) or 'none'}): give --train_file FILE")
     shares = {"test": test_share, "validation": validation_share}
     for name, share in shares.items():
-        if not 0 < share < 0.5:
+        if not 0 <= share < 0.5:
             raise CallError(f"{name} share {share:g}: give a number between 0 and 0.5, such as 0.1")
-    missing = {name: share for name, share in shares.items() if name not in splits}
+    missing = {name: share for name, share in shares.items() if name not in splits and share}
     done = dict(splits)
     origin = dict.fromkeys(splits, "given")
     if missing:
@@ -99,7 +104,7 @@ def make_splits(
             part = f"share {missing[name]:g}" if name in missing else "the rest"
             origin[name] = f"made from train: seed {seed}, {part}"
             logger.info("%s: %d of %d rows (%s)", name, len(rows), len(train), origin[name])
-    ordered = {name: done[name] for name in ("train", "validation", "test")}
+    ordered: dict[str, Dataset] = {name: done[name] for name in ("train", "validation", "test") if name in done}
     return ordered, _report(ordered, origin, seed if missing else None, text_column)
 
 

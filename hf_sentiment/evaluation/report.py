@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from sklearn.metrics import precision_recall_fscore_support
+from sklearn.model_selection import StratifiedKFold
 
 from hf_sentiment.data.starter import human_agreement
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
@@ -106,6 +107,31 @@ def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, lab
     return evaluate_texts(probabilities, test, labels) | {"baselines": baselines}
 
 
+def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[str], seed: int) -> dict[str, Any]:
+    """As `evaluate_split`, of the training texts, each judged by a model that did not see it; so are the baselines.
+
+    Args:
+        probabilities: `[texts, labels]`.
+        train: Labelled texts.
+        labels: Names, in index order.
+        seed: Of the baselines' folds.
+    """
+    texts, references = train["text"][:], np.asarray(train["label"])
+    folds = min(5, int(np.bincount(references).min()))
+    majority, tfidf = np.empty((2, *probabilities.shape))
+    for rest, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(texts, references):
+        rest_texts, rest_labels = [texts[row] for row in rest], references[rest]
+        majority[held] = majority_probabilities(rest_labels, len(labels), len(held))
+        tfidf[held] = tfidf_probabilities(rest_texts, rest_labels, [texts[row] for row in held], len(labels))
+    return evaluate_texts(probabilities, train, labels) | {
+        "split": "cross-validation",
+        "baselines": {
+            "majority": with_intervals(majority, references),
+            "tfidf_logistic_regression": with_intervals(tfidf, references),
+        },
+    }
+
+
 def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> dict[str, dict[str, float]]:
     """Every metric as `{"value"}`, with `"low"` and `"high"` where it has an interval."""
     intervals = bootstrap_intervals(probabilities, references)
@@ -165,7 +191,8 @@ def _human(human: Mapping[str, float], binary: bool) -> list[tuple[str, str]]:
 
 def report_lines(evaluation: Mapping[str, Any], binary: bool) -> list[str]:
     """The table of results as aligned lines."""
-    header = {"name": f"{evaluation['texts']} test texts", "accuracy": "accuracy", "macro_f1": "macro-F1"}
+    kind = "cross-validated" if evaluation.get("split") == "cross-validation" else "test"
+    header = {"name": f"{evaluation['texts']} {kind} texts", "accuracy": "accuracy", "macro_f1": "macro-F1"}
     rows = [header | {"log_loss": "log loss"}, *report_rows(evaluation, binary)]
     widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
     return ["  " + "  ".join(f"{row[key]:<{widths[key]}}" for key in widths).rstrip() for row in rows]

@@ -204,7 +204,7 @@ def _put_tokenizer(records: RunRecords, target: Path) -> None:
 def _put_results(records: RunRecords, metadata: Mapping[str, Any], target: Path) -> None:
     """`.eval_results/NAME.yaml`, where the test texts are the test split of a data set of the Hub."""
     datasets = metadata.get("datasets")
-    arguments, audit, evaluation = records.arguments or {}, records.audit, records.evaluation
+    arguments, audit, evaluation = records.arguments or {}, records.audit, records.tested
     if not datasets or evaluation is None or audit is None or arguments.get("test_file"):
         return
     if audit["splits"]["origin"].get("test", "").startswith("made from"):

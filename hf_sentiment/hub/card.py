@@ -56,7 +56,7 @@ def render_card(
         base_model=base_model,
         quote_texts=quote_texts,
     )
-    facts["metadata"] = make_metadata(facts, records.evaluation).strip()
+    facts["metadata"] = make_metadata(facts, records.tested).strip()
     facts["citation_key"] = slug(facts["name"])
     chosen: str | Path = ("adapter.md" if adapter else "sentiment.md") if template is None else Path(template)
     text = fill(chosen, facts)

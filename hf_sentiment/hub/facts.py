@@ -55,7 +55,7 @@ def card_facts(
         base_model: The Hub id of the base, where the records do not say it.
         quote_texts: Whether texts of the test split may be quoted.
     """
-    arguments, evaluation, audit = records.arguments or {}, records.evaluation, records.audit
+    arguments, evaluation, audit = records.arguments or {}, records.measured, records.audit
     starter_model = arguments.get("model_name_or_path") == STARTER
     base = base_model or _base_model(records)
     from_starter = starter_model or base == STARTER_CHECKPOINT
@@ -83,7 +83,8 @@ def card_facts(
         **quoted,
         **_data_facts(records),
         **_result_facts(evaluation, len(records.labels or [])),
-        **_training_facts(evaluation, records.adapter),
+        **_training_facts(records.evaluation, records.adapter),
+        **_head_facts(records),
         "plan": [{"name": name, **decision} for name, decision in plan.items()],
         "curves": next((name for name in records.curves if name.endswith(".png")), None),
         "limits": limit_sentences(
@@ -217,7 +218,7 @@ def _training_facts(evaluation: Mapping[str, Any] | None, adapter: Mapping[str, 
     date = training.get("date")
     return {
         "trained": True,
-        "epochs": f"{training['epochs']:g} epochs in {training['steps']:,} steps",
+        "epochs": f"{training['epochs']:g} epochs in {training['steps']:,} steps" if training["steps"] else None,
         "minutes": f"{training['seconds'] / 60:.1f}",
         "best": None if training["best_epoch"] is None else f"{training['best_epoch']:g}",
         "stopped": training["stopped"],
@@ -226,6 +227,18 @@ def _training_facts(evaluation: Mapping[str, Any] | None, adapter: Mapping[str, 
         "compute": _compute(training),
         "versions": {"python": training["python"], **training["versions"]},
         "year": None if date is None else date[:4],
+    }
+
+
+def _head_facts(records: RunRecords) -> dict[str, Any]:
+    """What was trained: whether a label was seen, whether the encoder was taught the lexicon, whether only the head."""
+    decisions = records.plan or {}
+    counts = (records.audit or {}).get("used", {})
+    return {
+        "without_labels": counts.get("train") == 0,
+        "lexicon": bool(decisions.get("lexicon", {}).get("value")),
+        "head_alone": decisions.get("num_train_epochs", {}).get("value") == 0,
+        "imbalance": decisions.get("imbalance", {}).get("value"),
     }
 
 

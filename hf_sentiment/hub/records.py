@@ -39,6 +39,16 @@ class RunRecords:
     evaluation: dict[str, Any] | None
     curves: tuple[str, ...]
 
+    @property
+    def measured(self) -> dict[str, Any] | None:
+        """The evaluation, if there were texts to measure on."""
+        return self.evaluation if self.evaluation is not None and "model" in self.evaluation else None
+
+    @property
+    def tested(self) -> dict[str, Any] | None:
+        """The evaluation, if it is of a test split and not of folds."""
+        return None if self.measured is None or self.measured.get("split", "test") != "test" else self.measured
+
     @classmethod
     def read(cls, folder: str | Path, evaluation: dict[str, Any] | None = None) -> RunRecords:
         """Read what is there.

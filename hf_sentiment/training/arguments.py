@@ -77,12 +77,20 @@ class SentimentArguments:
         default="error",
         metadata={"help": "Rows without text or known label: 'error' stops with their numbers, 'drop' goes on."},
     )
-    validation_share: float = field(
-        default=0.1, metadata={"help": "Share of the data for validation, where none is given."}
+    validation_share: Optional[float] = field(
+        default=None,
+        metadata={"help": "Share of the data for validation, where none is given. Default: by the plan; 0: none."},
     )
-    test_share: float = field(default=0.1, metadata={"help": "Share of the data for testing, where none is given."})
+    test_share: Optional[float] = field(
+        default=None,
+        metadata={"help": "Share of the data for testing, where none is given. Default: by the plan; 0: none."},
+    )
+    unlabeled_file: Optional[str] = field(
+        default=None,
+        metadata={"help": "Texts without labels, instead of labelled ones: the head is made of the lexicon alone."},
+    )
     max_train_samples: Optional[int] = field(
-        default=None, metadata={"help": "Train on that many texts only, drawn at random."}
+        default=None, metadata={"help": "Train on that many texts only, drawn at random; 0: on the lexicon alone."}
     )
     max_length: Optional[int] = field(
         default=None, metadata={"help": "Tokens after which a text is cut. Default: by the plan."}
@@ -90,6 +98,17 @@ class SentimentArguments:
     head_first: Optional[bool] = field(
         default=None,
         metadata={"help": "Fit the head by logistic regression on frozen features first. Default: by the plan."},
+    )
+    lexicon: Optional[bool] = field(
+        default=None,
+        metadata={"help": "Teach the encoder a sentiment lexicon (English) first. Default: by the plan."},
+    )
+    imbalance: Optional[str] = field(
+        default=None,
+        metadata={"help": "none, class_weights (in the loss) or logit_adjustment (at the end). Default: by the plan."},
+    )
+    layerwise_lr_decay: Optional[float] = field(
+        default=None, metadata={"help": "Each layer's learning rate, of the next higher one's. Default: by the plan."}
     )
     early_stopping_patience: Optional[int] = field(
         default=None,
@@ -108,9 +127,12 @@ class SentimentArguments:
         default="warn",
         metadata={"help": "What the overfitting alarm does: warn, stop, rollback, or off."},
     )
-    lora: bool = field(
-        default=False,
-        metadata={"help": "Train low-rank adapters and the head instead of all weights; merged at the end."},
+    lora: Optional[bool] = field(
+        default=None,
+        metadata={
+            "help": "Train low-rank adapters and the head instead of all weights; merged at the end. Default: by the "
+            "plan."
+        },
     )
     lora_rank: int = field(default=8, metadata={"help": "Rank of the adapters."})
     calibrate: bool = field(
@@ -122,18 +144,19 @@ class SentimentArguments:
             "on_bad_rows": ("error", "drop"),
             "pooling": (None, "pooler", "cls", "mean", "max"),
             "alarm": ("warn", "stop", "rollback", "off"),
+            "imbalance": (None, "none", "class_weights", "logit_adjustment"),
         }
         for name, allowed in choices.items():
             if getattr(self, name) not in allowed:
                 names = ", ".join(str(choice) for choice in allowed if choice is not None)
                 raise CallError(f"--{name} must be one of {names}, got {getattr(self, name)!r}")
         for name in ("validation_share", "test_share"):
-            if not 0 < getattr(self, name) < 0.5:
-                raise CallError(f"--{name} must be between 0 and 0.5, got {getattr(self, name)}")
+            if getattr(self, name) is not None and not 0 <= getattr(self, name) < 0.5:
+                raise CallError(f"--{name} must be at least 0 and less than 0.5, got {getattr(self, name)}")
         if not 0 <= self.classifier_dropout < 1:
             raise CallError(f"--classifier_dropout must be at least 0 and less than 1, got {self.classifier_dropout}")
         # A text has two special tokens, and at least a word.
-        least_values = {"max_train_samples": 2, "max_length": 4, "num_labels": 2, "early_stopping_patience": 0}
+        least_values = {"max_train_samples": 0, "max_length": 4, "num_labels": 2, "early_stopping_patience": 0}
         for name, least in (least_values | {"lora_rank": 1}).items():
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise CallError(f"--{name} must be at least {least}, got {getattr(self, name)}")
@@ -141,15 +164,29 @@ class SentimentArguments:
             raise CallError(
                 f"--train_file {self.train_file} and --dataset_name {self.dataset_name} are two sources: name one"
             )
+        if self.labels is not None and len(self.labels) == 1:
+            self.labels = self.labels[0].split(",")
+        if self.augment is not None:
+            parse_kinds(self.augment)
+        if self.layerwise_lr_decay is not None and not 0 < self.layerwise_lr_decay <= 1:
+            raise CallError(f"--layerwise_lr_decay must be more than 0 and at most 1, got {self.layerwise_lr_decay}")
+        if self.unlabeled_file is not None:
+            self._check_unlabelled()
+            return
         given = self.validation_file or self.test_file
         if given and self.train_file is None and self.dataset_name is None:
             raise CallError(f"{given} is nothing to train on: name it with --train_file FILE or --dataset_name NAME")
-        if self.augment is not None:
-            parse_kinds(self.augment)
-        if self.labels is not None and len(self.labels) == 1:
-            self.labels = self.labels[0].split(",")
         if self.dataset_name is None and self.train_file is None:
             self.dataset_name = "starter"
+
+    def _check_unlabelled(self) -> None:
+        """Texts without labels stand alone: beside labels they gained nothing (benchmarks/README.md)."""
+        for name in ("train_file", "dataset_name", "validation_file", "max_train_samples"):
+            if getattr(self, name) is not None:
+                raise CallError(
+                    f"--unlabeled_file {self.unlabeled_file} and --{name}: beside labelled texts, unlabelled ones gain "
+                    "nothing: leave it out"
+                )
 
 
 class RecipeParser(HfArgumentParser):

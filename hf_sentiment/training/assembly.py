@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,23 +31,26 @@ from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.audit_rows import AuditRows
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
-from hf_sentiment.data.prepare import PreparedData, prepare_data
+from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled
+from hf_sentiment.data.splits import usual_share
 from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, starter_model
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.evaluation.calibration import fold_temperature
-from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics, fit_temperature
+from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
 from hf_sentiment.inference.loading import load_tokenizer
+from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.facts import gather_facts, label_counts, unlabelled_texts
+from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
-from hf_sentiment.training.optimisation import fit_head_first
-from hf_sentiment.training.plan import Decision, Facts, make_plan, token_percentile
+from hf_sentiment.training.layers import layerwise_optimiser
+from hf_sentiment.training.lexicon import polarity
+from hf_sentiment.training.plan import Decision, make_plan, plan_warnings
+from hf_sentiment.training.rules import Facts, holdout_share, is_sentence_encoder
 
 logger = logging.getLogger(__name__)
 
-# Texts whose lengths decide where all are cut: a percentile of 99 is known to a fraction of a percent by then.
-_LENGTH_SAMPLE = 4000
 # What `train` does by itself, or not at all: said, it would be ignored.
 _REFUSED = {
     "push_to_hub": "it is complete only at the end: `hf-sentiment publish` it then, or train with recipes/finetune.py",
@@ -58,61 +62,18 @@ _REFUSED = {
 }
 
 
-class Interrupted(SentimentError):
-    """Training was stopped by a signal and can be taken up again; exit code 1."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A stock Trainer with everything that it was assembled from.
-
-    Attributes:
-        trainer: `transformers.Trainer` with the model, the tokenised splits and the callbacks.
-        model: The model that it trains.
-        tokenizer: Of the model.
-        data: Labelled texts.
-        splits: Tokenised texts, by split, as they are.
-        plan: Every planned argument's decision.
-        facts: What the plan is based on.
-        curve: The callback that writes the history.
-        stopping: The callback that keeps the best weights; `None` where nothing is evaluated.
-        alarm: The overfitting alarm, unless it is off.
-    """
-
-    trainer: Trainer
-    model: BertForSentimentAnalysis
-    tokenizer: PreTrainedTokenizerBase
-    data: PreparedData
-    splits: dict[str, Dataset]
-    plan: dict[str, Decision]
-    facts: Facts
-    curve: LearningCurveCallback
-    stopping: EarlyStoppingCallback | None
-    alarm: OverfittingGapCallback | None
-
-    def fit(self, checkpoint: Path | None = None) -> None:
-        """Train from the start, head first where it is planned, or go on from a checkpoint.
-
-        Raises:
-            Interrupted: A signal came; the state is saved.
-        """
-        if checkpoint is None and self.plan["head_first"].value:
-            fit_head_first(self.model, self.tokenizer, self.splits["train"], self.trainer.args.seed)
-        self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        callbacks, state = self.trainer.callback_handler.callbacks, self.trainer.state
-        signalled = any(isinstance(item, CheckpointOnInterrupt) and item.interrupted for item in callbacks)
-        if signalled and state.global_step < state.max_steps:
-            raise Interrupted(
-                f"stopped at step {state.global_step} of {state.max_steps}, which is saved: say the same command again "
-                "to go on"
-            )
-
-    def calibrate(self) -> float:
-        """Fit a temperature on the validation split, fold it into the head, and return it."""
-        output = self.trainer.predict(self.splits["validation"])
-        temperature = fit_temperature(np.asarray(output.predictions), np.asarray(output.label_ids))
-        fold_temperature(self.model.classifier, temperature)
-        return temperature
+# Our own arguments that the plan decides where the user does not.
+_PLANNED = (
+    "pooling",
+    "max_length",
+    "lora",
+    "head_first",
+    "lexicon",
+    "augment",
+    "imbalance",
+    "layerwise_lr_decay",
+    "early_stopping_patience",
+)
 
 
 def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None) -> Run:
@@ -128,23 +89,107 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
         DataError: Data that cannot be used.
     """
     seed = int(training.get("seed", 42))
-    set_seed(seed)
-    data = load_splits(arguments, seed, dataset)
-    model, tokenizer = load_model(arguments, data)
-    plan, facts = _plan(arguments, training, data, model, tokenizer)
+    planned = prepare_plan(arguments, training, dataset)
+    arguments, data, model, tokenizer = planned.arguments, planned.data, planned.model, planned.tokenizer
+    plan = planned.plan
     max_length = plan["max_length"].value
-    splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+    splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items() if len(split)}
+    splits.setdefault("train", data.splits["train"])
+    if arguments.unlabeled_file is not None:
+        splits["unlabelled"] = tokenise(unlabelled_texts(arguments), tokenizer, max_length)
+    if plan["imbalance"].value == "class_weights":
+        model.config.class_weights = _class_weights(label_counts(data))
     augmented = augmentation(plan["augment"].value, data, model, tokenizer, max_length, seed)
     curve, stopping, alarm = LearningCurveCallback(), early_stopping(plan, training), overfitting_alarm(arguments, plan)
     # The alarm before the curve, which then has its scalars at once and is drawn once an evaluation.
     suite = [stopping, alarm, curve, lora(arguments), CheckpointOnInterrupt(), SeedEveryEpoch()]
     callbacks: list[TrainerCallback] = [callback for callback in suite if callback is not None]
-    trainer = _trainer(model, tokenizer, splits, _training_arguments(plan, training), callbacks, augmented)
-    return Run(trainer, model, tokenizer, data, splits, plan, facts, curve, stopping, alarm)
+    made = _training_arguments(plan, training)
+    optimiser = layerwise_optimiser(model, made, plan["layerwise_lr_decay"].value, bool(arguments.lora))
+    trainer = _trainer(model, tokenizer, splits, made, callbacks, augmented, optimiser)
+    return Run(trainer, model, tokenizer, data, splits, plan, planned.facts, curve, stopping, alarm)
 
 
-def load_splits(arguments: SentimentArguments, seed: int, dataset: Any = None) -> PreparedData:
-    """The data that the arguments name, or `dataset`, labelled, checked and split."""
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A call's data, model and plan; `arguments` have LoRA decided."""
+
+    arguments: SentimentArguments
+    data: PreparedData
+    model: BertForSentimentAnalysis
+    tokenizer: PreTrainedTokenizerBase
+    plan: dict[str, Decision]
+    facts: Facts
+
+
+def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None) -> Planned:
+    """Data, model and plan of a call, as in `assemble`."""
+    seed = int(training.get("seed", 42))
+    set_seed(seed)
+    data = _load_planned_splits(arguments, seed, dataset)
+    model, tokenizer = load_model(arguments, data)
+    plan, facts = _plan(arguments, training, data, model, tokenizer)
+    for line in plan_warnings(facts, plan):
+        logger.warning(line)
+    arguments = dataclasses.replace(arguments, lora=plan["lora"].value)
+    _check_without_labels(arguments, data, plan)
+    return Planned(arguments, data, model, tokenizer, plan, facts)
+
+
+def _load_planned_splits(arguments: SentimentArguments, seed: int, dataset: Any) -> PreparedData:
+    """As `load_splits`, but few labels of a sentence encoder are not split, and there may be none."""
+    if arguments.unlabeled_file is not None:
+        return prepare_unlabelled(
+            arguments.labels,
+            arguments.test_file,
+            text_column=arguments.text_column,
+            label_column=arguments.label_column,
+        )
+    sentence_encoder = is_sentence_encoder(arguments.pooling or _pooling(arguments))
+    return load_splits(arguments, seed, dataset, partial(holdout_share, sentence_encoder=sentence_encoder))
+
+
+def _pooling(arguments: SentimentArguments) -> str:
+    """The pooling that the checkpoint was made for; "" where it has no config, which `load_model` reports."""
+    try:
+        revision = arguments.model_revision or "main"
+        config = BertSentimentConfig.from_pretrained(_checkpoint(arguments), revision=revision)
+    except (OSError, ValueError):
+        return ""
+    return str(config.pooling)
+
+
+def _check_without_labels(arguments: SentimentArguments, data: PreparedData, plan: Mapping[str, Decision]) -> None:
+    """Refuse a head without labels where the lexicon says nothing of the labels, or something is to be trained."""
+    if len(data.splits["train"]):
+        return
+    lexicon = plan["lexicon"]
+    if not lexicon.value:
+        raise CallError(f"no labelled texts, and no lexicon ({lexicon.reason}): give labelled ones, --train_file FILE")
+    if polarity(data.rule.labels) is None:
+        raise CallError(
+            f"no labelled texts, and {', '.join(data.rule.labels)} are no polarities: give --train_file FILE"
+        )
+    if float(plan["num_train_epochs"].value):
+        raise CallError("--num_train_epochs needs labelled texts: leave it out, or give --train_file FILE")
+
+
+def _class_weights(counts: np.ndarray) -> list[float]:
+    """Weights by which every label's texts count the same in sum: n / (labels * count), scikit-learn's "balanced"."""
+    return [float(weight) for weight in counts.sum() / (len(counts) * counts)]
+
+
+def load_splits(
+    arguments: SentimentArguments, seed: int, dataset: Any = None, holdout: Callable[[int], float] = usual_share
+) -> PreparedData:
+    """The data that the arguments name, or `dataset`, labelled, checked and split.
+
+    Args:
+        arguments: The data.
+        seed: Of the splits.
+        dataset: In place of the data that `arguments` names.
+        holdout: As in `prepare_data`.
+    """
     return prepare_data(
         arguments.dataset_name if dataset is None else dataset,
         dataset_config_name=arguments.dataset_config_name,
@@ -159,6 +204,7 @@ def load_splits(arguments: SentimentArguments, seed: int, dataset: Any = None) -
         on_bad_rows=arguments.on_bad_rows,  # type: ignore[arg-type]
         validation_share=arguments.validation_share,
         test_share=arguments.test_share,
+        holdout=holdout,
         max_train_samples=arguments.max_train_samples,
         seed=seed,
     )
@@ -174,8 +220,7 @@ def load_model(
     Raises:
         CallError: The checkpoint does not exist, is no BERT, or lacks its tokenizer.
     """
-    name = arguments.model_name_or_path
-    path = str(starter_model()) if name == STARTER else str(Path(name).expanduser() if name.startswith("~") else name)
+    name, path = arguments.model_name_or_path, _checkpoint(arguments)
     options = {} if arguments.pooling is None else {"pooling": arguments.pooling}
     try:
         tokenizer = load_tokenizer(path, arguments.model_revision)
@@ -195,6 +240,12 @@ def load_model(
         raise CallError(f"--model_name_or_path {name}: {str(error).strip().splitlines()[0]}") from error
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     return model, tokenizer
+
+
+def _checkpoint(arguments: SentimentArguments) -> str:
+    """The folder or Hub id of the checkpoint; the starter is fetched if it has to be."""
+    name = arguments.model_name_or_path
+    return str(starter_model()) if name == STARTER else str(Path(name).expanduser() if name.startswith("~") else name)
 
 
 def smooth_in_the_model(model: BertForSentimentAnalysis, training_arguments: TrainingArguments) -> None:
@@ -268,24 +319,9 @@ def _plan(
     for name, instead in _REFUSED.items():
         if training.get(name):
             raise CallError(f"--{name}: {instead}")
-    facts = Facts(
-        num_train=len(data.splits["train"]),
-        tokens=token_percentile(_sampled_lengths(data.splits["train"], tokenizer, limit)),
-        max_position=limit,
-        hidden_size=model.config.hidden_size,
-        pooling=model.config.pooling,
-        calibrate=arguments.calibrate,
-        lora=arguments.lora,
-    )
-    ours = ("max_length", "head_first", "augment", "early_stopping_patience")
-    said = dict(training) | {name: getattr(arguments, name) for name in ours}
+    facts = gather_facts(arguments, training, data, model, tokenizer)
+    said = dict(training) | {name: getattr(arguments, name) for name in _PLANNED}
     return make_plan(facts, said), facts
-
-
-def _sampled_lengths(split: Dataset, tokenizer: PreTrainedTokenizerBase, limit: int) -> list[int]:
-    """Lengths in tokens of some texts, so that all of them need be tokenised only once."""
-    texts = split.shuffle(seed=0).select(range(min(len(split), _LENGTH_SAMPLE)))["text"][:]
-    return [len(ids) for ids in tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
 
 
 def _training_arguments(plan: Mapping[str, Decision], training: Mapping[str, Any]) -> TrainingArguments:
@@ -338,15 +374,17 @@ def _trainer(
     training_arguments: TrainingArguments,
     callbacks: list[TrainerCallback],
     augmented: AugmentedDataset | None,
+    optimiser: torch.optim.Optimizer | None,
 ) -> Trainer:
     smooth_in_the_model(model, training_arguments)
     return Trainer(
         model=model,
         args=training_arguments,
         train_dataset=splits["train"] if augmented is None else augmented,
-        eval_dataset=splits["validation"],
+        eval_dataset=splits.get("validation"),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
         callbacks=callbacks if augmented is None else [*callbacks, augmented.callback],
+        optimizers=(optimiser, None),
     )

@@ -26,7 +26,8 @@ from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
 from hf_sentiment.training.assembly import load_model
-from hf_sentiment.training.optimisation import frozen_features
+from hf_sentiment.training.features import frozen_features
+from hf_sentiment.training.rules import holdout_share, is_sentence_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class AuditArguments:
     label_errors: bool | None = field(
         default=None,
         metadata={
-            "help": f"Look for probable label errors, or --no_label_errors. Default: with up to {DEFAULT_TEXTS:,} texts."
+            "help": f"Look for probable label errors, or --no_label_errors. Default: up to {DEFAULT_TEXTS:,} texts."
         },
     )
     fix: str | None = field(default=None, metadata={"help": "Write cleaned copies of the files into this folder."})
@@ -186,12 +187,15 @@ def audit_data(
         logger.info("Looking for label errors: a forward pass over %d texts", len(rows.usable))
         texts = Dataset.from_dict({"text": rows.usable.texts.tolist()})
         features = frozen_features(model, tokenizer, tokenise(texts, tokenizer, max_length))
-    shares = {"validation": arguments.validation_share, "test": arguments.test_share}
+    labelled = int((rows.usable.split == "train").sum())
+    usual = holdout_share(labelled, is_sentence_encoder(model.config.pooling))
+    said = {"validation": arguments.validation_share, "test": arguments.test_share}
+    shares = {name: usual if share is None else share for name, share in said.items()}
     findings = audit(
         rows,
         dataset_name=arguments.dataset_name if dataset is None else None,
         model_name=arguments.model_name_or_path,
-        shares=shares,
+        shares={name: share for name, share in shares.items() if share},
         drop_bad_rows=arguments.on_bad_rows == "drop",
         tokenizer=tokenizer,
         max_length=max_length,

@@ -15,18 +15,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets.fingerprint import Hasher
 
-from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import evaluate_split, report_lines
+from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines
 from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.assembly import Run, assemble
+from hf_sentiment.training.assembly import assemble
+from hf_sentiment.training.facts import label_counts
+from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.folder import RunFolder
 from hf_sentiment.training.plan import plan_lines, plan_record
 
@@ -75,7 +77,7 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder.path)
         return None
     run = assemble(arguments, training, dataset)
-    for line in plan_lines(run.plan):
+    for line in plan_lines(run.facts, run.plan):
         logger.info(line)
     source = arguments.dataset_name if dataset is None else None
     audit = run.data.audit(source, arguments.model_name_or_path)  # reads every text: once
@@ -103,14 +105,18 @@ def _warn(findings: list[dict[str, Any]]) -> None:
 def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: float) -> RunResult:
     """Calibrate, save, evaluate what was saved, and write the card and, last, the evaluation."""
     temperature = run.calibrate() if arguments.calibrate else None
+    run.adjust()
     folder.save_model(run.model, run.tokenizer)
-    evaluation = _evaluate(folder, run.data)
+    evaluation = _evaluate(folder, run, temperature or 1.0)
     evaluation["temperature"] = temperature
     evaluation["training"] = _training_record(run, arguments, run.curve.elapsed_before + time.monotonic() - began)
     write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
     folder.finish(evaluation)
-    for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
-        logger.info(line)
+    if "model" not in evaluation:
+        logger.warning("Nothing was measured: hf-sentiment evaluate %s --test_file FILE does, with labels", folder.path)
+    else:
+        for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
+            logger.info(line)
     return RunResult(folder.path, evaluation)
 
 
@@ -129,12 +135,23 @@ def _call_record(arguments: SentimentArguments, dataset: Any, training: Mapping[
     }
 
 
-def _evaluate(folder: RunFolder, data: PreparedData) -> dict[str, Any]:
-    """Evaluate what was saved, loaded as a user loads it, on the test split."""
-    test = data.splits["test"]
-    classifier = SentimentClassifier.from_pretrained(folder.path)
-    probabilities = softmax(classifier.logits(test["text"][:]))
-    return evaluate_split(probabilities, data.splits["train"], test, data.rule.labels)
+def _evaluate(folder: RunFolder, run: Run, temperature: float) -> dict[str, Any]:
+    """The record of the test split; without one, of the folds; empty where there are no labels either.
+
+    What is measured on the test split is what was saved, loaded as a user loads it.
+    """
+    train, labels = run.data.splits["train"], run.data.rule.labels
+    if "test" in run.data.splits:
+        test = run.data.splits["test"]
+        classifier = SentimentClassifier.from_pretrained(folder.path)
+        return evaluate_split(softmax(classifier.logits(test["text"][:])), train, test, labels)
+    if run.out_of_fold is None:
+        return {}
+    logits = run.out_of_fold / temperature
+    if run.plan["imbalance"].value == "logit_adjustment":
+        counts = label_counts(run.data)
+        logits = logits - np.log(counts / counts.sum())
+    return evaluate_folds(softmax(logits), train, labels, run.trainer.args.seed)
 
 
 def _training_record(run: Run, arguments: SentimentArguments, seconds: float) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+"""Frozen features: what an encoder says of texts before its head is asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from hf_sentiment.batching import length_sorted_batches, pad_batch
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+
+
+def frozen_features(
+    model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, dataset: Dataset
+) -> np.ndarray:
+    """What reaches `model.classifier` in evaluation mode, `[texts, hidden_size]` in float32, in the order given.
+
+    Args:
+        model: A classifier whose head is the linear layer `classifier`.
+        tokenizer: Its tokenizer.
+        dataset: Tokenised texts.
+    """
+    caught: list[torch.Tensor] = []
+    hook = model.classifier.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
+    columns = [name for name in tokenizer.model_input_names if name in dataset.column_names]
+    encodings = {name: dataset[name][:] for name in columns}
+    features = np.empty((len(dataset), model.classifier.in_features), dtype=np.float32)
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            for rows in length_sorted_batches([len(ids) for ids in encodings["input_ids"]]):
+                batch = pad_batch(tokenizer, encodings, rows)
+                model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
+                features[rows] = caught.pop().float().cpu().numpy()
+    finally:
+        hook.remove()
+        model.train(was_training)
+    return features

@@ -1,0 +1,126 @@
+"""A run that is ready to train: the head, then all weights, then what is folded into the head."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, Trainer
+
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.data.prepare import PreparedData
+from hf_sentiment.errors import SentimentError
+from hf_sentiment.evaluation.calibration import adjust_logits, fold_temperature
+from hf_sentiment.evaluation.metrics import fit_temperature
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.training.facts import label_counts
+from hf_sentiment.training.head import fit_head_first, head_without_labels
+from hf_sentiment.training.interruption import CheckpointOnInterrupt
+from hf_sentiment.training.lexicon import polarity, prepare_encoder
+from hf_sentiment.training.plan import Decision
+from hf_sentiment.training.rules import Facts
+
+# Folds of fewer texts do not tell a temperature: at 16 it would go to an end of its range in one run of three.
+LEAST_FOR_TEMPERATURE = 64
+
+
+class Interrupted(SentimentError):
+    """Training was stopped by a signal and can be taken up again; exit code 1."""
+
+
+@dataclasses.dataclass
+class Run:
+    """A stock Trainer with everything that it was assembled from.
+
+    Attributes:
+        trainer: `transformers.Trainer` with the model, the tokenised splits and the callbacks.
+        model: The model that it trains.
+        tokenizer: Of the model.
+        data: Labelled texts.
+        splits: Tokenised texts, by split, as they are; "unlabelled" are texts to make a head of without labels.
+        plan: Every planned argument's decision.
+        facts: What the plan is based on.
+        curve: The callback that writes the history.
+        stopping: The callback that keeps the best weights; `None` where nothing is evaluated.
+        alarm: The overfitting alarm, unless it is off.
+        out_of_fold: Logits `[texts, labels]` of the training texts, each by a head that was solved for without it,
+            where the head is all that was trained and there are folds.
+    """
+
+    trainer: Trainer
+    model: BertForSentimentAnalysis
+    tokenizer: PreTrainedTokenizerBase
+    data: PreparedData
+    splits: dict[str, Dataset]
+    plan: dict[str, Decision]
+    facts: Facts
+    curve: LearningCurveCallback
+    stopping: EarlyStoppingCallback | None
+    alarm: OverfittingGapCallback | None
+    out_of_fold: np.ndarray | None = None
+
+    @property
+    def head_alone(self) -> bool:
+        """Whether the head is all that is trained."""
+        arguments = self.trainer.args
+        return arguments.num_train_epochs == 0 and arguments.max_steps <= 0
+
+    def fit(self, checkpoint: Path | None = None) -> None:
+        """Train from the start, lexicon and head first where they are planned, or go on from a checkpoint.
+
+        Raises:
+            Interrupted: A signal came; the state is saved.
+        """
+        if checkpoint is None:
+            self._fit_head()
+        if self.head_alone:
+            return
+        self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        callbacks, state = self.trainer.callback_handler.callbacks, self.trainer.state
+        signalled = any(isinstance(item, CheckpointOnInterrupt) and item.interrupted for item in callbacks)
+        if signalled and state.global_step < state.max_steps:
+            raise Interrupted(
+                f"stopped at step {state.global_step} of {state.max_steps}, which is saved: say the same command again "
+                "to go on"
+            )
+
+    def _fit_head(self) -> None:
+        prior = prepare_encoder(self.model, self.tokenizer) if self.plan["lexicon"].value else None
+        if prior is not None and not len(self.splits["train"]):
+            values = polarity(self.data.rule.labels) or ()
+            head_without_labels(self.model, self.tokenizer, prior, values, self.splits.get("unlabelled"))
+        elif self.plan["head_first"].value:
+            self.out_of_fold = fit_head_first(
+                self.model,
+                self.tokenizer,
+                self.splits["train"],
+                self.trainer.args.seed,
+                prior,
+                balanced=self.plan["imbalance"].value == "class_weights",
+                folds=self.head_alone,
+            )
+
+    def calibrate(self) -> float | None:
+        """Fit a temperature on the validation split, or else the folds, fold it into the head, and return it.
+
+        `None`, and no change, where there is neither, or so few texts that it would be a guess.
+        """
+        if "validation" in self.splits:
+            output = self.trainer.predict(self.splits["validation"])
+            logits, labels = np.asarray(output.predictions), np.asarray(output.label_ids)
+        elif self.out_of_fold is not None and len(self.out_of_fold) >= LEAST_FOR_TEMPERATURE:
+            logits, labels = self.out_of_fold, np.asarray(self.splits["train"]["labels"])
+        else:
+            return None
+        temperature = fit_temperature(logits, labels)
+        fold_temperature(self.model.classifier, temperature)
+        return temperature
+
+    def adjust(self) -> None:
+        """Make rare labels count as much as frequent ones, where that is planned."""
+        if self.plan["imbalance"].value == "logit_adjustment":
+            adjust_logits(self.model.classifier, label_counts(self.data))

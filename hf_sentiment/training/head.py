@@ -1,0 +1,69 @@
+"""The head before anything else is trained: solved for on a model's frozen features, with or without labels."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import numpy as np
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.training.features import frozen_features
+from hf_sentiment.training.lexicon import LexiconPrior
+from hf_sentiment.training.optimisation import HEAD_TEXTS, out_of_fold_logits, prior_head, solve_head
+
+logger = logging.getLogger(__name__)
+
+
+def fit_head_first(
+    model: BertForSentimentAnalysis,
+    tokenizer: PreTrainedTokenizerBase,
+    dataset: Dataset,
+    seed: int,
+    prior: LexiconPrior | None = None,
+    *,
+    balanced: bool = False,
+    folds: bool = False,
+) -> np.ndarray | None:
+    """`solve_head` on at most 2,000 training texts, drawn with `seed`, and put it into the model.
+
+    Args:
+        model: Its encoder stays as it is.
+        tokenizer: Of the model.
+        dataset: Tokenised training texts.
+        seed: Of the draw and the folds.
+        prior: What the lexicon taught the encoder.
+        balanced: Whether every label counts the same.
+        folds: Whether to return `out_of_fold_logits`, of all texts that the head is made of.
+    """
+    if len(dataset) > HEAD_TEXTS and not folds:
+        dataset = dataset.shuffle(seed=seed).select(range(HEAD_TEXTS))
+    logger.info("Fitting the head on frozen features of %d texts", len(dataset))
+    features, labels = frozen_features(model, tokenizer, dataset), np.asarray(dataset["labels"])
+    num_labels = model.classifier.out_features
+    solve_head(features, labels, num_labels, prior, balanced).put_into(model.classifier)
+    return out_of_fold_logits(features, labels, num_labels, prior, balanced, seed) if folds else None
+
+
+def head_without_labels(
+    model: BertForSentimentAnalysis,
+    tokenizer: PreTrainedTokenizerBase,
+    prior: LexiconPrior,
+    polarity: Sequence[float],
+    unlabelled: Dataset | None = None,
+) -> None:
+    """`prior_head`, put into the model.
+
+    Args:
+        model: Its encoder was taught the lexicon.
+        tokenizer: Of the model.
+        prior: What it was taught.
+        polarity: The labels' polarities.
+        unlabelled: Tokenised texts of the kind that the model is for.
+    """
+    texts = 0 if unlabelled is None else len(unlabelled)
+    logger.info("Making the head of the lexicon, without a label, and of %d unlabelled texts", texts)
+    features = frozen_features(model, tokenizer, unlabelled) if unlabelled is not None else None
+    prior_head(prior, polarity, features).put_into(model.classifier)

@@ -1,0 +1,53 @@
+"""A learning rate for each layer: the lower, the smaller."""
+
+from __future__ import annotations
+
+import re
+
+import torch
+from torch import nn
+from transformers import TrainingArguments
+
+from hf_sentiment.errors import CallError
+
+_LAYER = re.compile(r"\.layer\.(\d+)\.")
+_UNDECAYED = ("bias", "LayerNorm.weight")
+
+
+def layerwise_optimiser(
+    model: nn.Module, arguments: TrainingArguments, decay: float, lora: bool
+) -> torch.optim.Optimizer | None:
+    """AdamW with the rate `learning_rate * decay ** depth`, depth counted from the head; `None` for a decay of 1.
+
+    Howard & Ruder 2018 (arXiv:1801.06146) divide by 2.6 a layer, Sun et al. 2019 (arXiv:1905.05583) multiply BERT's by
+    0.95. The embeddings lie below the lowest layer. Weight decay spares biases and layer norms, as the Trainer's does.
+
+    Args:
+        model: A BERT.
+        arguments: Rate, betas, epsilon and weight decay are taken from there.
+        decay: Each layer's rate, of the next higher one's.
+        lora: Whether adapters are trained, which are not there yet.
+
+    Raises:
+        CallError: With LoRA.
+    """
+    if decay == 1:
+        return None
+    if lora:
+        raise CallError(f"--layerwise_lr_decay {decay:g} and --lora: adapters have one rate, leave one of them out")
+    numbers = [int(found[1]) for name, _ in model.named_parameters() if (found := _LAYER.search(name))]
+    layers = max(numbers, default=-1) + 1
+    groups = []
+    for name, parameter in model.named_parameters():
+        found = _LAYER.search(name)
+        depth = layers - int(found[1]) if found else layers + 1 if "embeddings" in name else 0
+        undecayed = name.endswith(_UNDECAYED)
+        groups.append(
+            {
+                "params": [parameter],
+                "lr": arguments.learning_rate * decay**depth,
+                "weight_decay": 0.0 if undecayed else arguments.weight_decay,
+            }
+        )
+    betas = (arguments.adam_beta1, arguments.adam_beta2)
+    return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)

@@ -1,0 +1,266 @@
+"""A head before the first label: what a sentiment lexicon with human valences teaches an encoder.
+
+The lexicon is VADER's (Hutto & Gilbert, ICWSM 2014; package `vaderSentiment`): 7,500 English words and emoticons, each
+with the mean valence, -4 to 4, that ten people gave it. Its words are put into short phrases, VADER's own rules
+(negation, intensifiers, "but") say what each phrase is worth, and the encoder learns to tell that from its pooled
+output. No label of the user is seen; the same encoder is prepared once and kept in the cache.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+import os
+import random
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+import numpy as np
+import torch
+from datasets import Dataset
+from safetensors import safe_open
+from safetensors.torch import save_file
+from sklearn.linear_model import RidgeCV
+from transformers import PreTrainedTokenizerBase, get_linear_schedule_with_warmup
+
+from hf_sentiment.batching import pad_batch
+from hf_sentiment.callbacks._base import untouched_random_state
+from hf_sentiment.data.label_rule import fold
+from hf_sentiment.data.starter import cache_folder
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.training.features import frozen_features
+
+logger = logging.getLogger(__name__)
+
+# 400 steps of 32 take most of a minute on two cores. 300 are half a point worse, 900 no better, and a higher rate
+# learns the words by heart (benchmarks/README.md).
+STEPS = 400
+BATCH = 32
+LEARNING_RATE = 5e-5
+LONGEST_PHRASE = 32
+# Phrases whose frozen features give the valence head its start.
+RIDGE_PHRASES = 1500
+
+# {w}: a word of the lexicon, {f}: any other word that the tokenizer knows whole, {b}: an intensifier.
+_ONE = (
+    "{w}",
+    "{w}",
+    "It was {w}.",
+    "This is a {w} one.",
+    "I felt {w} about it.",
+    "{w}!",
+    "They are {w}.",
+    "so {w}",
+    "{b} {w}",
+    "not {w}",
+    "It was not {w} at all.",
+    "never {w}",
+    "It isn't {w}.",
+    "a {w} {f}",
+    "the {f} is {w}",
+    "this {f} is not {w}",
+    "not a {w} {f}",
+    "I {w} the {f}",
+    "{w} {f} {f}",
+)
+_TWO = (
+    "{w} and {w}",
+    "{w}, but {w}",
+    "It is {w} but not {w}.",
+    "the {f} was {w} and {w}",
+    "{f} and {f}: {w}",
+    "the {f} is {w}, but the {f} is {w}",
+    "a {w} {f} with {w} {f}",
+    "neither {w} nor {w}",
+)
+_NONE = ("the {f} is a {f}", "{f} of {f}", "I have the {f}", "it has a {f} with {f}")
+_SHARES = (0.6, 0.34, 0.06)
+# VADER's compound score is s / sqrt(s^2 + 15) of the sum of valences s (its `normalize`): undone here.
+_NORMALISATION = 15.0
+_LARGEST = 6.0
+
+
+@dataclass(frozen=True)
+class LexiconPrior:
+    """How the pooled output of a prepared encoder tells valence: `pooled @ weight + bias`, on VADER's scale.
+
+    Attributes:
+        weight: `[hidden_size]`, float32.
+        bias: In valence, -4 to 4.
+    """
+
+    weight: np.ndarray
+    bias: float
+
+    def valence(self, features: np.ndarray) -> np.ndarray:
+        """Valence `[texts]` of pooled outputs `[texts, hidden_size]`."""
+        return features @ self.weight + self.bias
+
+
+def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
+    """The valence that each label name stands for, or `None` where the names are not English polarities.
+
+    Negative and positive are -1 and 1, neutral 0; stars run from -2 to 2.
+
+    Example:
+        >>> polarity(["negative", "neutral", "positive"])
+        (-1.0, 0.0, 1.0)
+    """
+    known = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
+    known |= {"very negative": -2.0, "very positive": 2.0}
+    known |= {f"{stars} star{'s' if stars > 1 else ''}": stars - 3.0 for stars in range(1, 6)}
+    values = [known.get(fold(name)) for name in labels]
+    return None if None in values else tuple(value for value in values if value is not None)
+
+
+def lexicon_phrases(tokenizer: PreTrainedTokenizerBase, count: int, seed: int = 0) -> list[tuple[str, float]]:
+    """`count` phrases and their valences by VADER's rules.
+
+    Args:
+        tokenizer: Its whole words are what stands between the words of the lexicon.
+        count: Phrases.
+        seed: Of the draw.
+    """
+    from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
+
+    analyzer = SentimentIntensityAnalyzer()
+    words = [word for word in analyzer.lexicon if word.replace(" ", "").replace("-", "").replace("'", "").isalpha()]
+    boosters = [word for word in BOOSTER_DICT if " " not in word]
+    taken = {*analyzer.lexicon, *NEGATE, *BOOSTER_DICT}
+    fillers = sorted(
+        word
+        for word in tokenizer.get_vocab()
+        if word.isalpha() and word.isascii() and len(word) > 2 and word.lower() not in taken
+    ) or ["thing"]  # a tokenizer without whole words
+    generator = random.Random(seed)
+    draws: dict[str, Callable[[], str]] = {
+        "{w}": lambda: generator.choice(words),
+        "{f}": lambda: generator.choice(fillers),
+        "{b}": lambda: generator.choice(boosters),
+    }
+    phrases = []
+    for _ in range(count):
+        phrase = generator.choice(generator.choices((_ONE, _TWO, _NONE), _SHARES)[0])
+        for slot, draw in draws.items():
+            while slot in phrase:
+                phrase = phrase.replace(slot, draw(), 1)
+        phrases.append((phrase, _valence(analyzer.polarity_scores(phrase)["compound"])))
+    return phrases
+
+
+def _valence(compound: float) -> float:
+    """The sum of valences behind a compound score, at most 6 either way."""
+    valence = compound * math.sqrt(_NORMALISATION / max(1.0 - compound**2, 1e-4))
+    return max(-_LARGEST, min(_LARGEST, valence))
+
+
+def prepare_encoder(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> LexiconPrior:
+    """Teach the model's encoder the lexicon, in place, and say where valence is in its pooled output.
+
+    What an encoder learned is kept in the cache, under the hash of its weights, and taken from there next time.
+
+    Args:
+        model: Its head is not touched.
+        tokenizer: Of the model.
+    """
+    path = cache_folder() / "lexicon" / f"{_fingerprint(model)}.safetensors"
+    if not path.is_file():
+        logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
+        with untouched_random_state():
+            head = _learn(model, tokenizer)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tensors = {f"bert.{name}": tensor.contiguous() for name, tensor in model.bert.state_dict().items()}
+        with tempfile.TemporaryDirectory(dir=path.parent) as beside:
+            save_file(tensors | head, f"{beside}/whole")
+            os.replace(f"{beside}/whole", path)
+    with safe_open(path, framework="pt") as file:
+        model.bert.load_state_dict({name: file.get_tensor(f"bert.{name}") for name in model.bert.state_dict()})
+        return LexiconPrior(file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias")))
+
+
+def _fingerprint(model: BertForSentimentAnalysis) -> str:
+    """What the prepared encoder depends on: the weights, the pooling, the lexicon, this file and its precision."""
+    digest = hashlib.sha256()
+    for name, tensor in model.bert.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+    settings = (_ONE, _TWO, _NONE, _SHARES, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling)
+    what = (settings, version("vaderSentiment"), torch.__version__, _fast_half_precision(model.device))
+    digest.update(repr(what).encode())
+    return digest.hexdigest()[:32]
+
+
+def _fast_half_precision(device: torch.device) -> bool:
+    """Whether bfloat16 is native: on a CPU that only emulates it, it is slower than float32."""
+    if device.type == "cpu":
+        able = torch.cpu.get_capabilities()
+        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def _learn(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
+    """Train the encoder in place to tell the phrases' valence; the head that it learned this with.
+
+    A loop of its own: a second `Trainer` would change the settings that accelerate shares with the first.
+    """
+    phrases = lexicon_phrases(tokenizer, STEPS * BATCH)
+    texts = [text for text, _ in phrases]
+    encodings = dict(tokenizer(texts, truncation=True, max_length=LONGEST_PHRASE))
+    valences = np.array([valence for _, valence in phrases], dtype=np.float32)
+    regressor = _regressor(model)
+    _start_head(regressor, tokenizer, Dataset.from_dict(encodings).select(range(RIDGE_PHRASES)), valences)
+    # The embeddings stay: a word that no phrase has would be left behind.
+    trained = [parameter for name, parameter in regressor.named_parameters() if "embeddings" not in name]
+    optimiser = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01)
+    schedule = get_linear_schedule_with_warmup(optimiser, STEPS // 10, STEPS)
+    device = model.device
+    torch.manual_seed(0)
+    regressor.train()
+    for rows in _batches([len(ids) for ids in encodings["input_ids"]]):
+        batch = {name: tensor.to(device) for name, tensor in pad_batch(tokenizer, encodings, rows).items()}
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=_fast_half_precision(device)):
+            loss = regressor(**batch, labels=torch.as_tensor(valences[rows], device=device)).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
+        optimiser.step()
+        schedule.step()
+        regressor.zero_grad()
+    model.bert.eval()
+    weight, bias = regressor.classifier.weight.detach().cpu(), regressor.classifier.bias.detach().cpu()
+    return {"valence.weight": weight[0].clone(), "valence.bias": bias[0].clone()}
+
+
+def _regressor(model: BertForSentimentAnalysis) -> BertForSentimentAnalysis:
+    """The model's own encoder under a head of one number."""
+    config = type(model.config)(**model.config.to_dict() | {"id2label": {0: "valence"}, "label2id": {"valence": 0}})
+    config.problem_type, config.class_weights, config.label_smoothing = "regression", None, 0.0
+    regressor = BertForSentimentAnalysis(config)
+    regressor.bert = model.bert
+    regressor.to(model.device)  # type: ignore[arg-type]
+    return regressor
+
+
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows of each batch: of about equal length within a stretch of ten batches, in random order."""
+    stretch = 10 * BATCH
+    starts = range(0, len(lengths), stretch)
+    order = [
+        start + int(row) for start in starts for row in np.argsort(lengths[start : start + stretch], kind="stable")
+    ]
+    batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
+    random.Random(0).shuffle(batches)
+    return batches
+
+
+def _start_head(
+    regressor: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, some: Dataset, valences: np.ndarray
+) -> None:
+    """Ridge regression of valence on frozen features, its strength by leave-one-out, put into the head."""
+    features = frozen_features(regressor, tokenizer, some)
+    ridge = RidgeCV(alphas=np.logspace(-2, 3, 11)).fit(features, valences[: len(some)])
+    with torch.no_grad():
+        regressor.classifier.weight.copy_(torch.as_tensor(ridge.coef_[None], dtype=torch.float32))
+        regressor.classifier.bias.copy_(torch.as_tensor([ridge.intercept_], dtype=torch.float32))

@@ -8,8 +8,8 @@ other documents than those trained on); `n` texts in total are drawn from the re
 share, and every method makes of them what it needs, validation texts included. Rows are appended to `--output` as
 they come; what is there is not done again. Methods:
 
-- ours: what `hf-sentiment train` does; `ours-plain` without the lexicon; `ours-unlabelled` with 500 unlabelled texts
-  and no label (n = 0); with `ours+KIND` the augmentation KIND
+- ours: what `hf-sentiment train` does; `ours-plain` without the lexicon; `ours-head` never fine-tunes;
+  `ours-unlabelled` has 500 unlabelled texts and no label (n = 0); `ours+KIND` has the augmentation KIND
 - frozen: logistic regression (C = 10) on the frozen encoder's mean-pooled, normalised features
 - tfidf: logistic regression on TF-IDF of words and characters, the report's own baseline
 - trainer: stock BertForSequenceClassification and Trainer, lr 1e-4, batch 32, the best of 10 epochs by the loss of a
@@ -87,6 +87,8 @@ def ours(name: str, size: int, seed: int, variant: str = "") -> tuple[np.ndarray
     options: dict[str, Any] = {"lexicon": False} if variant == "-plain" else {}
     if variant.startswith("+"):
         options["augment"] = variant[1:]
+    if variant == "-head":
+        options["validation_share"] = 0
     with tempfile.TemporaryDirectory() as folder:
         dataset: Any = DatasetDict(
             train=_table(texts, labels, names), test=_table(test["text"][:8], np.asarray(test["label"][:8]), names)
@@ -99,6 +101,8 @@ def ours(name: str, size: int, seed: int, variant: str = "") -> tuple[np.ndarray
             options, dataset = {"unlabeled_file": str(file), "labels": names}, None
         began = time.perf_counter()
         quiet = {"output_dir": f"{folder}/run", "report_to": [], "disable_tqdm": True, "seed": seed}
+        if variant == "-head":
+            quiet["num_train_epochs"] = 0
         run = assemble(SentimentArguments(**options), quiet, dataset)
         run.fit()
         run.calibrate()
@@ -172,6 +176,7 @@ def trainer(name: str, size: int, seed: int) -> tuple[np.ndarray, float]:
             eval_strategy="epoch",
             save_strategy="epoch",
             save_total_limit=1,
+            save_only_model=True,
             load_best_model_at_end=True,
             metric_for_best_model="loss",
             report_to=[],

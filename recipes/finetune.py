@@ -19,14 +19,16 @@ from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallb
 from hf_sentiment.data import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
 from hf_sentiment.hub.trainer import record_test, use_our_publishing
-from hf_sentiment.training.arguments import parse_arguments
+from hf_sentiment.training.arguments import parse_arguments, refuse
 from hf_sentiment.training.assembly import augmentation, load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.head import fit_head_first
+from hf_sentiment.training.lexicon import prepare_encoder
 
 
 def main() -> None:
     # 1. Arguments: a recipe, then flags
     arguments, training_arguments = parse_arguments()
+    refuse(arguments, "imbalance", "layerwise_lr_decay", "unlabeled_file")  # `hf-sentiment train` has those
     logging.basicConfig(level=logging.INFO if training_arguments.should_log else logging.ERROR, format="%(message)s")
     set_seed(training_arguments.seed)
 
@@ -41,8 +43,9 @@ def main() -> None:
     # 4. Tokens: truncated, not padded; the collator pads to the longest text of a batch
     max_length = min(arguments.max_length or 256, tokenizer.model_max_length)
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+    lexicon = prepare_encoder(model, tokenizer) if arguments.lexicon else None
     if arguments.head_first:
-        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed)
+        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, lexicon)
     augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
 
     # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA

@@ -189,6 +189,17 @@ class SentimentArguments:
                 )
 
 
+def refuse(arguments: SentimentArguments, *names: str) -> None:
+    """For scripts: an argument that they would ignore is an error.
+
+    Raises:
+        CallError: One of `names` was said.
+    """
+    for name in names:
+        if getattr(arguments, name) is not None:
+            raise CallError(f"--{name} is not for this script: leave it out, or use `hf-sentiment train`")
+
+
 class RecipeParser(HfArgumentParser):
     """An `HfArgumentParser` that answers a wrong call with one line and a guess, instead of a page of usage."""
 

@@ -18,6 +18,8 @@ from hf_sentiment.training.rules import GUARDS, RULES, Facts
 LENGTH_PERCENTILE = 99
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
+# What the lexicon takes, in forward passes of a text: 12,800 phrases, each a fraction of a text and read three times over.
+LEXICON_PASSES = 10000
 
 
 @dataclass(frozen=True)
@@ -126,8 +128,10 @@ def plan_lines(facts: Facts, plan: Mapping[str, Decision], sources: bool = False
         numbers = "".join(f" [{named.index(source) + 1}]" for source in _sources(decision)) if sources else ""
         lines.append(f"  {name:<{width}}  {values[name]:<{value_width}}  {decision.reason}{numbers}")
     seconds = expected_seconds(facts, plan)
-    if seconds is not None:
-        lines.append(f"  About {duration(seconds)} of training on this machine ({facts.device}).")
+    if seconds is not None and facts.seconds_a_text is not None:
+        once = duration(facts.seconds_a_text * LEXICON_PASSES)
+        lexicon = f" and, once for this encoder, {once} for the lexicon" if plan["lexicon"].value else ""
+        lines.append(f"  About {duration(seconds)} of training on this machine ({facts.device}){lexicon}.")
     if sources:
         lines += ["", *(f"  [{number}] {source}" for number, source in enumerate(named, start=1))]
     return lines

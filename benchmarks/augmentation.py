@@ -80,7 +80,8 @@ def measure(size: int, seed: int, corpus: str, variant: str) -> dict[str, float]
         training = {"output_dir": folder, "seed": seed, "eval_strategy": "no", "save_strategy": "no"}
         training |= {"logging_strategy": "no", "disable_tqdm": True, "use_cpu": True}
         run = assemble(arguments, training)
-        run.trainer.args.num_train_epochs = min(run.trainer.args.num_train_epochs, MOST_EPOCHS)
+        # Of the fewest labels the plan would fine-tune none, and there would be nothing to compare.
+        run.trainer.args.num_train_epochs = min(run.trainer.args.num_train_epochs, MOST_EPOCHS) or MOST_EPOCHS
         run.trainer.pop_callback(PrinterCallback)
         begin = time.process_time()
         run.fit()

@@ -18,7 +18,7 @@ from hf_sentiment.training.rules import GUARDS, RULES, Facts
 LENGTH_PERCENTILE = 99
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
-# What the lexicon takes, in forward passes of a text: 12,800 phrases, each a fraction of a text and read three times over.
+# What the lexicon takes, in forward passes of a text: 12,800 phrases, a fraction of a text each, read three times over.
 LEXICON_PASSES = 10000
 
 

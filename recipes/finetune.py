@@ -22,6 +22,8 @@ from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments
 from hf_sentiment.training.assembly import augmentation, load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.head import fit_head_first
+from hf_sentiment.training.layers import layerwise_optimiser
+from hf_sentiment.training.lexicon import prepare_encoder
 
 
 def main() -> None:
@@ -42,7 +44,10 @@ def main() -> None:
     max_length = min(arguments.max_length or 256, tokenizer.model_max_length)
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
     if arguments.head_first:
-        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed)
+        prior = prepare_encoder(model, tokenizer) if arguments.lexicon else None
+        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)
+    decay = arguments.layerwise_lr_decay or 1.0
+    optimiser = layerwise_optimiser(model, training_arguments, decay, bool(arguments.lora))
     augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
 
     # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
@@ -56,19 +61,21 @@ def main() -> None:
         model=model,
         args=training_arguments,
         train_dataset=augmented or splits["train"],
-        eval_dataset=splits["validation"],
+        eval_dataset=splits.get("validation"),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
         callbacks=[stopping, *alarm, LearningCurveCallback(), *lora, *edits],
+        optimizers=(optimiser, None),
     )
     use_our_publishing(trainer, arguments)
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 
     # 7. Test once, on texts that nothing was chosen on; what it gives is on the model card
-    metrics = record_test(trainer, data, splits["test"])
-    trainer.log_metrics("test", metrics)
-    trainer.save_metrics("test", metrics)
+    if "test" in splits:
+        metrics = record_test(trainer, data, splits["test"])
+        trainer.log_metrics("test", metrics)
+        trainer.save_metrics("test", metrics)
 
     # 8. Save a folder that AutoModelForSequenceClassification and pipeline load, and push it
     trainer.save_model()

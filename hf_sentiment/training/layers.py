@@ -49,5 +49,6 @@ def layerwise_optimiser(
                 "weight_decay": 0.0 if undecayed else arguments.weight_decay,
             }
         )
+    groups.sort(key=lambda group: -group["lr"])  # what is logged is the first group's: here the head's
     betas = (arguments.adam_beta1, arguments.adam_beta2)
     return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)

@@ -91,6 +91,11 @@ class Facts:
         return self.parameters * BYTES_A_PARAMETER > self.memory * MEMORY_SHARE
 
     @property
+    def head_alone(self) -> bool:
+        """Whether so few labels are best left to the head; adapters that the user asks for are trained."""
+        return self.num_train == 0 or (self.num_train < HEAD_ALONE and self.sentence_encoder and not self.lora)
+
+    @property
     def adapters(self) -> bool:
         """Whether adapters are trained: as the user says, or else by need."""
         return self.needs_lora if self.lora is None else self.lora
@@ -136,14 +141,19 @@ def _learning_rate(facts: Facts) -> float:
 
 
 def _epochs(facts: Facts) -> float:
-    if facts.num_train < HEAD_ALONE and facts.sentence_encoder:
-        return 0.0
+    return 0.0 if facts.head_alone else fine_tuning_epochs(facts)
+
+
+def fine_tuning_epochs(facts: Facts) -> float:
+    """Epochs where all weights, or adapters, are trained."""
     if not facts.small_model:
         return 3.0
     return 2.0 if facts.num_train >= 2000 else 4.0 if facts.num_train >= 200 else 8.0
 
 
 def _imbalance_reason(facts: Facts) -> str:
+    if not facts.num_train:
+        return "no labelled texts: their shares are not known"
     if facts.metric == "macro_f1":
         return "macro-F1 counts every label the same"
     return f"{facts.imbalance:.1f} to 1; weighting would trade accuracy for macro-F1: --imbalance logit_adjustment"
@@ -163,12 +173,8 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "validation",
-        lambda facts: "split" if facts.num_validation else "cross-validation",
-        lambda facts: (
-            f"{facts.num_validation} texts are held out"
-            if facts.num_validation
-            else f"of {facts.num_train} texts none can be spared: the head is judged on folds"
-        ),
+        lambda facts: "split" if facts.num_validation else "none",
+        lambda facts: f"{facts.num_validation} texts are held out" if facts.num_validation else "no texts are held out",
         _OURS,
     ),
     Rule(
@@ -215,7 +221,7 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "imbalance",
-        lambda facts: "logit_adjustment" if facts.metric == "macro_f1" else "none",
+        lambda facts: "logit_adjustment" if facts.metric == "macro_f1" and facts.num_train else "none",
         _imbalance_reason,
         _MENON,
     ),
@@ -241,8 +247,10 @@ RULES: tuple[Rule, ...] = (
         "num_train_epochs",
         _epochs,
         lambda facts: (
-            f"{facts.num_train} training texts: the head alone is as good, and steadier"
-            if _epochs(facts) == 0
+            "no labelled texts: there is nothing to train on"
+            if facts.num_train == 0
+            else f"{facts.num_train} training texts: the head alone is as good, and steadier"
+            if facts.head_alone
             else f"{facts.num_train} training texts"
         ),
         f"{_DEVLIN}; {_OURS}",

@@ -112,12 +112,18 @@ def tiny_checkpoint(
 
 
 @pytest.fixture(scope="session")
-def tiny_sentence_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_checkpoint: Path) -> Path:
-    """The tiny checkpoint as a sentence-transformers folder, which pools by the mean. Read-only."""
-    import shutil
+def tiny_sentence_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Any) -> Path:
+    """A tiny BERT as a sentence-transformers folder, which pools by the mean. Read-only.
+
+    It is as it is initialised, so that its features tell words apart.
+    """
+    import torch
+    from transformers import BertConfig, BertModel
 
     folder = tmp_path_factory.mktemp("encoder") / "tiny-encoder"
-    shutil.copytree(tiny_checkpoint, folder)
+    torch.manual_seed(0)
+    BertModel(BertConfig(**TINY)).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
     return folder

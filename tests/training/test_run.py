@@ -72,7 +72,7 @@ def test_the_audit_is_recorded_without_texts_and_what_is_serious_is_said(
     assert severities["no text or no label"] == "ok" and severities["test texts"] == "warning"
     assert not any("examples" in finding for finding in findings)
     said = next(message for message in caplog.messages if message.startswith("Audit: "))
-    assert "test texts 24" in said and "no text" not in said
+    assert "test texts 48" in said and "no text" not in said
 
 
 def test_the_history_has_both_losses_at_every_epoch(finished: Path) -> None:
@@ -275,7 +275,7 @@ def test_it_trains_on_a_data_frame(tiny_checkpoint: Path, reviews: list[tuple[st
     arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint))
     options = {"output_dir": str(tmp_path / "run"), "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
     result = train(arguments, frame, **options)
-    assert result is not None and result.evaluation["texts"] == 24
+    assert result is not None and result.evaluation["texts"] == 48
     assert train(arguments, frame, **options) is None
     with pytest.raises(CallError, match="dataset_name was"):
         train(arguments, frame.iloc[:200], **options)

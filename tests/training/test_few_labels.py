@@ -80,7 +80,9 @@ def test_the_card_says_that_it_was_cross_validated_and_claims_no_test_split(few:
     from huggingface_hub import ModelCard
 
     card = card_of(few)
-    assert "Measured by cross-validation on the 40 training texts" in card and "Accuracy in cross-validation: **" in card
+    assert (
+        "Measured by cross-validation on the 40 training texts" in card and "Accuracy in cross-validation: **" in card
+    )
     assert "of the test split" not in card and "held-out" not in card and "No text is in two splits" not in card
     assert "Trained: the linear head, by regularised logistic regression" in card and "Trained: all weights" not in card
     assert "the encoder was taught the valences of a sentiment lexicon" in card and "Source of the lexicon" in card
@@ -235,12 +237,14 @@ def test_no_training_samples_leave_the_labels_for_the_test(
     assert "**No labelled text was seen.**" in card and "divided by a temperature" not in card
 
 
-def test_texts_without_labels_in_another_language_are_refused(
-    call: list[str], tmp_path: Path, run_cli: Cli
-) -> None:
-    german = [f"Der Film Nummer {number} gefiel mir überhaupt nicht, die Handlung war langweilig." for number in range(60)]
+def test_texts_without_labels_in_another_language_are_refused(call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+    german = [
+        f"Der Film Nummer {number} gefiel mir überhaupt nicht, die Handlung war langweilig." for number in range(60)
+    ]
     unlabelled = write(tmp_path / "de.csv", [[text] for text in german], ["text"])
-    labelled = write(tmp_path / "labelled.csv", [(text, ("negative", "positive")[i % 2]) for i, text in enumerate(german)])
+    labelled = write(
+        tmp_path / "labelled.csv", [(text, ("negative", "positive")[i % 2]) for i, text in enumerate(german)]
+    )
     for words in (
         ["--unlabeled_file", unlabelled],
         ["--train_file", labelled, "--max_train_samples", "0", "--test_file", labelled],
@@ -278,18 +282,34 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
     run_cli: Cli,
 ) -> None:
     names = {"un": unlabelled_file, "few": few_file, "all": reviews_file, "none": tmp_path / "none.csv"}
-    code, out, err = run_cli("train", *call, *(word.format(**names) for word in words), "--output_dir", tmp_path / "run")
+    code, out, err = run_cli(
+        "train", *call, *(word.format(**names) for word in words), "--output_dir", tmp_path / "run"
+    )
     assert (code, out) == (2, ""), err
     errors = [line for line in err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1 and message.format(**names) in errors[0] and "Traceback" not in err
     assert not (tmp_path / "run").exists()
 
 
-def test_a_rate_that_destroys_is_warned_of_once(
-    call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli
-) -> None:
+def test_a_rate_that_destroys_is_warned_of_once(call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli) -> None:
     words = ["--train_file", few_file, "--lexicon", "false", "--max_steps", "2"]
     for rate, times in (("1e-2", 1), ("5e-5", 0)):
         code, _, err = run_cli("train", *call, *words, "--learning_rate", rate, "--output_dir", tmp_path / rate)
         assert code == 0, err
         assert err.count("is outside 1e-06 to 0.0004") == times
+
+
+def test_adapters_of_a_taught_encoder_go_on_from_a_checkpoint(
+    call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", *call, "--train_file", reviews_file, "--lora", "true", "--lexicon", "true"]
+    words += ["--num_train_epochs", "1"]
+    code, _, err = run_cli(*words, "--output_dir", tmp_path / "whole")
+    assert code == 0, err
+    with monkeypatch.context() as patch:
+        patch.setattr("hf_sentiment.training.run.render_card", lambda *_: 1 / 0)
+        assert run_cli(*words, "--output_dir", tmp_path / "killed")[0] == 1
+    code, _, err = run_cli(*words, "--output_dir", tmp_path / "killed")
+    assert code == 0 and "Going on with the unfinished run" in err
+    killed, whole = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole"))
+    assert all(killed[name].equal(whole[name]) for name in whole)

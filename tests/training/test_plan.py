@@ -180,12 +180,12 @@ def test_who_wants_macro_f1_gets_logits_adjusted() -> None:
         (BERT_BASE, {"weight_decay": 0.9, "layerwise_lr_decay": 0.1}, ["--layerwise_lr_decay", "--weight_decay"]),
     ],
 )
-def test_a_value_that_no_source_supports_gets_one_warning(
-    facts: Facts, said: dict[str, Any], named: list[str]
-) -> None:
+def test_a_value_that_no_source_supports_gets_one_warning(facts: Facts, said: dict[str, Any], named: list[str]) -> None:
     lines = plan_warnings(facts, make_plan(facts, said))
     assert len(lines) == len(named)
-    assert all(line.startswith(start) and "the plan would take " in line for line, start in zip(lines, named, strict=True))
+    assert all(
+        line.startswith(start) and "the plan would take " in line for line, start in zip(lines, named, strict=True)
+    )
     assert all(any(guard.source in line for guard in GUARDS) for line in lines)
 
 

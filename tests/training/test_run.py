@@ -436,7 +436,9 @@ def test_a_run_that_overfits_stops_says_so_and_keeps_its_best_through_a_kill(
 
 
 @pytest.mark.parametrize("pooling", ["pooler", "mean"])
-def test_lora_by_one_flag(pooling: str, call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+def test_lora_by_one_flag(
+    pooling: str, call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["--lora", "true", "--pooling", pooling, "--learning_rate", "1e-3"]
     code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
     assert code == 0, err
@@ -453,11 +455,14 @@ def test_lora_by_one_flag(pooling: str, call: list[str], tmp_path: Path, run_cli
     assert type(AutoModelForSequenceClassification.from_pretrained(folder)).__name__ == "BertForSentimentAnalysis"
     # Killed after training, before the end: the same command takes it up and ends with the same model.
     expected = load_file(folder / "model.safetensors")
-    for path in (folder / "records" / "evaluation.json", folder / "model.safetensors"):
-        path.unlink()
-    code, _, err = run_cli("train", *call, *words, "--output_dir", folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("hf_sentiment.training.run.render_card", lambda *_: 1 / 0)
+        code, _, _ = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
+        assert code == 1
+    (tmp_path / "killed" / "model.safetensors").unlink()
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
     assert code == 0 and "Going on with the unfinished run" in err
-    resumed = load_file(folder / "model.safetensors")
+    resumed = load_file(tmp_path / "killed" / "model.safetensors")
     assert all(resumed[name].equal(expected[name]) for name in expected)
 
 

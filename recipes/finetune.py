@@ -51,10 +51,11 @@ def main() -> None:
     augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
 
     # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
-    alarm = [OverfittingGapCallback(arguments.alarm)] if arguments.alarm != "off" else []
+    held_out = "validation" in splits
+    alarm = [OverfittingGapCallback(arguments.alarm)] if held_out and arguments.alarm != "off" else []
     lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
     edits = [augmented.callback] if augmented else []
-    stopping = EarlyStoppingCallback(arguments.early_stopping_patience or None)
+    stopping = [EarlyStoppingCallback(arguments.early_stopping_patience or None)] if held_out else []
 
     # 6. Train; what goes to the Hub, if --push_to_hub asks for it, is what `hf-sentiment publish` sends
     trainer = Trainer(
@@ -65,7 +66,7 @@ def main() -> None:
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[stopping, *alarm, LearningCurveCallback(), *lora, *edits],
+        callbacks=[*stopping, *alarm, LearningCurveCallback(), *lora, *edits],
         optimizers=(optimiser, None),
     )
     use_our_publishing(trainer, arguments)

@@ -192,7 +192,13 @@ def load_splits(
         seed: Of the splits.
         dataset: In place of the data that `arguments` names.
         holdout: As in `prepare_data`.
+
+    Raises:
+        CallError: The arguments name unlabelled texts, or as in `prepare_data`.
+        DataError: As in `prepare_data`.
     """
+    if arguments.unlabeled_file is not None:
+        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: `hf-sentiment train` takes it, and nothing else")
     return prepare_data(
         arguments.dataset_name if dataset is None else dataset,
         dataset_config_name=arguments.dataset_config_name,

@@ -44,5 +44,5 @@ def test_without_labels_there_are_names_and_perhaps_a_test(reviews_file: Path, t
     assert tested.audit()["splits"]["label_counts"] == {"train": {}, "test": {"0": 120, "1": 120}}
     other = tmp_path / "other.csv"
     other.write_text("text,label\ngood film,spam\nbad film,ham\n")
-    with pytest.raises((CallError, DataError), match="spam|ham"):
+    with pytest.raises((CallError, DataError), match=r"spam|ham"):
         prepare_unlabelled(["negative", "positive"], str(other))

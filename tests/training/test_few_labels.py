@@ -303,7 +303,7 @@ def test_adapters_of_a_taught_encoder_go_on_from_a_checkpoint(
     call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["train", *call, "--train_file", reviews_file, "--lora", "true", "--lexicon", "true"]
-    words += ["--num_train_epochs", "1"]
+    words += ["--num_train_epochs", "1", "--eval_strategy", "no"]
     code, _, err = run_cli(*words, "--output_dir", tmp_path / "whole")
     assert code == 0, err
     with monkeypatch.context() as patch:

@@ -140,13 +140,22 @@ def learned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
 
 def test_another_encoder_pooling_or_tokenizer_is_taught_anew(
-    learned: list[Any], make_tiny: Callable[..., Any], tiny_tokenizer: Any, letters: Any
+    learned: list[Any], make_tiny: Callable[..., Any], tiny_tokenizer: Any, tmp_path: Path
 ) -> None:
+    from transformers import BertTokenizer
+
+    swapped = {"dull": "boring", "boring": "dull"}
+    words = sorted(tiny_tokenizer.get_vocab(), key=tiny_tokenizer.get_vocab().get)
+    (tmp_path / "vocab.txt").write_text("\n".join(swapped.get(word, word) for word in words))
+    other = BertTokenizer(vocab=str(tmp_path / "vocab.txt"), model_max_length=48)
+    (tmp_path / "cased.txt").write_text("\n".join(words))
+    cased = BertTokenizer(vocab=str(tmp_path / "cased.txt"), model_max_length=48, do_lower_case=False)
     options: list[tuple[dict[str, Any], Any]] = [
         ({"pooling": "mean"}, tiny_tokenizer),
         ({"pooling": "max"}, tiny_tokenizer),
         ({"pooling": "mean", "seed": 1}, tiny_tokenizer),
-        ({"pooling": "mean"}, letters),
+        ({"pooling": "mean"}, other),
+        ({"pooling": "mean"}, cased),
     ]
     for expected, (model, tokenizer) in enumerate(options, start=1):
         for _ in range(2):

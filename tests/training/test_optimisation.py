@@ -137,13 +137,14 @@ def test_without_labels_neutral_is_what_is_within_half_a_point_of_0() -> None:
 
 def test_unlabelled_texts_tell_where_one_polarity_ends_and_how_many_there_are() -> None:
     generator = np.random.default_rng(0)
-    valence = np.concatenate([generator.normal(-0.5, 0.4, 60), generator.normal(2.5, 0.4, 540)])
+    valence = np.concatenate([generator.normal(-0.5, 0.7, 60), generator.normal(2.5, 0.7, 540)])
     unlabelled = np.zeros((600, 8), dtype=np.float32)
     unlabelled[:, 0] = valence - PRIOR.bias
     for polarity, positive in (((-1.0, 1.0), 1), ((1.0, -1.0), 0)):
         head = prior_head(PRIOR, polarity, unlabelled)
         assert (head.logits(unlabelled).argmax(axis=1) == positive).mean() == pytest.approx(0.9, abs=0.02)
-        assert head.logits(at(0.4)).argmax() != positive  # the mixture's border, not the lexicon's 0
+        # The mixture's border, which is nearer to the rarer group, and not the lexicon's 0.
+        assert head.logits(at(0.3)).argmax() != positive and head.logits(at(0.85)).argmax() == positive
 
 
 def test_unlabelled_texts_that_tell_nothing_change_nothing(caplog: pytest.LogCaptureFixture) -> None:

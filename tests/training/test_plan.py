@@ -198,6 +198,7 @@ def test_the_expected_time_grows_with_the_epochs_and_is_only_said_where_measured
     timed = replace(ENGLISH_POLARITY, seconds_a_text=0.01, num_validation=500)
     seconds = [expected_seconds(timed, make_plan(timed, {"num_train_epochs": n})) for n in (0.0, 1.0, 3.0)]
     assert 0 < seconds[0] < seconds[1] < seconds[2]  # type: ignore[operator]
+    assert seconds[2] - seconds[1] > 2 * 2 * 5000 * 0.01  # type: ignore[operator] # forward and back, two epochs
     assert expected_seconds(ENGLISH_POLARITY, make_plan(ENGLISH_POLARITY, {})) is None
     assert expected_seconds(replace(FEW, seconds_a_text=0.01), make_plan(FEW, {})) > 0  # type: ignore[operator]
     assert plan_lines(timed, make_plan(timed, {}))[-1].startswith("  About ")

@@ -77,8 +77,6 @@ class Run:
         """
         if checkpoint is None:
             self._fit_head()
-        elif self.plan["lora"].value and self.plan["lexicon"].value:
-            prepare_encoder(self.model, self.tokenizer)  # a checkpoint of adapters has no encoder
         if self.head_alone:
             return
         self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))

@@ -299,7 +299,7 @@ def test_a_rate_that_destroys_is_warned_of_once(call: list[str], few_file: Path,
         assert err.count("is outside 1e-06 to 0.0004") == times
 
 
-def test_adapters_of_a_taught_encoder_go_on_from_a_checkpoint(
+def test_adapters_that_were_taught_the_lexicon_go_on_from_a_checkpoint(
     call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["train", *call, "--train_file", reviews_file, "--lora", "true", "--lexicon", "true"]

@@ -22,13 +22,14 @@ from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments, refuse
 from hf_sentiment.training.assembly import augmentation, load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.head import fit_head_first
+from hf_sentiment.training.layers import layerwise_optimiser
 from hf_sentiment.training.lexicon import prepare_encoder
 
 
 def main() -> None:
     # 1. Arguments: a recipe, then flags
     arguments, training_arguments = parse_arguments()
-    refuse(arguments, "imbalance", "layerwise_lr_decay", "unlabeled_file")  # `hf-sentiment train` has those
+    refuse(arguments, "imbalance")  # `hf-sentiment train` has it
     logging.basicConfig(level=logging.INFO if training_arguments.should_log else logging.ERROR, format="%(message)s")
     set_seed(training_arguments.seed)
 
@@ -43,35 +44,40 @@ def main() -> None:
     # 4. Tokens: truncated, not padded; the collator pads to the longest text of a batch
     max_length = min(arguments.max_length or 256, tokenizer.model_max_length)
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
-    lexicon = prepare_encoder(model, tokenizer) if arguments.lexicon else None
     if arguments.head_first:
-        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, lexicon)
+        prior = prepare_encoder(model, tokenizer) if arguments.lexicon else None
+        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)
+    decay = arguments.layerwise_lr_decay or 1.0
+    optimiser = layerwise_optimiser(model, training_arguments, decay, bool(arguments.lora))
     augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
 
     # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
-    alarm = [OverfittingGapCallback(arguments.alarm)] if arguments.alarm != "off" else []
+    held_out = "validation" in splits
+    alarm = [OverfittingGapCallback(arguments.alarm)] if held_out and arguments.alarm != "off" else []
     lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
     edits = [augmented.callback] if augmented else []
-    stopping = EarlyStoppingCallback(arguments.early_stopping_patience or None)
+    stopping = [EarlyStoppingCallback(arguments.early_stopping_patience or None)] if held_out else []
 
     # 6. Train; what goes to the Hub, if --push_to_hub asks for it, is what `hf-sentiment publish` sends
     trainer = Trainer(
         model=model,
         args=training_arguments,
         train_dataset=augmented or splits["train"],
-        eval_dataset=splits["validation"],
+        eval_dataset=splits.get("validation"),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[stopping, *alarm, LearningCurveCallback(), *lora, *edits],
+        callbacks=[*stopping, *alarm, LearningCurveCallback(), *lora, *edits],
+        optimizers=(optimiser, None),
     )
     use_our_publishing(trainer, arguments)
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 
     # 7. Test once, on texts that nothing was chosen on; what it gives is on the model card
-    metrics = record_test(trainer, data, splits["test"])
-    trainer.log_metrics("test", metrics)
-    trainer.save_metrics("test", metrics)
+    if "test" in splits:
+        metrics = record_test(trainer, data, splits["test"])
+        trainer.log_metrics("test", metrics)
+        trainer.save_metrics("test", metrics)
 
     # 8. Save a folder that AutoModelForSequenceClassification and pipeline load, and push it
     trainer.save_model()

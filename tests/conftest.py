@@ -112,6 +112,34 @@ def tiny_checkpoint(
 
 
 @pytest.fixture(scope="session")
+def tiny_sentence_encoder(tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer: Any) -> Path:
+    """A tiny BERT as a sentence-transformers folder, which pools by the mean. Read-only.
+
+    It is as it is initialised, so that its features tell words apart.
+    """
+    import torch
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("encoder") / "tiny-encoder"
+    torch.manual_seed(0)
+    BertModel(BertConfig(**TINY)).save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_mean_tokens": true}')
+    return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def lexicon_cache(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What tiny encoders learn of the lexicon is kept for all tests of the session, and not in the user's cache.
+
+    Tests that fetch the starter have the user's cache, so that it is fetched once.
+    """
+    if not any(item.get_closest_marker("starter") for item in request.session.items):
+        os.environ["HF_SENTIMENT_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session")
 def reviews() -> list[tuple[str, str]]:
     """240 different made-up reviews over `WORDS` with their labels, as many of each."""
     import itertools

@@ -164,3 +164,21 @@ def test_the_script_heeds_the_flags_that_it_takes(
     config = json.loads((output / "config.json").read_text())
     assert (config["pooling"], config["label_smoothing"]) == ("mean", 0.2)
     assert config["label_rule"]["labels"] == ["negative", "positive"]
+
+
+def test_the_script_trains_without_held_out_texts_from_a_taught_encoder(
+    tmp_path: Path, tiny_sentence_encoder: Path, reviews_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "run"
+    words = ["--model_name_or_path", str(tiny_sentence_encoder), "--train_file", str(reviews_file), "--use_cpu"]
+    words += ["--output_dir", str(output), "--max_steps", "2", "--validation_share", "0", "--test_share", "0"]
+    words += ["--head_first", "true", "--lexicon", "true", "--layerwise_lr_decay", "0.9"]
+    monkeypatch.setattr(sys, "argv", ["finetune.py", *words])
+    runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")
+    assert (output / "model.safetensors").is_file() and not (output / "test_results.json").exists()
+    from hf_sentiment.errors import CallError
+
+    words = ["--output_dir", str(output), "--unlabeled_file", str(reviews_file)]
+    monkeypatch.setattr(sys, "argv", ["finetune.py", *words])
+    with pytest.raises(CallError, match="`hf-sentiment train` takes it, and nothing else"):
+        runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")

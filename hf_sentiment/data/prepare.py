@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -143,7 +144,8 @@ def prepare_unlabelled(labels: Sequence[str] | None, test_file: str | None, **so
         tested, rows = apply_rule(raw, rule)
         splits |= tested
     sizes = {name: len(split) for name, split in splits.items()}
-    made = SplitReport(sizes, {name: {} for name in splits}, dict.fromkeys(splits, "given"), None, {}, {})
+    counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in splits.items()}
+    made = SplitReport(sizes, counts, dict.fromkeys(splits, "given"), None, {}, {})
     return PreparedData(splits, rule, rows, made, "no labelled texts")
 
 

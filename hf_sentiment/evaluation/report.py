@@ -144,14 +144,17 @@ def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> dict[st
 
 
 def evaluate_baselines(train: Dataset, test: Dataset, num_labels: int) -> dict[str, Any]:
-    """The same metrics for the majority label and TF-IDF with logistic regression, and people where ratings exist."""
+    """The same metrics for the majority label and TF-IDF with logistic regression, and people where ratings exist.
+
+    Without training texts there is neither of the former.
+    """
     references = np.asarray(test["label"])
-    majority = majority_probabilities(train["label"], num_labels, len(test))
-    tfidf = tfidf_probabilities(train["text"], train["label"], test["text"], num_labels)
-    record: dict[str, Any] = {
-        "majority": with_intervals(majority, references),
-        "tfidf_logistic_regression": with_intervals(tfidf, references),
-    }
+    record: dict[str, Any] = {}
+    if len(train):
+        majority = majority_probabilities(train["label"], num_labels, len(test))
+        tfidf = tfidf_probabilities(train["text"], train["label"], test["text"], num_labels)
+        record["majority"] = with_intervals(majority, references)
+        record["tfidf_logistic_regression"] = with_intervals(tfidf, references)
     if "ratings" in test.column_names:
         record["human"] = human_agreement(test["ratings"][:]).to_dict()
     return record

@@ -112,7 +112,8 @@ def _is_hub_id(name: Any) -> bool:
 
 def _is_starter_data(arguments: Mapping[str, Any]) -> bool:
     named = arguments.get("dataset_name")
-    nothing = bool(arguments) and named is None and arguments.get("train_file") is None
+    sources = ("train_file", "unlabeled_file")
+    nothing = bool(arguments) and named is None and all(arguments.get(name) is None for name in sources)
     return is_starter(named) or nothing
 
 
@@ -174,7 +175,7 @@ def _findings(audit: Mapping[str, Any]) -> list[str]:
         first, second = pair.split("/")
         if count:
             found.append(f"{count:,} texts of {second} repeat a text of {first}, exactly or nearly.")
-    if not any(made["duplicates_across"].values()):
+    if made["duplicates_across"] and not any(made["duplicates_across"].values()):
         found.append("No text is in two splits, not even nearly.")
     within = [f"{count:,} in {name}" for name, count in made["duplicates_within"].items() if count]
     if within:
@@ -234,10 +235,11 @@ def _head_facts(records: RunRecords) -> dict[str, Any]:
     """What was trained: whether a label was seen, whether the encoder was taught the lexicon, whether only the head."""
     decisions = records.plan or {}
     counts = (records.audit or {}).get("used", {})
+    steps = (records.evaluation or {}).get("training", {}).get("steps")
     return {
         "without_labels": counts.get("train") == 0,
         "lexicon": bool(decisions.get("lexicon", {}).get("value")),
-        "head_alone": decisions.get("num_train_epochs", {}).get("value") == 0,
+        "head_alone": decisions.get("num_train_epochs", {}).get("value") == 0 and not steps,
         "imbalance": decisions.get("imbalance", {}).get("value"),
     }
 

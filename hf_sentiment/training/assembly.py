@@ -132,7 +132,7 @@ def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dat
     for line in plan_warnings(facts, plan):
         logger.warning(line)
     arguments = dataclasses.replace(arguments, lora=plan["lora"].value)
-    _check_without_labels(arguments, data, plan)
+    _check_without_labels(data, plan, training)
     return Planned(arguments, data, model, tokenizer, plan, facts)
 
 
@@ -159,7 +159,7 @@ def _pooling(arguments: SentimentArguments) -> str:
     return str(config.pooling)
 
 
-def _check_without_labels(arguments: SentimentArguments, data: PreparedData, plan: Mapping[str, Decision]) -> None:
+def _check_without_labels(data: PreparedData, plan: Mapping[str, Decision], training: Mapping[str, Any]) -> None:
     """Refuse a head without labels where the lexicon says nothing of the labels, or something is to be trained."""
     if len(data.splits["train"]):
         return
@@ -170,8 +170,11 @@ def _check_without_labels(arguments: SentimentArguments, data: PreparedData, pla
         raise CallError(
             f"no labelled texts, and {', '.join(data.rule.labels)} are no polarities: give --train_file FILE"
         )
-    if float(plan["num_train_epochs"].value):
-        raise CallError("--num_train_epochs needs labelled texts: leave it out, or give --train_file FILE")
+    needing = {"num_train_epochs": float(plan["num_train_epochs"].value) > 0}
+    needing |= {"max_steps": (training.get("max_steps") or 0) > 0, "imbalance": plan["imbalance"].value != "none"}
+    for name, needs in needing.items():
+        if needs:
+            raise CallError(f"--{name} needs labelled texts: leave it out, or give --train_file FILE")
 
 
 def _class_weights(counts: np.ndarray) -> list[float]:
@@ -189,7 +192,13 @@ def load_splits(
         seed: Of the splits.
         dataset: In place of the data that `arguments` names.
         holdout: As in `prepare_data`.
+
+    Raises:
+        CallError: The arguments name unlabelled texts, or as in `prepare_data`.
+        DataError: As in `prepare_data`.
     """
+    if arguments.unlabeled_file is not None:
+        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: `hf-sentiment train` takes it, and nothing else")
     return prepare_data(
         arguments.dataset_name if dataset is None else dataset,
         dataset_config_name=arguments.dataset_config_name,
@@ -290,7 +299,7 @@ def early_stopping(plan: Mapping[str, Decision], training: Mapping[str, Any]) ->
         plan["early_stopping_patience"].value or None,
         monitor=_metric_name(plan["metric_for_best_model"].value),
         greater_is_better=training.get("greater_is_better"),
-        restore_best=training.get("load_best_model_at_end") is not False,
+        restore_best=bool(plan["keep_best"].value),
     )
 
 
@@ -321,6 +330,7 @@ def _plan(
             raise CallError(f"--{name}: {instead}")
     facts = gather_facts(arguments, training, data, model, tokenizer)
     said = dict(training) | {name: getattr(arguments, name) for name in _PLANNED}
+    said["keep_best"] = training.get("load_best_model_at_end")  # the callback keeps it, not the Trainer
     return make_plan(facts, said), facts
 
 

@@ -210,6 +210,8 @@ def audit_data(
 
 def _load(arguments: SentimentArguments, dataset: Any) -> RawData:
     """The raw rows, broken ones included."""
+    if arguments.unlabeled_file is not None:
+        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
     raw = load_data(
         arguments.dataset_name if dataset is None else dataset,
         dataset_config_name=arguments.dataset_config_name,

@@ -36,7 +36,7 @@ def gather_facts(
 ) -> Facts:
     """What the rules may look at."""
     limit, labels, train = tokenizer.model_max_length, data.rule.labels, data.splits["train"]
-    sample = _sample(train if len(train) else unlabelled_texts(arguments) if arguments.unlabeled_file else train)
+    sample = _sample(_telling(arguments, data))
     encodings = tokenizer(sample, truncation=True, max_length=limit)["input_ids"] if sample else [[0] * LONGEST_DEFAULT]
     counts = label_counts(data)
     device = torch.accelerator.current_accelerator()
@@ -60,6 +60,13 @@ def gather_facts(
         device="cpu" if device is None else device.type,
         seconds_a_text=_seconds_a_text(model, tokenizer, sample, limit) if device is None and sample else None,
     )
+
+
+def _telling(arguments: SentimentArguments, data: PreparedData) -> Dataset:
+    """The texts that tell length and language: the training texts, or without any the unlabelled or held-out ones."""
+    if arguments.unlabeled_file is not None:
+        return unlabelled_texts(arguments)
+    return next((split for split in data.splits.values() if len(split)), data.splits["train"])
 
 
 def _sample(split: Dataset) -> list[str]:

@@ -107,8 +107,10 @@ class Run:
     def calibrate(self) -> float | None:
         """Fit a temperature on the validation split, or else the folds, fold it into the head, and return it.
 
-        `None`, and no change, where there is neither, or so few texts that it would be a guess.
+        `None`, and no change, where there is neither, so few texts that it would be a guess, or no label to train on.
         """
+        if not len(self.splits["train"]):
+            return None
         if "validation" in self.splits:
             output = self.trainer.predict(self.splits["validation"])
             logits, labels = np.asarray(output.predictions), np.asarray(output.label_ids)

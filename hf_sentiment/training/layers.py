@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import torch
 from torch import nn
@@ -37,7 +38,7 @@ def layerwise_optimiser(
         raise CallError(f"--layerwise_lr_decay {decay:g} and --lora: adapters have one rate, leave one of them out")
     numbers = [int(found[1]) for name, _ in model.named_parameters() if (found := _LAYER.search(name))]
     layers = max(numbers, default=-1) + 1
-    groups = []
+    groups: list[dict[str, Any]] = []
     for name, parameter in model.named_parameters():
         found = _LAYER.search(name)
         depth = layers - int(found[1]) if found else layers + 1 if "embeddings" in name else 0
@@ -49,5 +50,6 @@ def layerwise_optimiser(
                 "weight_decay": 0.0 if undecayed else arguments.weight_decay,
             }
         )
+    groups.sort(key=lambda group: -group["lr"])  # what is logged is the first group's: here the head's
     betas = (arguments.adam_beta1, arguments.adam_beta2)
     return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)

@@ -17,11 +17,12 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import torch
 from datasets import Dataset
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.linear_model import RidgeCV
 from transformers import PreTrainedTokenizerBase, get_linear_schedule_with_warmup
@@ -166,8 +167,8 @@ def prepare_encoder(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokeni
         model: Its head is not touched.
         tokenizer: Of the model.
     """
-    path = cache_folder() / "lexicon" / f"{_fingerprint(model)}.safetensors"
-    if not path.is_file():
+    path = cache_folder() / "lexicon" / f"{_fingerprint(model, tokenizer)}.safetensors"
+    if not _is_whole(path):
         logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
         with untouched_random_state():
             head = _learn(model, tokenizer)
@@ -181,8 +182,20 @@ def prepare_encoder(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokeni
         return LexiconPrior(file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias")))
 
 
-def _fingerprint(model: BertForSentimentAnalysis) -> str:
-    """What the prepared encoder depends on: the weights, the pooling, the lexicon, this file and its precision."""
+def _is_whole(path: Path) -> bool:
+    """Whether the file is there and can be read; a damaged one is made anew."""
+    if not path.is_file():
+        return False
+    try:
+        with safe_open(path, framework="pt"):
+            return True
+    except SafetensorError:
+        logger.warning("%s is damaged and is made anew", path)
+        return False
+
+
+def _fingerprint(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> str:
+    """What the prepared encoder depends on: the weights, the pooling, the tokens, the lexicon and the precision."""
     digest = hashlib.sha256()
     for name, tensor in model.bert.state_dict().items():
         digest.update(name.encode())
@@ -190,6 +203,8 @@ def _fingerprint(model: BertForSentimentAnalysis) -> str:
     settings = (_ONE, _TWO, _NONE, _SHARES, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling)
     what = (settings, version("vaderSentiment"), torch.__version__, _fast_half_precision(model.device))
     digest.update(repr(what).encode())
+    digest.update(repr(sorted(tokenizer.get_vocab().items())).encode())
+    digest.update(repr(tokenizer("It was NOT só GOOD, but...")["input_ids"]).encode())  # case and accents
     return digest.hexdigest()[:32]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.rules import GUARDS, RULES, Facts
+from hf_sentiment.training.rules import GUARDS, RULES, Facts, fine_tuning_epochs
 
 LENGTH_PERCENTILE = 99
 # Forward and backward pass, in forward passes.
@@ -48,8 +48,27 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> dict[str, Decision]:
             plan[rule.name] = Decision(said[rule.name], "set by you", by="user")
         else:
             plan[rule.name] = Decision(rule.value(facts), rule.reason(facts), rule.source)
+    _settle_training(plan, facts, said)
     _settle_evaluations(plan, facts)
     return plan
+
+
+def _settle_training(plan: dict[str, Decision], facts: Facts, said: Mapping[str, Any]) -> None:
+    """What follows from what else the user says of training, in place.
+
+    All weights are trained after all where the user wants no head first, or says how many steps; a head alone is
+    judged on folds where there are no validation texts.
+    """
+    head_first, steps = plan["head_first"].value, (said.get("max_steps") or 0) > 0
+    if plan["num_train_epochs"].by == "plan" and facts.head_alone and facts.num_train and (steps or not head_first):
+        reason = "you set --max_steps" if steps else "there is no head first, which alone would do"
+        plan["num_train_epochs"] = Decision(fine_tuning_epochs(facts), reason)
+    no_epochs = not steps and not float(plan["num_train_epochs"].value)
+    if no_epochs and facts.num_train and not head_first:
+        raise CallError("--num_train_epochs 0 trains the head alone, and only head first: give --head_first true")
+    if no_epochs and facts.num_train and not facts.num_validation:
+        reason = f"no texts are held out of {facts.num_train}: the head is judged on folds"
+        plan["validation"] = Decision("cross-validation", reason, plan["validation"].source)
 
 
 def _settle_evaluations(plan: dict[str, Decision], facts: Facts) -> None:
@@ -58,12 +77,19 @@ def _settle_evaluations(plan: dict[str, Decision], facts: Facts) -> None:
     if evaluated != "no" and not facts.num_validation:
         raise CallError(f"--eval_strategy {evaluated} needs validation texts: give --validation_share 0.2, or a file")
     if evaluated == "no":
+        if stopping.by == "user" and stopping.value and not facts.num_validation:
+            raise CallError(
+                f"--early_stopping_patience {stopping.value} needs validation texts: give --validation_share 0.2, or a "
+                "file"
+            )
         if stopping.by == "user" and stopping.value:
             raise CallError(
                 f"--early_stopping_patience {stopping.value} needs evaluations, and --eval_strategy is no: give "
                 "--eval_strategy epoch"
             )
-        plan["early_stopping_patience"] = Decision(0, "nothing is evaluated: the last weights are kept")
+        plan["early_stopping_patience"] = Decision(0, "nothing is evaluated")
+        if plan["keep_best"].by == "plan":
+            plan["keep_best"] = Decision(False, "nothing is evaluated: the last weights are kept")
         if plan["eval_on_start"].by == "plan":
             plan["eval_on_start"] = Decision(False, "nothing is evaluated")
         if plan["metric_for_best_model"].by == "plan":

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hf_sentiment.data.duplicates import NEAR, duplicate_groups, duplicate_key
-from hf_sentiment.data.splits import _take, make_splits
+from hf_sentiment.data.splits import _take, make_splits, usual_share
 from hf_sentiment.errors import CallError, DataError
 
 WORDS = [f"w{i}" for i in range(400)]
@@ -192,6 +192,19 @@ def test_folds_are_chosen_for_the_labels_still_lacking():
     assert _take([0, 1, 2, 3, 4, 5], held, {0, 1, 2}, 1, 2) == [0, 3]
     assert _take([0, 1, 2, 3, 4, 5], held, {0, 1, 2}, 3, 2) == [0, 3, 1]
     assert _take([1, 3, 5], held, {0, 1, 2}, 2, 2) == [1]
+
+
+def test_a_share_of_0_makes_no_split(labelled):
+    table = corpus(labelled, 100)
+    splits, report = make_splits({"train": table}, seed=0, validation_share=0, test_share=0)
+    assert list(splits) == ["train"] and splits["train"] is table
+    assert report.origin == {"train": "given"} and report.duplicates_across == {}
+    splits, report = make_splits({"train": table}, seed=0, validation_share=0, test_share=0.2)
+    assert list(splits) == ["train", "test"] and abs(report.sizes["test"] / len(table) - 0.2) < 0.02
+
+
+def test_the_usual_share_is_a_fifth_of_little_data():
+    assert [usual_share(texts) for texts in (2, 999, 1000, 50_000)] == [0.2, 0.2, 0.1, 0.1]
 
 
 def test_wrong_calls(labelled):

@@ -69,10 +69,15 @@ def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
     [
         ({"on_bad_rows": "ignore"}, "--on_bad_rows must be one of error, drop, got 'ignore'"),
         ({"pooling": "sum"}, "--pooling must be one of pooler, cls, mean, max, got 'sum'"),
-        ({"test_share": 0.6}, "--test_share must be between 0 and 0.5, got 0.6"),
+        ({"test_share": 0.6}, "--test_share must be at least 0 and less than 0.5, got 0.6"),
         ({"classifier_dropout": 1.0}, "--classifier_dropout must be at least 0 and less than 1, got 1.0"),
         ({"max_length": 1}, "--max_length must be at least 4, got 1"),
         ({"train_file": "a.csv", "dataset_name": "starter"}, "are two sources: name one"),
+        ({"unlabeled_file": "u.csv", "train_file": "a.csv"}, "--unlabeled_file u.csv and --train_file: "),
+        ({"unlabeled_file": "u.csv", "max_train_samples": 8}, "--unlabeled_file u.csv and --max_train_samples: "),
+        ({"imbalance": "smote"}, "--imbalance must be one of none, class_weights, logit_adjustment, got 'smote'"),
+        ({"layerwise_lr_decay": 1.2}, "--layerwise_lr_decay must be more than 0 and at most 1, got 1.2"),
+        ({"max_train_samples": -1}, "--max_train_samples must be at least 0, got -1"),
     ],
 )
 def test_values_are_checked(options: dict[str, object], message: str) -> None:

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from hf_sentiment.callbacks._per_text import FixedTexts
 from hf_sentiment.data.tokenisation import tokenise
-from hf_sentiment.training import assembly
+from hf_sentiment.training import assembly, fitting
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import assemble
 from hf_sentiment.training.run import train
@@ -85,7 +85,7 @@ def test_head_probe_validation_and_test_read_the_texts_as_they_are(
     call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headed: list[Any] = []
-    monkeypatch.setattr(assembly, "fit_head_first", lambda model, tokenizer, dataset, seed: headed.append(dataset))
+    monkeypatch.setattr(fitting, "fit_head_first", lambda model, tokenizer, dataset, *_, **__: headed.append(dataset))
     sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "3"])
     run = assemble(SentimentArguments(**sentiment), training)
     clean = {

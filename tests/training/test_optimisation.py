@@ -1,4 +1,4 @@
-"""Head first: the head is a logistic regression on frozen features."""
+"""Head first: the head is a logistic regression on frozen features, or the lexicon's alone."""
 
 from __future__ import annotations
 
@@ -12,13 +12,26 @@ from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 
 from hf_sentiment.data import tokenise
-from hf_sentiment.training.optimisation import HEAD_C, fit_head, fit_head_first, frozen_features
+from hf_sentiment.training.features import frozen_features
+from hf_sentiment.training.head import fit_head_first, head_without_labels
+from hf_sentiment.training.lexicon import LexiconPrior
+from hf_sentiment.training.optimisation import HEAD_C, out_of_fold_logits, prior_head, solve_head
+
+# Valence is the first of eight features, and its zero lies at 0.5.
+PRIOR = LexiconPrior(np.eye(8, dtype=np.float32)[0], -0.5)
 
 
 @pytest.fixture
 def tokens(reviews: list[tuple[str, str]], tiny_tokenizer: Any) -> Dataset:
     columns = {"text": [text for text, _ in reviews], "label": [int(label == "positive") for _, label in reviews]}
     return tokenise(Dataset.from_dict(columns), tiny_tokenizer, 48)
+
+
+def drawn(texts: int, num_labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Features of texts and their labels, which each of eight features tells a little of."""
+    labels = np.arange(texts) % num_labels
+    noise = np.random.default_rng(seed).normal(size=(texts, 8))
+    return (noise + labels[:, None]).astype(np.float32), labels
 
 
 def test_features_are_what_reaches_the_head_in_the_order_given(
@@ -33,31 +46,124 @@ def test_features_are_what_reaches_the_head_in_the_order_given(
         assert torch.allclose(model.classifier(torch.tensor(features[:5])), logits, atol=1e-5)
 
 
-def test_the_head_predicts_as_the_regression_does() -> None:
-    generator = np.random.default_rng(0)
-    for num_labels in (2, 3):
-        labels = np.arange(90) % num_labels
-        features = (generator.normal(size=(90, 8)) + labels[:, None]).astype(np.float32)
-        head = torch.nn.Linear(8, num_labels)
-        fit_head(head, features, labels)
-        scale = np.linalg.norm(features, axis=1).mean()
-        expected = (
-            LogisticRegression(C=HEAD_C, max_iter=1000).fit(features / scale, labels).predict_proba(features / scale)
-        )
-        found = head(torch.tensor(features)).softmax(dim=1).detach().numpy()
-        np.testing.assert_allclose(found, expected, atol=1e-4)
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_the_head_predicts_as_the_regression_does(num_labels: int, balanced: bool) -> None:
+    features, labels = drawn(90, num_labels)
+    features, labels = np.vstack([features, features[labels == 0]]), np.append(labels, labels[labels == 0])
+    head = torch.nn.Linear(8, num_labels)
+    solved = solve_head(features, labels, num_labels, balanced=balanced)
+    solved.put_into(head)
+    scale = np.linalg.norm(features, axis=1).mean()
+    regression = LogisticRegression(C=HEAD_C, max_iter=1000, class_weight="balanced" if balanced else None)
+    expected = regression.fit(features / scale, labels).predict_proba(features / scale)
+    found = head(torch.tensor(features)).softmax(dim=1).detach().numpy()
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    np.testing.assert_allclose(solved.logits(features), head(torch.tensor(features)).detach().numpy(), atol=1e-4)
 
 
 def test_a_label_without_texts_is_an_error() -> None:
-    with pytest.raises(ValueError, match="no training text has label 1"):
-        fit_head(torch.nn.Linear(4, 2), np.ones((3, 4), dtype=np.float32), np.zeros(3, dtype=int))
+    for prior in (None, LexiconPrior(np.ones(4, dtype=np.float32), 0.0)):
+        with pytest.raises(ValueError, match="no training text has label 1"):
+            solve_head(np.ones((3, 4), dtype=np.float32), np.zeros(3, dtype=int), 2, prior)
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_few_labels_follow_the_priors_direction_more_than_they_would_by_themselves(num_labels: int) -> None:
+    features, labels = drawn(4 * num_labels, num_labels)
+    along = []
+    for prior in (None, PRIOR):
+        weight = solve_head(features, labels, num_labels, prior).weight
+        direction = weight[-1] - weight[0]
+        along.append(direction[0] / np.linalg.norm(direction))
+    assert along[1] > along[0] + 0.1
+
+
+def test_labels_that_contradict_the_prior_win() -> None:
+    features, labels = drawn(200, 2)
+    against = LexiconPrior(-PRIOR.weight, 0.0)
+    accuracy = (solve_head(features, labels, 2, against).logits(features).argmax(axis=1) == labels).mean()
+    assert accuracy > 0.85
 
 
 def test_it_is_fitted_on_the_training_texts(
     make_tiny: Callable[..., Any], tiny_tokenizer: Any, tokens: Dataset
 ) -> None:
     model, expected = make_tiny(pooling="mean"), torch.nn.Linear(16, 2)
-    fit_head(expected, frozen_features(model, tiny_tokenizer, tokens), np.asarray(tokens["labels"]))
-    fit_head_first(model, tiny_tokenizer, tokens, seed=0)
+    features = frozen_features(model, tiny_tokenizer, tokens)
+    solve_head(features, np.asarray(tokens["labels"]), 2).put_into(expected)
+    assert fit_head_first(model, tiny_tokenizer, tokens, seed=0) is None
     torch.testing.assert_close(model.classifier.weight, expected.weight)
     torch.testing.assert_close(model.classifier.bias, expected.bias)
+    assert fit_head_first(model, tiny_tokenizer, tokens, seed=0, folds=True).shape == (240, 2)  # type: ignore[union-attr]
+
+
+def test_a_fold_is_judged_by_a_head_that_did_not_see_it() -> None:
+    features, labels = np.eye(40, dtype=np.float32), np.arange(40) % 2  # each text is alone on its axis
+    seen = solve_head(features, labels, 2).logits(features).argmax(axis=1)
+    assert (seen == labels).all()
+    found = out_of_fold_logits(features, labels, 2, None, False, seed=0)
+    assert found is not None and np.ptp(found[:, 1] - found[:, 0]) < 1e-3  # unseen, all look the same
+    again = out_of_fold_logits(features, labels, 2, None, False, seed=0)
+    assert np.array_equal(found, again)  # type: ignore[arg-type]
+
+
+def test_there_are_no_folds_of_a_label_with_one_text() -> None:
+    features = np.random.default_rng(0).normal(size=(9, 4))
+    assert out_of_fold_logits(features, np.array([0] * 8 + [1]), 2, None, False, seed=0) is None
+    assert out_of_fold_logits(features, np.array([0] * 9), 2, None, False, seed=0) is None
+    assert out_of_fold_logits(features, np.array([0] * 7 + [1] * 2), 2, None, False, seed=0) is not None
+
+
+def at(valence: float) -> np.ndarray:
+    """Features of one text of that valence."""
+    return ((valence - PRIOR.bias) * np.eye(8)[:1]).astype(np.float32)
+
+
+@pytest.mark.parametrize(("polarity", "positive"), [((-1.0, 1.0), 1), ((1.0, -1.0), 0)])
+def test_without_labels_two_labels_meet_at_valence_0_in_either_order(
+    polarity: tuple[float, float], positive: int
+) -> None:
+    head = prior_head(PRIOR, polarity)
+    assert head.logits(at(0.2)).argmax() == positive and head.logits(at(-0.2)).argmax() != positive
+    logits = head.logits(at(1.5))[0]  # the log odds grow by 1 with each point of valence
+    assert logits[positive] - logits[1 - positive] == pytest.approx(1.5, abs=1e-5)
+
+
+def test_without_labels_neutral_is_what_is_within_half_a_point_of_0() -> None:
+    head = prior_head(PRIOR, (-1.0, 0.0, 1.0))
+    assert [int(head.logits(at(v)).argmax()) for v in (-2, -0.55, -0.45, 0.45, 0.55, 2)] == [0, 0, 1, 1, 2, 2]
+
+
+def test_unlabelled_texts_tell_where_one_polarity_ends_and_how_many_there_are() -> None:
+    generator = np.random.default_rng(0)
+    valence = np.concatenate([generator.normal(-0.5, 0.7, 60), generator.normal(2.5, 0.7, 540)])
+    unlabelled = np.zeros((600, 8), dtype=np.float32)
+    unlabelled[:, 0] = valence - PRIOR.bias
+    for polarity, positive in (((-1.0, 1.0), 1), ((1.0, -1.0), 0)):
+        head = prior_head(PRIOR, polarity, unlabelled)
+        assert (head.logits(unlabelled).argmax(axis=1) == positive).mean() == pytest.approx(0.9, abs=0.02)
+        # The mixture's border, which is nearer to the rarer group, and not the lexicon's 0.
+        assert head.logits(at(0.3)).argmax() != positive and head.logits(at(0.85)).argmax() == positive
+
+
+def test_unlabelled_texts_that_tell_nothing_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    few, many = np.zeros((20, 8), dtype=np.float32), np.zeros((80, 8), dtype=np.float32)
+    many[:, 0] = np.random.default_rng(0).normal(size=80)
+    for polarity, texts in (((-1.0, 1.0), few), ((-1.0, 0.0, 1.0), many)):
+        assert np.array_equal(prior_head(PRIOR, polarity, texts).weight, prior_head(PRIOR, polarity).weight)
+    assert "more than two labels" in caplog.text
+
+
+def test_a_head_without_labels_is_put_into_the_model(
+    make_tiny: Callable[..., Any], tiny_tokenizer: Any, tokens: Dataset
+) -> None:
+    model = make_tiny(pooling="mean")
+    prior = LexiconPrior(np.linspace(-1, 1, 16).astype(np.float32), 0.1)
+    head_without_labels(model, tiny_tokenizer, prior, (-1.0, 1.0))
+    expected = prior_head(prior, (-1.0, 1.0))
+    np.testing.assert_allclose(model.classifier.weight.detach(), expected.weight, rtol=1e-6)
+    np.testing.assert_allclose(model.classifier.bias.detach(), expected.bias, rtol=1e-6)
+    before = expected.weight
+    head_without_labels(model, tiny_tokenizer, prior, (-1.0, 1.0), tokens)
+    assert not np.allclose(model.classifier.weight.detach(), before)

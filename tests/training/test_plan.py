@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.plan import RULES, Facts, make_plan, plan_lines, token_percentile
+from hf_sentiment.training.plan import (
+    duration,
+    expected_seconds,
+    make_plan,
+    plan_lines,
+    plan_record,
+    plan_warnings,
+    token_percentile,
+)
+from hf_sentiment.training.rules import GUARDS, HEAD_ALONE, RULES, Facts, holdout_share
 
 BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
 SENTENCE_ENCODER = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean")
+ENGLISH_POLARITY = replace(SENTENCE_ENCODER, polarity=True, english=True)
+FEW = replace(ENGLISH_POLARITY, num_train=40, num_validation=0)
+
+
+def values(facts: Facts, **said: Any) -> dict[str, Any]:
+    return {name: decision.value for name, decision in make_plan(facts, said).items()}
 
 
 def test_bert_base_is_trained_as_in_the_course() -> None:
@@ -35,11 +52,18 @@ def test_the_users_value_wins_and_is_recorded_as_theirs() -> None:
     assert plan["max_length"].by == "plan"
 
 
-def test_every_decision_has_a_reason() -> None:
-    plan = make_plan(BERT_BASE, {})
-    assert list(plan) == [rule.name for rule in RULES]
-    assert all(decision.reason for decision in plan.values())
-    assert len(plan_lines(plan)) == len(plan)
+def test_every_decision_has_a_reason_and_its_sources_are_listed() -> None:
+    for facts in (BERT_BASE, FEW):
+        plan = make_plan(facts, {})
+        assert set(plan) >= {rule.name for rule in RULES} - {"metric_for_best_model"}
+        assert all(decision.reason for decision in plan.values())
+        assert len(plan_lines(facts, plan)) == len(plan)
+        lines = plan_lines(facts, plan, sources=True)
+        named = {source for decision in plan.values() for source in decision.source.split("; ") if source}
+        listed = lines[len(plan) + 1 :]
+        assert len(listed) == len(named) and all(any(line.endswith(source) for line in listed) for source in named)
+        assert all(f"[{number}]" in "".join(lines[: len(plan)]) for number in range(1, len(named) + 1))
+        json.dumps(plan_record(facts, plan))
 
 
 def test_texts_are_cut_where_nearly_all_of_them_end() -> None:
@@ -65,3 +89,117 @@ def test_without_evaluations_nothing_stops_early() -> None:
     assert plan["early_stopping_patience"].value == 0 and "metric_for_best_model" not in plan
     with pytest.raises(CallError, match="--early_stopping_patience 3 needs evaluations"):
         make_plan(BERT_BASE, {"eval_strategy": "no", "early_stopping_patience": 3})
+
+
+def test_few_labels_of_a_sentence_encoder_are_not_split() -> None:
+    assert HEAD_ALONE == 200
+    assert holdout_share(199, True) == 0
+    assert holdout_share(256, True) == holdout_share(200, True) == holdout_share(40, False) == 0.2
+    assert holdout_share(1000, True) == holdout_share(5000, False) == 0.1
+
+
+def test_few_labels_of_a_sentence_encoder_go_to_the_head_alone() -> None:
+    few = values(FEW)
+    assert (few["num_train_epochs"], few["head_first"], few["lexicon"]) == (0, True, True)
+    assert (few["validation"], few["eval_strategy"], few["eval_on_start"]) == ("cross-validation", "no", False)
+    assert few["early_stopping_patience"] == 0 and "metric_for_best_model" not in few
+    more = values(replace(ENGLISH_POLARITY, num_train=200, num_validation=50))
+    assert more["num_train_epochs"] > 0 and (more["validation"], more["eval_strategy"]) == ("split", "epoch")
+    assert values(replace(BERT_BASE, num_train=40))["num_train_epochs"] > 0
+
+
+def test_the_users_epochs_win_over_the_head_alone() -> None:
+    plan = make_plan(FEW, {"num_train_epochs": 3.0})
+    assert (plan["num_train_epochs"].value, plan["num_train_epochs"].by) == (3.0, "user")
+    assert plan["validation"].value == "none"  # only a head is judged on folds
+    assert values(replace(FEW, num_train=5000), num_train_epochs=0.0)["validation"] == "cross-validation"
+
+
+def test_what_is_asked_for_is_trained_however_few_the_labels() -> None:
+    for facts, said in (
+        (replace(FEW, lora=True), {"lora": True}),
+        (FEW, {"head_first": False}),
+        (FEW, {"max_steps": 20}),
+    ):
+        plan = make_plan(facts, said)
+        assert plan["num_train_epochs"].value > 0 and plan["validation"].value == "none", said
+    with pytest.raises(CallError, match="--num_train_epochs 0 trains the head alone"):
+        make_plan(BERT_BASE, {"num_train_epochs": 0.0})
+
+
+def test_what_needs_validation_texts_says_so() -> None:
+    with pytest.raises(CallError, match=r"--eval_strategy epoch needs validation texts: give --validation_share 0\.2"):
+        make_plan(FEW, {"eval_strategy": "epoch"})
+    with pytest.raises(CallError, match=r"--early_stopping_patience 3 needs validation texts: give --validation_share"):
+        make_plan(FEW, {"early_stopping_patience": 3})
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        (replace(ENGLISH_POLARITY, english=False), "the texts are not English"),
+        (replace(ENGLISH_POLARITY, polarity=False), "the labels are no polarities"),
+        (replace(ENGLISH_POLARITY, pooling="pooler"), "only measured for sentence encoders"),
+        (replace(ENGLISH_POLARITY, lora=True), "an adapter belongs to the encoder as it was published"),
+    ],
+)
+def test_the_lexicon_is_for_english_polarities_of_a_sentence_encoder(facts: Facts, reason: str) -> None:
+    assert make_plan(ENGLISH_POLARITY, {})["lexicon"].value is True
+    decision = make_plan(facts, {})["lexicon"]
+    assert (decision.value, decision.reason) == (False, reason)
+    assert make_plan(facts, {"lexicon": True})["lexicon"].value is True
+
+
+def test_adapters_are_trained_where_all_weights_do_not_fit() -> None:
+    large = replace(BERT_BASE, parameters=340_000_000, memory=8 * 2**30)
+    plan = make_plan(large, {})
+    assert plan["lora"].value is True and "would not fit into memory" in plan["lora"].reason
+    assert plan["learning_rate"].value == values(replace(BERT_BASE, lora=True))["learning_rate"]
+    assert values(replace(large, memory=32 * 2**30))["lora"] is False
+    refused = values(replace(large, lora=False), lora=False)
+    assert refused["lora"] is False and refused["learning_rate"] == values(BERT_BASE)["learning_rate"]
+
+
+def test_who_wants_macro_f1_gets_logits_adjusted() -> None:
+    skewed = replace(SENTENCE_ENCODER, imbalance=9.0)
+    assert values(skewed)["imbalance"] == "none"
+    assert "9.0 to 1" in make_plan(skewed, {})["imbalance"].reason
+    assert values(replace(skewed, metric="macro_f1"))["imbalance"] == "logit_adjustment"
+    assert values(replace(skewed, metric="macro_f1"), imbalance="none")["imbalance"] == "none"
+    assert values(replace(skewed, metric="macro_f1", num_train=0))["imbalance"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("facts", "said", "named"),
+    [
+        (BERT_BASE, {"learning_rate": 1e-2}, ["--learning_rate 0.01 is outside 1e-06 to 0.0001"]),
+        (BERT_BASE, {"learning_rate": 5e-5}, []),
+        (SENTENCE_ENCODER, {"learning_rate": 2e-4}, []),
+        (replace(BERT_BASE, lora=True), {"learning_rate": 1e-3, "lora": True}, []),
+        (BERT_BASE, {"learning_rate": 1e-9, "num_train_epochs": 90.0}, ["--learning_rate 1e-09", "--num_train_epochs"]),
+        (BERT_BASE, {"weight_decay": 0.9, "layerwise_lr_decay": 0.1}, ["--layerwise_lr_decay", "--weight_decay"]),
+    ],
+)
+def test_a_value_that_no_source_supports_gets_one_warning(facts: Facts, said: dict[str, Any], named: list[str]) -> None:
+    lines = plan_warnings(facts, make_plan(facts, said))
+    assert len(lines) == len(named)
+    assert all(
+        line.startswith(start) and "the plan would take " in line for line, start in zip(lines, named, strict=True)
+    )
+    assert all(any(guard.source in line for guard in GUARDS) for line in lines)
+
+
+def test_what_the_plan_takes_is_never_warned_of() -> None:
+    for facts in (BERT_BASE, SENTENCE_ENCODER, FEW, replace(FEW, num_train=0), replace(FEW, lora=True)):
+        assert plan_warnings(facts, make_plan(facts, {})) == []
+
+
+def test_the_expected_time_grows_with_the_epochs_and_is_only_said_where_measured() -> None:
+    timed = replace(ENGLISH_POLARITY, seconds_a_text=0.01, num_validation=500)
+    seconds = [expected_seconds(timed, make_plan(timed, {"num_train_epochs": n})) for n in (0.0, 1.0, 3.0)]
+    assert 0 < seconds[0] < seconds[1] < seconds[2]  # type: ignore[operator]
+    assert seconds[2] - seconds[1] > 2 * 2 * 5000 * 0.01  # type: ignore[operator] # forward and back, two epochs
+    assert expected_seconds(ENGLISH_POLARITY, make_plan(ENGLISH_POLARITY, {})) is None
+    assert expected_seconds(replace(FEW, seconds_a_text=0.01), make_plan(FEW, {})) > 0  # type: ignore[operator]
+    assert plan_lines(timed, make_plan(timed, {}))[-1].startswith("  About ")
+    assert [duration(s) for s in (0.2, 40, 300, 9000)] == ["1 s", "40 s", "5 min", "2.5 h"]

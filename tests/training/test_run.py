@@ -72,7 +72,7 @@ def test_the_audit_is_recorded_without_texts_and_what_is_serious_is_said(
     assert severities["no text or no label"] == "ok" and severities["test texts"] == "warning"
     assert not any("examples" in finding for finding in findings)
     said = next(message for message in caplog.messages if message.startswith("Audit: "))
-    assert "test texts 24" in said and "no text" not in said
+    assert "test texts 48" in said and "no text" not in said
 
 
 def test_the_history_has_both_losses_at_every_epoch(finished: Path) -> None:
@@ -275,7 +275,7 @@ def test_it_trains_on_a_data_frame(tiny_checkpoint: Path, reviews: list[tuple[st
     arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint))
     options = {"output_dir": str(tmp_path / "run"), "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
     result = train(arguments, frame, **options)
-    assert result is not None and result.evaluation["texts"] == 24
+    assert result is not None and result.evaluation["texts"] == 48
     assert train(arguments, frame, **options) is None
     with pytest.raises(CallError, match="dataset_name was"):
         train(arguments, frame.iloc[:200], **options)
@@ -436,7 +436,9 @@ def test_a_run_that_overfits_stops_says_so_and_keeps_its_best_through_a_kill(
 
 
 @pytest.mark.parametrize("pooling", ["pooler", "mean"])
-def test_lora_by_one_flag(pooling: str, call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+def test_lora_by_one_flag(
+    pooling: str, call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = ["--lora", "true", "--pooling", pooling, "--learning_rate", "1e-3"]
     code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
     assert code == 0, err
@@ -453,11 +455,14 @@ def test_lora_by_one_flag(pooling: str, call: list[str], tmp_path: Path, run_cli
     assert type(AutoModelForSequenceClassification.from_pretrained(folder)).__name__ == "BertForSentimentAnalysis"
     # Killed after training, before the end: the same command takes it up and ends with the same model.
     expected = load_file(folder / "model.safetensors")
-    for path in (folder / "records" / "evaluation.json", folder / "model.safetensors"):
-        path.unlink()
-    code, _, err = run_cli("train", *call, *words, "--output_dir", folder)
+    with monkeypatch.context() as patch:
+        patch.setattr("hf_sentiment.training.run.render_card", lambda *_: 1 / 0)
+        code, _, _ = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
+        assert code == 1
+    (tmp_path / "killed" / "model.safetensors").unlink()
+    code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
     assert code == 0 and "Going on with the unfinished run" in err
-    resumed = load_file(folder / "model.safetensors")
+    resumed = load_file(tmp_path / "killed" / "model.safetensors")
     assert all(resumed[name].equal(expected[name]) for name in expected)
 
 

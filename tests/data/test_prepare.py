@@ -1,0 +1,48 @@
+"""From a source to labelled splits: what is held out, what is drawn, and what there is without labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hf_sentiment.data.prepare import prepare_data, prepare_unlabelled
+from hf_sentiment.errors import CallError, DataError
+
+
+def test_who_calls_says_how_much_is_held_out(reviews_file: Path) -> None:
+    asked: list[int] = []
+
+    def none(texts: int) -> float:
+        asked.append(texts)
+        return 0.0
+
+    assert list(prepare_data(train_file=str(reviews_file), holdout=none).splits) == ["train"]
+    assert asked == [240]
+    data = prepare_data(train_file=str(reviews_file), holdout=none, test_share=0.2)
+    assert {name: len(split) for name, split in data.splits.items()} == {"train": 192, "test": 48}
+    usual = prepare_data(train_file=str(reviews_file))
+    assert {name: len(split) for name, split in usual.splits.items()} == {"train": 144, "validation": 48, "test": 48}
+
+
+def test_samples_are_drawn_with_each_labels_share_or_not_at_all(reviews_file: Path) -> None:
+    data = prepare_data(train_file=str(reviews_file), max_train_samples=20)
+    assert sorted(data.splits["train"]["label"][:]) == [0] * 10 + [1] * 10
+    none = prepare_data(train_file=str(reviews_file), max_train_samples=0)
+    assert {name: len(split) for name, split in none.splits.items()} == {"train": 0, "validation": 48, "test": 48}
+    assert none.audit()["used"]["train"] == 0
+    with pytest.raises(CallError, match="--max_train_samples 1: there are 2 labels"):
+        prepare_data(train_file=str(reviews_file), max_train_samples=1)
+
+
+def test_without_labels_there_are_names_and_perhaps_a_test(reviews_file: Path, tmp_path: Path) -> None:
+    data = prepare_unlabelled(None, None)
+    assert (data.rule.labels, list(data.splits), len(data.splits["train"])) == (("negative", "positive"), ["train"], 0)
+    tested = prepare_unlabelled(["positive", "negative"], str(reviews_file))
+    assert list(tested.splits) == ["train", "test"] and len(tested.splits["test"]) == 240
+    assert tested.splits["test"]["label"][0] == 0  # a positive one
+    assert tested.audit()["splits"]["label_counts"] == {"train": {}, "test": {"0": 120, "1": 120}}
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\ngood film,spam\nbad film,ham\n")
+    with pytest.raises((CallError, DataError), match=r"spam|ham"):
+        prepare_unlabelled(["negative", "positive"], str(other))

@@ -1,0 +1,315 @@
+"""`train` with few labels, and with none: usable models, honestly described."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file
+
+from hf_sentiment.evaluation.metrics import softmax
+from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.training.arguments import SentimentArguments, parse_call
+from hf_sentiment.training.assembly import assemble
+from hf_sentiment.training.fitting import LEAST_FOR_TEMPERATURE
+from hf_sentiment.training.run import train
+
+Cli = Callable[..., tuple[int, str, str]]
+
+
+def write(path: Path, rows: Sequence[Sequence[str]], columns: Sequence[str] = ("text", "label")) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([columns, *rows])
+    return path
+
+
+def card_of(folder: Path) -> str:
+    return " ".join((folder / "README.md").read_text(encoding="utf-8").split())
+
+
+def evaluation_of(folder: Path) -> dict[str, Any]:
+    record: dict[str, Any] = json.loads((folder / "records" / "evaluation.json").read_text())
+    return record
+
+
+@pytest.fixture(scope="module")
+def call(tiny_sentence_encoder: Path) -> list[str]:
+    return ["--model_name_or_path", str(tiny_sentence_encoder), "--use_cpu", "true", "--disable_tqdm", "true"]
+
+
+@pytest.fixture(scope="module")
+def few_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[str, str]]) -> Path:
+    """Forty labelled texts, as many of each label. Read-only."""
+    return write(tmp_path_factory.mktemp("few") / "few.csv", reviews[::6])
+
+
+@pytest.fixture(scope="module")
+def unlabelled_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[str, str]]) -> Path:
+    """All texts but those of `few_file`, without labels. Read-only."""
+    rows = [[text] for index, (text, _) in enumerate(reviews) if index % 6]
+    return write(tmp_path_factory.mktemp("unlabelled") / "texts.csv", rows, ["text"])
+
+
+@pytest.fixture(scope="module")
+def few(call: list[str], few_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run on forty labels. Read-only."""
+    folder = tmp_path_factory.mktemp("runs") / "few"
+    sentiment, training = parse_call([*call, "--train_file", str(few_file), "--output_dir", str(folder)])
+    assert train(SentimentArguments(**sentiment), **training) is not None
+    return folder
+
+
+def test_forty_labels_are_all_trained_on_and_judged_on_folds(few: Path) -> None:
+    evaluation = evaluation_of(few)
+    assert (evaluation["split"], evaluation["texts"], evaluation["training"]["steps"]) == ("cross-validation", 40, 0)
+    assert set(evaluation["baselines"]) == {"majority", "tfidf_logistic_regression"}
+    assert evaluation["temperature"] is None  # forty texts do not tell it
+    accuracy = evaluation["model"]["accuracy"]
+    assert accuracy["low"] <= accuracy["value"] <= accuracy["high"]
+    decisions = json.loads((few / "records" / "plan.json").read_text())["decisions"]
+    assert decisions["validation"]["value"] == "cross-validation" and decisions["lexicon"]["value"] is True
+    assert not list(few.glob("checkpoint-*"))
+
+
+def test_the_card_says_that_it_was_cross_validated_and_claims_no_test_split(few: Path) -> None:
+    from huggingface_hub import ModelCard
+
+    card = card_of(few)
+    assert (
+        "Measured by cross-validation on the 40 training texts" in card and "Accuracy in cross-validation: **" in card
+    )
+    assert "of the test split" not in card and "held-out" not in card and "No text is in two splits" not in card
+    assert "Trained: the linear head, by regularised logistic regression" in card and "Trained: all weights" not in card
+    assert "the encoder was taught the valences of a sentiment lexicon" in card and "Source of the lexicon" in card
+    assert not ModelCard.load(few / "README.md").data.eval_results
+
+
+def test_the_saved_head_is_the_regression_on_the_taught_encoder(
+    few: Path, call: list[str], few_file: Path, tmp_path: Path
+) -> None:
+    sentiment, training = parse_call([*call, "--train_file", str(few_file), "--output_dir", str(tmp_path / "again")])
+    assert train(SentimentArguments(**sentiment), **training) is not None
+    first, second = (load_file(folder / "model.safetensors") for folder in (few, tmp_path / "again"))
+    assert all(first[name].equal(second[name]) for name in first)
+    plain = tmp_path / "plain"
+    training["output_dir"] = str(plain)
+    assert train(SentimentArguments(**{**sentiment, "lexicon": False}), **training) is not None
+    other = load_file(plain / "model.safetensors")
+    assert any(not first[name].equal(other[name]) for name in first if name.startswith("bert.encoder"))
+    assert "lexicon" not in card_of(plain).split("Training arguments")[0]
+
+
+def test_it_predicts_and_can_be_published(few: Path, few_file: Path, run_cli: Cli) -> None:
+    code, out, err = run_cli("predict", few, few_file, "--text_column", "text")
+    assert code == 0, err
+    assert {json.loads(line)["label"] for line in out.splitlines()} <= {"negative", "positive"}
+    assert len(out.splitlines()) == 40
+    code, _, err = run_cli("publish", few, "someone/few", "--dry_run")
+    assert code == 0, err
+
+
+def test_enough_folds_tell_a_temperature(call: list[str], reviews: list[tuple[str, str]], tmp_path: Path) -> None:
+    assert LEAST_FOR_TEMPERATURE <= 80
+    rows = write(tmp_path / "rows.csv", reviews[::3])
+    sentiment, training = parse_call([*call, "--train_file", str(rows), "--output_dir", str(tmp_path / "run")])
+    result = train(SentimentArguments(**sentiment), **training)
+    assert result is not None and result.evaluation["temperature"] is not None
+    assert "fitted on the folds" in card_of(tmp_path / "run")
+
+
+def test_rare_labels_count_as_much(call: list[str], reviews: list[tuple[str, str]], tmp_path: Path) -> None:
+    rows = write(tmp_path / "skewed.csv", [*reviews[:90], *reviews[-10:]])
+    common = [*call, "--train_file", str(rows), "--lexicon", "false", "--calibrate", "false"]
+    rates, classifiers = {}, {}
+    for kind in ("none", "logit_adjustment", "class_weights"):
+        sentiment, training = parse_call([*common, "--imbalance", kind, "--output_dir", str(tmp_path / kind)])
+        result = train(SentimentArguments(**sentiment), **training)
+        assert result is not None
+        counts = np.array(result.evaluation["confusion_matrix"]["counts"])
+        rates[kind] = counts[:, 0].sum()
+        classifiers[kind] = SentimentClassifier.from_pretrained(tmp_path / kind)
+    assert rates["none"] < rates["logit_adjustment"] and rates["none"] < rates["class_weights"]
+    texts = [text for text, _ in reviews[:5]]
+    plain, adjusted = (softmax(classifiers[kind].logits(texts)) for kind in ("none", "logit_adjustment"))
+    np.testing.assert_allclose(
+        adjusted[:, 0] / adjusted[:, 1], 9 * plain[:, 0] / plain[:, 1], rtol=1e-4
+    )  # nine times as many of the other label
+    config = json.loads((tmp_path / "class_weights" / "config.json").read_text())
+    assert config["class_weights"] == pytest.approx([5.0, 100 / 180])
+    assert json.loads((tmp_path / "none" / "config.json").read_text()).get("class_weights") is None
+    assert "Rare labels weighed more in the loss" in card_of(tmp_path / "class_weights")
+    assert "(logit adjustment)" in card_of(tmp_path / "logit_adjustment")
+
+
+def test_more_labels_are_split_and_fine_tuned(call: list[str], reviews_file: Path, tmp_path: Path) -> None:
+    words = [*call, "--train_file", str(reviews_file), "--output_dir", str(tmp_path / "run")]
+    sentiment, training = parse_call(words)
+    run = assemble(SentimentArguments(**sentiment), training)
+    # Of 240 texts a fifth each; what is left is fewer than 200.
+    assert [len(run.data.splits[name]) for name in ("train", "validation", "test")] == [144, 48, 48]
+    assert run.plan["validation"].value == "split" and run.out_of_fold is None
+
+
+def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli) -> None:
+    words = ["train", *call, "--train_file", few_file, "--lexicon", "false"]
+    for name, more in (
+        ("steps", ["--max_steps", "3"]),
+        ("epochs", ["--num_train_epochs", "1"]),
+        ("lora", ["--lora", "true", "--max_steps", "3"]),
+        ("no_head", ["--head_first", "false", "--max_steps", "3"]),
+    ):
+        code, _, err = run_cli(*words, *more, "--output_dir", tmp_path / name)
+        assert code == 0, err
+        assert evaluation_of(tmp_path / name)["training"]["steps"] == 3
+        card = card_of(tmp_path / name)
+        assert ("low-rank adapters of rank 8" if name == "lora" else "Trained: all weights") in card, name
+        assert "Nothing was measured" in err and "How good it is" not in card, name
+
+
+@pytest.fixture(scope="module")
+def tested_without_labels(
+    call: list[str], unlabelled_file: Path, few_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A run without labels, measured on forty. Read-only."""
+    folder = tmp_path_factory.mktemp("runs") / "tested"
+    words = [*call, "--unlabeled_file", str(unlabelled_file), "--labels", "negative,positive"]
+    sentiment, training = parse_call([*words, "--test_file", str(few_file), "--output_dir", str(folder)])
+    assert train(SentimentArguments(**sentiment), **training) is not None
+    return folder
+
+
+def test_without_labels_and_without_a_test_nothing_is_claimed(
+    call: list[str], unlabelled_file: Path, tmp_path: Path, run_cli: Cli
+) -> None:
+    folder = tmp_path / "run"
+    words = ["--unlabeled_file", unlabelled_file, "--labels", "negative,positive", "--output_dir", folder]
+    code, _, err = run_cli("train", *call, *words)
+    assert code == 0, err
+    assert f"Nothing was measured: hf-sentiment evaluate {folder} --test_file FILE does, with labels" in err
+    assert "model" not in evaluation_of(folder)
+    card = card_of(folder)
+    assert "**No labelled text was seen.**" in card and "without a labelled text" in card
+    for claim in ("How good it is", "Accuracy", "Trained: ", "fine-tuned on", "Licence of the data"):
+        assert claim not in card, claim
+    code, out, err = run_cli("predict", folder, unlabelled_file)
+    assert code == 0 and len(out.splitlines()) == 200, err
+    code, _, err = run_cli("publish", folder, "someone/none", "--dry_run")
+    assert code == 0, err
+
+
+def test_without_labels_the_test_is_one(tested_without_labels: Path) -> None:
+    evaluation = evaluation_of(tested_without_labels)
+    assert (evaluation["split"], evaluation["texts"], evaluation["temperature"]) == ("test", 40, None)
+    assert evaluation["baselines"] == {}
+    card = card_of(tested_without_labels)
+    assert "**No labelled text was seen.**" in card and "Measured on 40 texts of the test split" in card
+    assert "| test | 40 | 20 / 20 | given |" in card and "| train | 0 | 0 / 0 | given |" in card
+
+
+def test_the_labels_order_is_the_users(
+    call: list[str], unlabelled_file: Path, tested_without_labels: Path, tmp_path: Path
+) -> None:
+    words = [*call, "--unlabeled_file", str(unlabelled_file), "--labels", "positive,negative"]
+    sentiment, training = parse_call([*words, "--output_dir", str(tmp_path / "run")])
+    assert train(SentimentArguments(**sentiment), **training) is not None
+    texts = ["good film", "awful book", "the plot was dull"]
+    found, expected = (SentimentClassifier.from_pretrained(f) for f in (tmp_path / "run", tested_without_labels))
+    # Expectation maximisation begins with the other one first, and ends near by.
+    np.testing.assert_allclose(found.logits(texts)[:, ::-1], expected.logits(texts), atol=0.5)
+    assert (found.logits(texts).argmax(axis=1) == 1 - expected.logits(texts).argmax(axis=1)).all()
+
+
+def test_no_training_samples_leave_the_labels_for_the_test(
+    call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli
+) -> None:
+    folder = tmp_path / "run"
+    words = ["--train_file", reviews_file, "--max_train_samples", "0", "--output_dir", folder]
+    code, _, err = run_cli("train", *call, *words)
+    assert code == 0, err
+    evaluation = evaluation_of(folder)
+    assert (evaluation["split"], evaluation["texts"], evaluation["temperature"]) == ("test", 48, None)
+    card = card_of(folder)
+    assert "**No labelled text was seen.**" in card and "divided by a temperature" not in card
+
+
+def test_texts_without_labels_in_another_language_are_refused(call: list[str], tmp_path: Path, run_cli: Cli) -> None:
+    german = [
+        f"Der Film Nummer {number} gefiel mir überhaupt nicht, die Handlung war langweilig." for number in range(60)
+    ]
+    unlabelled = write(tmp_path / "de.csv", [[text] for text in german], ["text"])
+    labelled = write(
+        tmp_path / "labelled.csv", [(text, ("negative", "positive")[i % 2]) for i, text in enumerate(german)]
+    )
+    for words in (
+        ["--unlabeled_file", unlabelled],
+        ["--train_file", labelled, "--max_train_samples", "0", "--test_file", labelled],
+    ):
+        code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
+        assert code == 2 and "the texts are not English" in err.splitlines()[-1], err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--unlabeled_file", "{un}", "--train_file", "{few}"], "--unlabeled_file {un} and --train_file: "),
+        (["--unlabeled_file", "{un}", "--labels", "ham,spam"], "no labelled texts, and no lexicon (the labels are no"),
+        (["--unlabeled_file", "{un}", "--labels", "ham,spam", "--lexicon", "true"], "ham, spam are no polarities"),
+        (["--unlabeled_file", "{un}", "--lexicon", "false"], "no labelled texts, and no lexicon (set by you)"),
+        (["--unlabeled_file", "{un}", "--pooling", "cls"], "only measured for sentence encoders"),
+        (["--unlabeled_file", "{un}", "--num_train_epochs", "3"], "--num_train_epochs needs labelled texts"),
+        (["--unlabeled_file", "{un}", "--max_steps", "3"], "--max_steps needs labelled texts"),
+        (["--unlabeled_file", "{un}", "--imbalance", "class_weights"], "--imbalance needs labelled texts"),
+        (["--train_file", "{all}", "--max_train_samples", "0", "--imbalance", "logit_adjustment"], "--imbalance needs"),
+        (["--unlabeled_file", "{none}"], "none.csv"),
+        (["--train_file", "{few}", "--eval_strategy", "epoch"], "--eval_strategy epoch needs validation texts"),
+        (["--train_file", "{few}", "--early_stopping_patience", "2"], "needs validation texts"),
+        (["--train_file", "{few}", "--layerwise_lr_decay", "0.9", "--lora", "true"], "--layerwise_lr_decay 0.9 and"),
+    ],
+)
+def test_a_wrong_call_is_one_line_and_exit_code_2(
+    words: list[str],
+    message: str,
+    call: list[str],
+    few_file: Path,
+    reviews_file: Path,
+    unlabelled_file: Path,
+    tmp_path: Path,
+    run_cli: Cli,
+) -> None:
+    names = {"un": unlabelled_file, "few": few_file, "all": reviews_file, "none": tmp_path / "none.csv"}
+    code, out, err = run_cli(
+        "train", *call, *(word.format(**names) for word in words), "--output_dir", tmp_path / "run"
+    )
+    assert (code, out) == (2, ""), err
+    errors = [line for line in err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1 and message.format(**names) in errors[0] and "Traceback" not in err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_rate_that_destroys_is_warned_of_once(call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli) -> None:
+    words = ["--train_file", few_file, "--lexicon", "false", "--max_steps", "2"]
+    for rate, times in (("1e-2", 1), ("5e-5", 0)):
+        code, _, err = run_cli("train", *call, *words, "--learning_rate", rate, "--output_dir", tmp_path / rate)
+        assert code == 0, err
+        assert err.count("is outside 1e-06 to 0.0004") == times
+
+
+def test_adapters_that_were_taught_the_lexicon_go_on_from_a_checkpoint(
+    call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", *call, "--train_file", reviews_file, "--lora", "true", "--lexicon", "true"]
+    words += ["--num_train_epochs", "1", "--eval_strategy", "no"]
+    code, _, err = run_cli(*words, "--output_dir", tmp_path / "whole")
+    assert code == 0, err
+    with monkeypatch.context() as patch:
+        patch.setattr("hf_sentiment.training.run.render_card", lambda *_: 1 / 0)
+        assert run_cli(*words, "--output_dir", tmp_path / "killed")[0] == 1
+    code, _, err = run_cli(*words, "--output_dir", tmp_path / "killed")
+    assert code == 0 and "Going on with the unfinished run" in err
+    killed, whole = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "whole"))
+    assert all(killed[name].equal(whole[name]) for name in whole)

@@ -15,8 +15,8 @@ LONGEST_DEFAULT = 256
 # Below, a sentence encoder's head alone is as good as fine-tuning or better, and far steadier; from here on fine-tuning
 # gains 1 to 2 points (256 labels) to 4 (1,000).
 HEAD_ALONE = 200
-# With fewer validation texts the best of the evaluations is luck: accuracy is known to ±5 points, and at 1,000 labels the
-# head alone, kept for the loss of 100 texts, was 4 points below the last weights.
+# With fewer validation texts the best of the evaluations is luck: accuracy is known to ±5 points, and at 1,000 labels
+# the head alone, kept for the loss of 100 texts, was 4 points below the last weights.
 ENOUGH_TO_CHOOSE = 300
 # Adam keeps weights, gradients and two moments of each parameter, in float32: 16 bytes. Activations need room too.
 BYTES_A_PARAMETER = 16

@@ -203,3 +203,10 @@ def test_the_expected_time_grows_with_the_epochs_and_is_only_said_where_measured
     assert expected_seconds(replace(FEW, seconds_a_text=0.01), make_plan(FEW, {})) > 0  # type: ignore[operator]
     assert plan_lines(timed, make_plan(timed, {}))[-1].startswith("  About ")
     assert [duration(s) for s in (0.2, 40, 300, 9000)] == ["1 s", "40 s", "5 min", "2.5 h"]
+
+
+def test_few_validation_texts_do_not_choose_the_weights() -> None:
+    few, many = (make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=n), {}) for n in (100, 400))
+    assert (few["keep_best"].value, few["early_stopping_patience"].value) == (False, 0)
+    assert (many["keep_best"].value, many["early_stopping_patience"].value) == (True, 2)
+    assert make_plan(replace(BERT_BASE, num_validation=100), {})["keep_best"].value is True

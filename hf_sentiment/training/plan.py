@@ -76,6 +76,9 @@ def _settle_evaluations(plan: dict[str, Decision], facts: Facts) -> None:
     evaluated, stopping = str(plan["eval_strategy"].value), plan["early_stopping_patience"]
     if evaluated != "no" and not facts.num_validation:
         raise CallError(f"--eval_strategy {evaluated} needs validation texts: give --validation_share 0.2, or a file")
+    chosen = [name for name in ("early_stopping_patience", "metric_for_best_model") if plan[name].by == "user"]
+    if plan["keep_best"].by == "plan" and chosen and plan[chosen[0]].value:
+        plan["keep_best"] = Decision(True, f"you set --{chosen[0]}")
     if evaluated == "no":
         if stopping.by == "user" and stopping.value and not facts.num_validation:
             raise CallError(

@@ -210,3 +210,5 @@ def test_few_validation_texts_do_not_choose_the_weights() -> None:
     assert (few["keep_best"].value, few["early_stopping_patience"].value) == (False, 0)
     assert (many["keep_best"].value, many["early_stopping_patience"].value) == (True, 2)
     assert make_plan(replace(BERT_BASE, num_validation=100), {})["keep_best"].value is True
+    wanted = make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=100), {"metric_for_best_model": "loss"})
+    assert wanted["keep_best"].value is True

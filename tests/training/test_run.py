@@ -29,6 +29,7 @@ def call(tiny_checkpoint: Path, reviews_file: Path) -> list[str]:
     return [
         *("--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--num_train_epochs", "3"),
         *("--learning_rate", "1e-3", "--use_cpu", "true", "--disable_tqdm", "true", "--save_total_limit", "5"),
+        *("--metric_for_best_model", "calibrated_loss"),  # or so few validation texts would not choose
     ]
 
 

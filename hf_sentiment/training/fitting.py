@@ -24,7 +24,7 @@ from hf_sentiment.training.lexicon import polarity, prepare_encoder
 from hf_sentiment.training.plan import Decision
 from hf_sentiment.training.rules import Facts
 
-# Folds of fewer texts do not tell a temperature: at 16 it would go to an end of its range in one run of three.
+# A temperature of fewer texts would be a guess, and the head's regularisation keeps it cautious enough.
 LEAST_FOR_TEMPERATURE = 64
 
 

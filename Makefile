@@ -58,6 +58,8 @@ bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmark
 	$(BIN)/python benchmarks/prediction_speed.py
 	$(BIN)/python benchmarks/training_speed.py
 	$(BIN)/python benchmarks/label_errors.py
+	$(BIN)/python benchmarks/few_labels.py
+	$(BIN)/python benchmarks/augmentation.py
 
 clean:  ## Remove what the targets made, but not runs/
 	rm -rf $(VENV) .venv-lowest .cache build dist

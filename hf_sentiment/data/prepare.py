@@ -20,7 +20,7 @@ from hf_sentiment.data.checks import RowReport, apply_rule
 from hf_sentiment.data.contamination import contamination_finding
 from hf_sentiment.data.label_rule import BINARY
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
-from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.sources import RawData, load_data
 from hf_sentiment.data.splits import SplitReport, make_splits, usual_share
 from hf_sentiment.errors import CallError, DataError
 
@@ -37,6 +37,8 @@ class PreparedData:
         splits: "train" and, where they are given or texts are held out for them, "validation" and "test", with
             columns `text`, `label` (index), `row`, and for the starter `group` and `ratings`. Without labels "train"
             is empty.
+        unlabelled: Texts without labels, in their place, where there are such: columns `text`, and a `label` that means
+            nothing.
         rule: How raw labels became indices.
         rows: What became of every row.
         made: How the splits were made, and what they share.
@@ -48,6 +50,7 @@ class PreparedData:
     rows: RowReport
     made: SplitReport
     description: str
+    unlabelled: Dataset | None = None
 
     def audit(self, dataset_name: str | None = None, model_name: str | None = None) -> dict[str, Any]:
         """Source, label rule, rows, splits and the findings that cost little, as plain JSON.
@@ -100,11 +103,8 @@ def prepare_data(
         CallError: A wrong argument, path or column.
         DataError: Rows or classes that cannot be used.
     """
-    raw = load_data(dataset, keep_broken=on_bad_rows == "drop", **source)
-    if "train" not in raw.splits:
-        raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
-    rule = infer_label_rule(
-        raw.splits["train"]["label"][:], num_labels=num_labels, labels=labels, label_names=raw.label_names
+    raw, rule = load_with_rule(
+        dataset, labels=labels, num_labels=num_labels, keep_broken=on_bad_rows == "drop", **source
     )
     logger.info("%s: %s", raw.description, rule.description)
     labelled, rows = apply_rule(raw, rule, on_bad_rows)
@@ -123,13 +123,44 @@ def prepare_data(
     return PreparedData(splits, rule, rows, made, raw.description)
 
 
-def prepare_unlabelled(labels: Sequence[str] | None, test_file: str | None, **source: Any) -> PreparedData:
-    """No training texts: the labels' names, and the labelled texts to test on, if there are any.
+def load_with_rule(
+    dataset: Any, *, labels: Sequence[str] | None, num_labels: int | None, keep_broken: bool, **source: Any
+) -> tuple[RawData, LabelRule]:
+    """Data to train on, as they are, and the rule for their labels.
+
+    Args:
+        dataset: As in `prepare_data`; so are `labels` and `num_labels`.
+        labels: See there.
+        num_labels: See there.
+        keep_broken: As in `load_data`.
+        **source: As in `load_data`.
+
+    Raises:
+        CallError: As `load_data` and `infer_label_rule`, or there is no training split.
+        DataError: As `load_data`.
+    """
+    raw = load_data(dataset, keep_broken=keep_broken, **source)
+    if "train" not in raw.splits:
+        raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
+    values = raw.splits["train"]["label"][:]
+    return raw, infer_label_rule(values, num_labels=num_labels, labels=labels, label_names=raw.label_names)
+
+
+def prepare_unlabelled(
+    labels: Sequence[str] | None,
+    test_file: str | None,
+    unlabeled_file: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+) -> PreparedData:
+    """No training texts: the labels' names, texts without labels, and labelled ones to test on, if there are any.
 
     Args:
         labels: Label names in index order; by default negative and positive.
         test_file: As in `load_data`.
-        **source: Columns, as in `load_data`.
+        unlabeled_file: Texts without labels, a file as in `load_data`.
+        text_column: Of both files.
+        label_column: Of the texts to test on.
 
     Raises:
         CallError: As `prepare_data`.
@@ -139,14 +170,21 @@ def prepare_unlabelled(labels: Sequence[str] | None, test_file: str | None, **so
     splits, rows = {"train": Dataset.from_dict({"text": [], "label": [], "row": []}, features=_COLUMNS)}, RowReport({})
     rule = infer_label_rule(names, labels=names)
     if test_file is not None:
-        raw = load_data(test_file=test_file, **source)
+        raw = load_data(test_file=test_file, text_column=text_column, label_column=label_column)
         rule = infer_label_rule(raw.splits["test"]["label"][:], labels=names)
         tested, rows = apply_rule(raw, rule)
         splits |= tested
     sizes = {name: len(split) for name, split in splits.items()}
     counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in splits.items()}
     made = SplitReport(sizes, counts, dict.fromkeys(splits, "given"), None, {}, {})
-    return PreparedData(splits, rule, rows, made, "no labelled texts")
+    unlabelled = None if unlabeled_file is None else _unlabelled(unlabeled_file, text_column)
+    return PreparedData(splits, rule, rows, made, "no labelled texts", unlabelled)
+
+
+def _unlabelled(file: str, text_column: str | None) -> Dataset:
+    raw = load_data(test_file=file, text_column=text_column, label_optional=True)
+    texts = [text for text in raw.splits["test"]["text"][:] if text and text.strip()]
+    return Dataset.from_dict({"text": texts, "label": [0] * len(texts)})
 
 
 def _draw(train: Dataset, count: int, rule: LabelRule, seed: int) -> Dataset:

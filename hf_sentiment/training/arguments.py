@@ -179,6 +179,11 @@ class SentimentArguments:
         if self.dataset_name is None and self.train_file is None:
             self.dataset_name = "starter"
 
+    def source(self) -> dict[str, Any]:
+        """What names the data, beside `dataset_name`, by the names that `load_data` has for it."""
+        names = ("dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
+        return {name: getattr(self, name) for name in (*names, "text_column", "label_column")}
+
     def _check_unlabelled(self) -> None:
         """Texts without labels stand alone: beside labels they gained nothing (benchmarks/README.md)."""
         for name in ("train_file", "dataset_name", "validation_file", "max_train_samples"):

@@ -41,7 +41,7 @@ from hf_sentiment.inference.loading import load_tokenizer
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.facts import gather_facts, label_counts, unlabelled_texts
+from hf_sentiment.training.facts import gather_facts, label_counts
 from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.layers import layerwise_optimiser
@@ -95,8 +95,8 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     max_length = plan["max_length"].value
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items() if len(split)}
     splits.setdefault("train", data.splits["train"])
-    if arguments.unlabeled_file is not None:
-        splits["unlabelled"] = tokenise(unlabelled_texts(arguments), tokenizer, max_length)
+    if data.unlabelled is not None:
+        splits["unlabelled"] = tokenise(data.unlabelled, tokenizer, max_length)
     if plan["imbalance"].value == "class_weights":
         model.config.class_weights = _class_weights(label_counts(data))
     augmented = augmentation(plan["augment"].value, data, model, tokenizer, max_length, seed)
@@ -142,6 +142,7 @@ def _load_planned_splits(arguments: SentimentArguments, seed: int, dataset: Any)
         return prepare_unlabelled(
             arguments.labels,
             arguments.test_file,
+            arguments.unlabeled_file,
             text_column=arguments.text_column,
             label_column=arguments.label_column,
         )
@@ -201,13 +202,7 @@ def load_splits(
         raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: `hf-sentiment train` takes it, and nothing else")
     return prepare_data(
         arguments.dataset_name if dataset is None else dataset,
-        dataset_config_name=arguments.dataset_config_name,
-        dataset_revision=arguments.dataset_revision,
-        train_file=arguments.train_file,
-        validation_file=arguments.validation_file,
-        test_file=arguments.test_file,
-        text_column=arguments.text_column,
-        label_column=arguments.label_column,
+        **arguments.source(),
         labels=arguments.labels,
         num_labels=arguments.num_labels,
         on_bad_rows=arguments.on_bad_rows,  # type: ignore[arg-type]

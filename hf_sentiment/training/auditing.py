@@ -20,8 +20,7 @@ from hf_sentiment.data.checks import DROPPED
 from hf_sentiment.data.cleaned import CleanedFile, check_free, write_cleaned
 from hf_sentiment.data.findings import SEVERITIES, Finding, counted, finding_lines, worst
 from hf_sentiment.data.label_errors import DEFAULT_TEXTS
-from hf_sentiment.data.labels import infer_label_rule
-from hf_sentiment.data.sources import RawData, load_data
+from hf_sentiment.data.prepare import load_with_rule
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
@@ -170,12 +169,14 @@ def audit_data(
     """
     if fix is not None:
         check_free(fix)
-    raw = _load(arguments, dataset)
-    rule = infer_label_rule(
-        raw.splits["train"]["label"][:],
-        num_labels=arguments.num_labels,
+    if arguments.unlabeled_file is not None:
+        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
+    raw, rule = load_with_rule(
+        arguments.dataset_name if dataset is None else dataset,
         labels=arguments.labels,
-        label_names=raw.label_names,
+        num_labels=arguments.num_labels,
+        keep_broken=True,
+        **arguments.source(),
     )
     rows = AuditRows.of_raw(raw, rule)
     model, tokenizer = load_model(arguments, rows)
@@ -206,23 +207,3 @@ def audit_data(
     written = [] if fix is None else write_cleaned(rows, raw, from_files, fix)
     sizes = {name: int(np.sum(rows.split == name)) for name in rows.names}
     return AuditResult(raw.description, rule.description, sizes, int(np.sum(rows.codes == DROPPED)), findings, written)
-
-
-def _load(arguments: SentimentArguments, dataset: Any) -> RawData:
-    """The raw rows, broken ones included."""
-    if arguments.unlabeled_file is not None:
-        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
-    raw = load_data(
-        arguments.dataset_name if dataset is None else dataset,
-        dataset_config_name=arguments.dataset_config_name,
-        dataset_revision=arguments.dataset_revision,
-        train_file=arguments.train_file,
-        validation_file=arguments.validation_file,
-        test_file=arguments.test_file,
-        text_column=arguments.text_column,
-        label_column=arguments.label_column,
-        keep_broken=True,
-    )
-    if "train" not in raw.splits:
-        raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
-    return raw

@@ -14,7 +14,6 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.data._guard import are_english
 from hf_sentiment.data.prepare import PreparedData
-from hf_sentiment.data.sources import load_data
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.lexicon import polarity
@@ -36,7 +35,7 @@ def gather_facts(
 ) -> Facts:
     """What the rules may look at."""
     limit, labels, train = tokenizer.model_max_length, data.rule.labels, data.splits["train"]
-    sample = _sample(_telling(arguments, data))
+    sample = _sample(_telling(data))
     encodings = tokenizer(sample, truncation=True, max_length=limit)["input_ids"] if sample else [[0] * LONGEST_DEFAULT]
     counts = label_counts(data)
     device = torch.accelerator.current_accelerator()
@@ -62,10 +61,10 @@ def gather_facts(
     )
 
 
-def _telling(arguments: SentimentArguments, data: PreparedData) -> Dataset:
+def _telling(data: PreparedData) -> Dataset:
     """The texts that tell length and language: the training texts, or without any the unlabelled or held-out ones."""
-    if arguments.unlabeled_file is not None:
-        return unlabelled_texts(arguments)
+    if data.unlabelled is not None:
+        return data.unlabelled
     return next((split for split in data.splits.values() if len(split)), data.splits["train"])
 
 
@@ -96,13 +95,6 @@ def _seconds_a_text(
         seconds = time.perf_counter() - began
     model.train(was_training)
     return seconds / len(texts)
-
-
-def unlabelled_texts(arguments: SentimentArguments) -> Dataset:
-    """The texts of `--unlabeled_file`, with a label that means nothing."""
-    raw = load_data(test_file=arguments.unlabeled_file, text_column=arguments.text_column, label_optional=True)
-    texts = [text for text in raw.splits["test"]["text"][:] if text and text.strip()]
-    return Dataset.from_dict({"text": texts, "label": [0] * len(texts)})
 
 
 def label_counts(data: PreparedData) -> np.ndarray:

@@ -29,6 +29,10 @@ def adjust_logits(classifier: nn.Linear, counts: np.ndarray) -> None:
         classifier: The head, calibrated.
         counts: Training texts of each label, `[labels]`; none is 0.
     """
-    shares = torch.as_tensor(counts / counts.sum(), dtype=classifier.bias.dtype, device=classifier.bias.device)
     with torch.no_grad():
-        classifier.bias.sub_(shares.log())
+        classifier.bias.sub_(torch.as_tensor(log_shares(counts)).to(classifier.bias))
+
+
+def log_shares(counts: np.ndarray) -> np.ndarray:
+    """The logarithm of each label's share, `[labels]`, of counts that are not 0."""
+    return np.log(counts / counts.sum())

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 from sklearn.metrics import precision_recall_fscore_support
-from sklearn.model_selection import StratifiedKFold
 
+from hf_sentiment.data.splits import label_folds
 from hf_sentiment.data.starter import human_agreement
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
@@ -117,18 +117,14 @@ def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[s
         seed: Of the baselines' folds.
     """
     texts, references = train["text"][:], np.asarray(train["label"])
-    folds = min(5, int(np.bincount(references).min()))
-    majority, tfidf = np.empty((2, *probabilities.shape))
-    for rest, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(texts, references):
-        rest_texts, rest_labels = [texts[row] for row in rest], references[rest]
-        majority[held] = majority_probabilities(rest_labels, len(labels), len(held))
-        tfidf[held] = tfidf_probabilities(rest_texts, rest_labels, [texts[row] for row in held], len(labels))
+    baselines: dict[str, np.ndarray] = {}
+    for rest, held in label_folds(references, len(labels), seed):
+        rest_texts, held_texts = [texts[row] for row in rest], [texts[row] for row in held]
+        for name, found in _baseline_probabilities(rest_texts, references[rest], held_texts, len(labels)).items():
+            baselines.setdefault(name, np.empty(probabilities.shape))[held] = found
     return evaluate_texts(probabilities, train, labels) | {
         "split": "cross-validation",
-        "baselines": {
-            "majority": with_intervals(majority, references),
-            "tfidf_logistic_regression": with_intervals(tfidf, references),
-        },
+        "baselines": {name: with_intervals(found, references) for name, found in baselines.items()},
     }
 
 
@@ -151,13 +147,21 @@ def evaluate_baselines(train: Dataset, test: Dataset, num_labels: int) -> dict[s
     references = np.asarray(test["label"])
     record: dict[str, Any] = {}
     if len(train):
-        majority = majority_probabilities(train["label"], num_labels, len(test))
-        tfidf = tfidf_probabilities(train["text"], train["label"], test["text"], num_labels)
-        record["majority"] = with_intervals(majority, references)
-        record["tfidf_logistic_regression"] = with_intervals(tfidf, references)
+        found = _baseline_probabilities(train["text"], train["label"], test["text"], num_labels)
+        record |= {name: with_intervals(probabilities, references) for name, probabilities in found.items()}
     if "ratings" in test.column_names:
         record["human"] = human_agreement(test["ratings"][:]).to_dict()
     return record
+
+
+def _baseline_probabilities(
+    train_texts: Sequence[str], train_labels: Sequence[int], texts: Sequence[str], num_labels: int
+) -> dict[str, np.ndarray]:
+    """What the baselines say of `texts`, `[texts, labels]` by their names in the record."""
+    return {
+        "majority": majority_probabilities(train_labels, num_labels, len(texts)),
+        "tfidf_logistic_regression": tfidf_probabilities(train_texts, train_labels, texts, num_labels),
+    }
 
 
 def metric_cell(metrics: Mapping[str, Mapping[str, float]], name: str) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
+from sklearn.utils.class_weight import compute_class_weight
 from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
@@ -41,7 +42,7 @@ from hf_sentiment.inference.loading import load_tokenizer
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.facts import gather_facts, label_counts
+from hf_sentiment.training.facts import gather_facts
 from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.layers import layerwise_optimiser
@@ -98,7 +99,9 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     if data.unlabelled is not None:
         splits["unlabelled"] = tokenise(data.unlabelled, tokenizer, max_length)
     if plan["imbalance"].value == "class_weights":
-        model.config.class_weights = _class_weights(label_counts(data))
+        labels = np.asarray(data.splits["train"]["label"])
+        weights = compute_class_weight("balanced", classes=np.arange(len(data.rule.labels)), y=labels)
+        model.config.class_weights = weights.tolist()
     augmented = augmentation(plan["augment"].value, data, model, tokenizer, max_length, seed)
     curve, stopping, alarm = LearningCurveCallback(), early_stopping(plan, training), overfitting_alarm(arguments, plan)
     # The alarm before the curve, which then has its scalars at once and is drawn once an evaluation.
@@ -176,11 +179,6 @@ def _check_without_labels(data: PreparedData, plan: Mapping[str, Decision], trai
     for name, needs in needing.items():
         if needs:
             raise CallError(f"--{name} needs labelled texts: leave it out, or give --train_file FILE")
-
-
-def _class_weights(counts: np.ndarray) -> list[float]:
-    """Weights by which every label's texts count the same in sum: n / (labels * count), scikit-learn's "balanced"."""
-    return [float(weight) for weight in counts.sum() / (len(counts) * counts)]
 
 
 def load_splits(

@@ -14,7 +14,7 @@ from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import SentimentError
-from hf_sentiment.evaluation.calibration import adjust_logits, fold_temperature
+from hf_sentiment.evaluation.calibration import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.facts import label_counts
@@ -48,7 +48,7 @@ class Run:
         stopping: The callback that keeps the best weights; `None` where nothing is evaluated.
         alarm: The overfitting alarm, unless it is off.
         out_of_fold: Logits `[texts, labels]` of the training texts, each by a head that was solved for without it,
-            where the head is all that was trained and there are folds.
+            where the head is all that was trained and there are folds. What is folded into the head is in them too.
     """
 
     trainer: Trainer
@@ -120,9 +120,14 @@ class Run:
             return None
         temperature = fit_temperature(logits, labels)
         fold_temperature(self.model.classifier, temperature)
+        if self.out_of_fold is not None:
+            self.out_of_fold = self.out_of_fold / temperature
         return temperature
 
     def adjust(self) -> None:
         """Make rare labels count as much as frequent ones, where that is planned."""
         if self.plan["imbalance"].value == "logit_adjustment":
-            adjust_logits(self.model.classifier, label_counts(self.data))
+            counts = label_counts(self.data)
+            adjust_logits(self.model.classifier, counts)
+            if self.out_of_fold is not None:
+                self.out_of_fold = self.out_of_fold - log_shares(counts)

@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
-from sklearn.model_selection import StratifiedKFold
 from torch import nn
 
+from hf_sentiment.data.splits import label_folds
 from hf_sentiment.training.lexicon import LexiconPrior
 
 logger = logging.getLogger(__name__)
@@ -25,7 +25,6 @@ HEAD_C = 3.0
 PRIOR_SCALE = 2.0
 # More texts hardly move a direction of some hundred numbers, and each costs a forward pass.
 HEAD_TEXTS = 2000
-FOLDS = 5
 # Without labels: texts of a polarity of 1 have a valence of 1 on average, give or take the root of 2. So the log odds
 # of positive against negative grow by 1 with each point of valence, which is within 0.02 nats of the best slope on both
 # starter corpora, and what is within half a point of 0 is neutral, as in these corpora (Hutto & Gilbert, ICWSM 2014).
@@ -131,12 +130,12 @@ def out_of_fold_logits(
 ) -> np.ndarray | None:
     """Logits `[texts, labels]` of every text by a head that was solved for without it; `None` if a label has one text.
 
-    Args as in `solve_head`; `seed` draws the folds, five or as many as the rarest label has texts.
+    Args as in `solve_head`; `seed` draws the folds, those of `label_folds`.
     """
-    folds = min(FOLDS, int(np.bincount(labels, minlength=num_labels).min()))
-    if folds < 2:
+    folds = label_folds(labels, num_labels, seed)
+    if not folds:
         return None
     logits = np.empty((len(labels), num_labels))
-    for rest, held in StratifiedKFold(folds, shuffle=True, random_state=seed).split(features, labels):
+    for rest, held in folds:
         logits[held] = solve_head(features[rest], labels[rest], num_labels, prior, balanced).logits(features[held])
     return logits

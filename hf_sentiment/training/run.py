@@ -15,7 +15,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from datasets.fingerprint import Hasher
 
@@ -27,7 +26,6 @@ from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.facts import label_counts
 from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.folder import RunFolder
 from hf_sentiment.training.plan import plan_lines, plan_record
@@ -107,7 +105,7 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     temperature = run.calibrate() if arguments.calibrate else None
     run.adjust()
     folder.save_model(run.model, run.tokenizer)
-    evaluation = _evaluate(folder, run, temperature or 1.0)
+    evaluation = _evaluate(folder, run)
     evaluation["temperature"] = temperature
     evaluation["training"] = _training_record(run, arguments, run.curve.elapsed_before + time.monotonic() - began)
     write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
@@ -135,7 +133,7 @@ def _call_record(arguments: SentimentArguments, dataset: Any, training: Mapping[
     }
 
 
-def _evaluate(folder: RunFolder, run: Run, temperature: float) -> dict[str, Any]:
+def _evaluate(folder: RunFolder, run: Run) -> dict[str, Any]:
     """The record of the test split; without one, of the folds; empty where there are no labels either.
 
     What is measured on the test split is what was saved, loaded as a user loads it.
@@ -147,11 +145,7 @@ def _evaluate(folder: RunFolder, run: Run, temperature: float) -> dict[str, Any]
         return evaluate_split(softmax(classifier.logits(test["text"][:])), train, test, labels)
     if run.out_of_fold is None:
         return {}
-    logits = run.out_of_fold / temperature
-    if run.plan["imbalance"].value == "logit_adjustment":
-        counts = label_counts(run.data)
-        logits = logits - np.log(counts / counts.sum())
-    return evaluate_folds(softmax(logits), train, labels, run.trainer.args.seed)
+    return evaluate_folds(softmax(run.out_of_fold), train, labels, run.trainer.args.seed)
 
 
 def _training_record(run: Run, arguments: SentimentArguments, seconds: float) -> dict[str, Any]:

@@ -65,14 +65,17 @@ def task(name: str) -> tuple[Dataset, Dataset, list[str]]:
     return data.splits["train"], data.splits["test"], list(data.rule.labels)
 
 
+def draw_rows(name: str, size: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """`size` rows of the pool and their labels, each label with its share."""
+    labels = np.asarray(task(name)[0]["label"])
+    rows, _ = train_test_split(np.arange(len(labels)), train_size=size, stratify=labels, random_state=seed)
+    return rows, labels[rows]
+
+
 def draw(name: str, size: int, seed: int) -> tuple[list[str], np.ndarray]:
-    """`size` texts and labels, each label with its share."""
-    pool, _, _ = task(name)
-    if size == 0:
-        return [], np.empty(0, dtype=np.int64)
-    labels = np.asarray(pool["label"])
-    rows, _ = train_test_split(np.arange(len(pool)), train_size=size, stratify=labels, random_state=seed)
-    return pool.select(rows)["text"][:], labels[rows]
+    """The texts of `draw_rows`, and their labels."""
+    rows, labels = draw_rows(name, size, seed)
+    return task(name)[0].select(rows)["text"][:], labels
 
 
 def _table(texts: list[str], labels: np.ndarray, names: list[str]) -> Dataset:
@@ -129,12 +132,10 @@ def _frozen(name: str, part: str) -> np.ndarray:
 
 def frozen(name: str, size: int, seed: int) -> tuple[np.ndarray, float]:
     """Logistic regression on frozen features."""
-    pool, _, _ = task(name)
-    labels = np.asarray(pool["label"])
-    rows, _ = train_test_split(np.arange(len(pool)), train_size=size, stratify=labels, random_state=seed)
+    rows, labels = draw_rows(name, size, seed)
     features, test = _frozen(name, "pool")[rows], _frozen(name, "test")
     began = time.perf_counter()
-    model = LogisticRegression(C=10.0, max_iter=1000).fit(features, labels[rows])
+    model = LogisticRegression(C=10.0, max_iter=1000).fit(features, labels)
     return model.predict_proba(test), time.perf_counter() - began
 
 

@@ -31,11 +31,8 @@ def call(tiny_checkpoint: Path, reviews_file: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(call: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "augmented"
-    sentiment, training = parse_call([*call, "--output_dir", str(folder)])
-    assert train(SentimentArguments(**sentiment), **training) is not None
-    return folder
+def finished(call: list[str], finish: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return finish(call, tmp_path_factory.mktemp("runs") / "augmented")
 
 
 class _Stop(TrainerCallback):

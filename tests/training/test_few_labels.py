@@ -56,12 +56,9 @@ def unlabelled_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tupl
 
 
 @pytest.fixture(scope="module")
-def few(call: list[str], few_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def few(call: list[str], few_file: Path, finish: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on forty labels. Read-only."""
-    folder = tmp_path_factory.mktemp("runs") / "few"
-    sentiment, training = parse_call([*call, "--train_file", str(few_file), "--output_dir", str(folder)])
-    assert train(SentimentArguments(**sentiment), **training) is not None
-    return folder
+    return finish([*call, "--train_file", str(few_file)], tmp_path_factory.mktemp("runs") / "few")
 
 
 def test_forty_labels_are_all_trained_on_and_judged_on_folds(few: Path) -> None:
@@ -90,15 +87,13 @@ def test_the_card_says_that_it_was_cross_validated_and_claims_no_test_split(few:
 
 
 def test_the_saved_head_is_the_regression_on_the_taught_encoder(
-    few: Path, call: list[str], few_file: Path, tmp_path: Path
+    few: Path, call: list[str], few_file: Path, finish: Callable[..., Path], tmp_path: Path
 ) -> None:
-    sentiment, training = parse_call([*call, "--train_file", str(few_file), "--output_dir", str(tmp_path / "again")])
-    assert train(SentimentArguments(**sentiment), **training) is not None
-    first, second = (load_file(folder / "model.safetensors") for folder in (few, tmp_path / "again"))
+    words = [*call, "--train_file", str(few_file)]
+    again = finish(words, tmp_path / "again")
+    first, second = (load_file(folder / "model.safetensors") for folder in (few, again))
     assert all(first[name].equal(second[name]) for name in first)
-    plain = tmp_path / "plain"
-    training["output_dir"] = str(plain)
-    assert train(SentimentArguments(**{**sentiment, "lexicon": False}), **training) is not None
+    plain = finish([*words, "--lexicon", "false"], tmp_path / "plain")
     other = load_file(plain / "model.safetensors")
     assert any(not first[name].equal(other[name]) for name in first if name.startswith("bert.encoder"))
     assert "lexicon" not in card_of(plain).split("Training arguments")[0]
@@ -173,14 +168,15 @@ def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path,
 
 @pytest.fixture(scope="module")
 def tested_without_labels(
-    call: list[str], unlabelled_file: Path, few_file: Path, tmp_path_factory: pytest.TempPathFactory
+    call: list[str],
+    unlabelled_file: Path,
+    few_file: Path,
+    finish: Callable[..., Path],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A run without labels, measured on forty. Read-only."""
-    folder = tmp_path_factory.mktemp("runs") / "tested"
     words = [*call, "--unlabeled_file", str(unlabelled_file), "--labels", "negative,positive"]
-    sentiment, training = parse_call([*words, "--test_file", str(few_file), "--output_dir", str(folder)])
-    assert train(SentimentArguments(**sentiment), **training) is not None
-    return folder
+    return finish([*words, "--test_file", str(few_file)], tmp_path_factory.mktemp("runs") / "tested")
 
 
 def test_without_labels_and_without_a_test_nothing_is_claimed(
@@ -212,13 +208,16 @@ def test_without_labels_the_test_is_one(tested_without_labels: Path) -> None:
 
 
 def test_the_labels_order_is_the_users(
-    call: list[str], unlabelled_file: Path, tested_without_labels: Path, tmp_path: Path
+    call: list[str],
+    unlabelled_file: Path,
+    tested_without_labels: Path,
+    finish: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     words = [*call, "--unlabeled_file", str(unlabelled_file), "--labels", "positive,negative"]
-    sentiment, training = parse_call([*words, "--output_dir", str(tmp_path / "run")])
-    assert train(SentimentArguments(**sentiment), **training) is not None
+    run = finish(words, tmp_path / "run")
     texts = ["good film", "awful book", "the plot was dull"]
-    found, expected = (SentimentClassifier.from_pretrained(f) for f in (tmp_path / "run", tested_without_labels))
+    found, expected = (SentimentClassifier.from_pretrained(folder) for folder in (run, tested_without_labels))
     # Expectation maximisation begins with the other one first, and ends near by.
     np.testing.assert_allclose(found.logits(texts)[:, ::-1], expected.logits(texts), atol=0.5)
     assert (found.logits(texts).argmax(axis=1) == 1 - expected.logits(texts).argmax(axis=1)).all()

@@ -34,14 +34,9 @@ def call(tiny_checkpoint: Path, reviews_file: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(call: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(call: list[str], finish: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run. Read-only."""
-    from hf_sentiment.training.arguments import parse_call
-
-    folder = tmp_path_factory.mktemp("runs") / "reviews"
-    sentiment, training = parse_call([*call, "--output_dir", str(folder)])
-    assert train(SentimentArguments(**sentiment), **training) is not None
-    return folder
+    return finish(call, tmp_path_factory.mktemp("runs") / "reviews")
 
 
 def test_the_folder_has_all_that_it_promises(finished: Path) -> None:

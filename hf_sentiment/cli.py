@@ -52,10 +52,8 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 @app.command("train", context_settings=_FORWARD)
 def train_command(context: typer.Context) -> None:
     """Fine-tune: `train [RECIPE.yaml] --output_dir DIR [--name value …]`; `train --help` lists the arguments."""
-    words = list(context.args)
-    as_json = "--json" in words
-    words = [word for word in words if word != "--json"]
-    if "--help" in words or "-h" in words:
+    words, as_json, wants_help = _forwarded(context)
+    if wants_help:
         _print_train_help()
         return
     from hf_sentiment.training.arguments import SentimentArguments, parse_call
@@ -72,6 +70,12 @@ def train_command(context: typer.Context) -> None:
         _say(f"Done: {folder}. Try: hf-sentiment predict {shlex.quote(str(folder))} FILE.csv, or read its README.md")
     if as_json:
         print((Path(training["output_dir"]) / "records" / "evaluation.json").read_text(encoding="utf-8"), end="")
+
+
+def _forwarded(context: typer.Context) -> tuple[list[str], bool, bool]:
+    """The words for a parser of its own, and whether `--json` and help were asked for."""
+    words = [word for word in context.args if word != "--json"]
+    return words, "--json" in context.args, "--help" in words or "-h" in words
 
 
 def _print_train_help() -> None:
@@ -92,8 +96,8 @@ def _print_train_help() -> None:
 @app.command("plan", context_settings=_FORWARD)
 def plan_command(context: typer.Context) -> None:
     """Show what `train` would do, with reasons and sources: `plan [RECIPE.yaml] [--name value …]`."""
-    words = [word for word in context.args if word != "--json"]
-    if "--help" in words or "-h" in words:
+    words, as_json, wants_help = _forwarded(context)
+    if wants_help:
         print(
             "hf-sentiment plan [RECIPE.yaml] [--name value ...] [--json]: the arguments of `hf-sentiment train --help`"
         )
@@ -107,7 +111,7 @@ def plan_command(context: typer.Context) -> None:
     _quieten_libraries()
     _quieten_loading()
     planned = prepare_plan(arguments, training)
-    if "--json" in context.args:
+    if as_json:
         print(json.dumps(plan_record(planned.facts, planned.plan)))
         return
     for line in plan_lines(planned.facts, planned.plan, sources=True):
@@ -117,10 +121,10 @@ def plan_command(context: typer.Context) -> None:
 @app.command("audit", context_settings=_FORWARD)
 def audit_command(context: typer.Context) -> None:
     """Check data before training: `audit [RECIPE.yaml] --train_file F [--fix DIR] [--name value …]`."""
-    words = [word for word in context.args if word != "--json"]
+    words, as_json, wants_help = _forwarded(context)
     from hf_sentiment.training.auditing import audit_data, audit_help, parse_audit
 
-    if "--help" in words or "-h" in words:
+    if wants_help:
         print(audit_help())
         return
     arguments, own, seed = parse_audit(words)
@@ -135,7 +139,7 @@ def audit_command(context: typer.Context) -> None:
         _say(line)
     if output is not None:
         write_json(output, result.to_dict())
-    if "--json" in context.args:
+    if as_json:
         print(json.dumps(result.to_dict()))
     if result.severity == "error":
         raise typer.Exit(1)

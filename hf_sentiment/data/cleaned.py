@@ -17,16 +17,16 @@ import numpy as np
 
 from ..errors import CallError, DataError
 from ..files import folder_atomically, write_atomically
-from .audit import removals
+from .audit import CONFLICT, EMPTY, LEAK, REPEAT, removals
 from .audit_rows import AuditRows
 from .files import FileTable, read_file
 from .sources import RawData
 
 _WHY = {
-    "empty": "without text or label",
-    "conflicts": "same text, other label",
-    "leakage": "also in validation or test",
-    "duplicates": "repeated",
+    EMPTY: "without text or label",
+    CONFLICT: "same text, other label",
+    LEAK: "also in validation or test",
+    REPEAT: "repeated",
 }
 
 

@@ -38,7 +38,7 @@ def _reaches(measure: float, limit: float | None) -> bool:
 
 
 # What is above chance in a clean corpus is a note, what moves a figure by points a warning. Sources: the figures of the
-# starter corpora, and for `small` the width of a binomial interval (see `audit.half_width`).
+# starter corpora, and for `small` the width of a binomial interval (see `proportions.half_width`).
 LIMITS = {
     "empty": Limits(error=0),
     "broken": Limits(error=0),

@@ -20,7 +20,7 @@ from .label_rule import (
 )
 
 _STARS = re.compile(r"(\d+(?:[.,]\d+)?)[\s-]*(?:stars?|★|⭐)", re.IGNORECASE)
-_FIVE_STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
+FIVE_STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
 _CODES: dict[tuple[float, ...], tuple[str, ...]] = {
     (-1, 1): BINARY,
     (-1, 0, 1): TERNARY,
@@ -61,7 +61,7 @@ def rule_of_stars(
         raise CallError(f"star labels {found}: only 1 to 5 have a rule; put class names in the file")
     if count not in (2, 3, 5) or (count == 5 and not whole):
         raise contradiction(wanted, "star ratings", "use --num_labels 2 or 3, or 5 if there are no half stars")
-    labels = names or {2: BINARY, 3: TERNARY, 5: _FIVE_STARS}[count]
+    labels = names or {2: BINARY, 3: TERNARY, 5: FIVE_STARS}[count]
     # Every rating of the scale is known, whether the training split has it or not.
     scale = [step / 2 for step in (range(2, 11, 2) if whole else range(1, 11))]
     mapping = {plain(star): _star_class(star, count) for star in scale}

@@ -1,14 +1,40 @@
-"""Frozen features: what an encoder says of texts before its head is asked."""
+"""Frozen features: what an encoder says of texts before its head is asked; and what a head computes of them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from datasets import Dataset
+from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.batching import length_sorted_batches, pad_batch
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """What `classifier` computes: `features @ weight.T + bias`.
+
+    Attributes:
+        weight: `[labels, hidden_size]`.
+        bias: `[labels]`.
+    """
+
+    weight: np.ndarray
+    bias: np.ndarray
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """`[texts, labels]` of features `[texts, hidden_size]`."""
+        return features @ self.weight.T + self.bias
+
+    def put_into(self, classifier: nn.Linear) -> None:
+        """Make it the weights of `classifier`, in place."""
+        with torch.no_grad():
+            classifier.weight.copy_(torch.as_tensor(self.weight, dtype=classifier.weight.dtype))
+            classifier.bias.copy_(torch.as_tensor(self.bias, dtype=classifier.bias.dtype))
 
 
 def frozen_features(

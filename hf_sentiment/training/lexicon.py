@@ -29,10 +29,11 @@ from transformers import PreTrainedTokenizerBase, get_linear_schedule_with_warmu
 
 from hf_sentiment.batching import pad_batch
 from hf_sentiment.callbacks._base import untouched_random_state
-from hf_sentiment.data.label_rule import fold
+from hf_sentiment.data.label_rule import POLARITY_ORDER, fold
+from hf_sentiment.data.numeric_labels import FIVE_STARS
 from hf_sentiment.data.starter import cache_folder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
-from hf_sentiment.training.features import frozen_features
+from hf_sentiment.training.features import LinearHead, frozen_features
 
 logger = logging.getLogger(__name__)
 
@@ -110,9 +111,7 @@ def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
         >>> polarity(["negative", "neutral", "positive"])
         (-1.0, 0.0, 1.0)
     """
-    known = {"negative": -1.0, "neutral": 0.0, "positive": 1.0}
-    known |= {"very negative": -2.0, "very positive": 2.0}
-    known |= {f"{stars} star{'s' if stars > 1 else ''}": stars - 3.0 for stars in range(1, 6)}
+    known = {name: place - 2.0 for scale in (POLARITY_ORDER, FIVE_STARS) for place, name in enumerate(scale)}
     values = [known.get(fold(name)) for name in labels]
     return None if None in values else tuple(value for value in values if value is not None)
 
@@ -276,6 +275,4 @@ def _start_head(
     """Ridge regression of valence on frozen features, its strength by leave-one-out, put into the head."""
     features = frozen_features(regressor, tokenizer, some)
     ridge = RidgeCV(alphas=np.logspace(-2, 3, 11)).fit(features, valences[: len(some)])
-    with torch.no_grad():
-        regressor.classifier.weight.copy_(torch.as_tensor(ridge.coef_[None], dtype=torch.float32))
-        regressor.classifier.bias.copy_(torch.as_tensor([ridge.intercept_], dtype=torch.float32))
+    LinearHead(ridge.coef_[None], np.array([ridge.intercept_])).put_into(regressor.classifier)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
-from torch import nn
 
 from hf_sentiment.data.splits import label_folds
+from hf_sentiment.training.features import LinearHead
 from hf_sentiment.training.lexicon import LexiconPrior
 
 logger = logging.getLogger(__name__)
@@ -23,37 +21,12 @@ HEAD_C = 3.0
 # How much cheaper the lexicon's direction is than any other one of the same length: its feature is doubled, so its
 # weight costs a quarter. 1 to 4 differ by at most 0.3 points.
 PRIOR_SCALE = 2.0
-# More texts hardly move a direction of some hundred numbers, and each costs a forward pass.
-HEAD_TEXTS = 2000
 # Without labels: texts of a polarity of 1 have a valence of 1 on average, give or take the root of 2. So the log odds
 # of positive against negative grow by 1 with each point of valence, which is within 0.02 nats of the best slope on both
 # starter corpora, and what is within half a point of 0 is neutral, as in these corpora (Hutto & Gilbert, ICWSM 2014).
 PRIOR_VARIANCE = 2.0
 # Fewer unlabelled texts do not show where one polarity ends and the next begins.
 LEAST_UNLABELLED = 50
-
-
-@dataclass(frozen=True)
-class LinearHead:
-    """What `classifier` computes: `features @ weight.T + bias`.
-
-    Attributes:
-        weight: `[labels, hidden_size]`.
-        bias: `[labels]`.
-    """
-
-    weight: np.ndarray
-    bias: np.ndarray
-
-    def logits(self, features: np.ndarray) -> np.ndarray:
-        """`[texts, labels]` of features `[texts, hidden_size]`."""
-        return features @ self.weight.T + self.bias
-
-    def put_into(self, classifier: nn.Linear) -> None:
-        """Make it the weights of `classifier`, in place."""
-        with torch.no_grad():
-            classifier.weight.copy_(torch.as_tensor(self.weight, dtype=classifier.weight.dtype))
-            classifier.bias.copy_(torch.as_tensor(self.bias, dtype=classifier.bias.dtype))
 
 
 def solve_head(

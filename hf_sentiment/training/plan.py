@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.rules import GUARDS, RULES, Facts, fine_tuning_epochs
+from hf_sentiment.training.rules import GUARDS, HEAD_TEXTS, RULES, Facts, fine_tuning_epochs
 
 LENGTH_PERCENTILE = 99
 # Forward and backward pass, in forward passes.
@@ -80,16 +80,13 @@ def _settle_evaluations(plan: dict[str, Decision], facts: Facts) -> None:
     if plan["keep_best"].by == "plan" and chosen and plan[chosen[0]].value:
         plan["keep_best"] = Decision(True, f"you set --{chosen[0]}")
     if evaluated == "no":
-        if stopping.by == "user" and stopping.value and not facts.num_validation:
-            raise CallError(
-                f"--early_stopping_patience {stopping.value} needs validation texts: give --validation_share 0.2, or a "
-                "file"
-            )
         if stopping.by == "user" and stopping.value:
-            raise CallError(
-                f"--early_stopping_patience {stopping.value} needs evaluations, and --eval_strategy is no: give "
-                "--eval_strategy epoch"
+            lacking = (
+                "evaluations, and --eval_strategy is no: give --eval_strategy epoch"
+                if facts.num_validation
+                else "validation texts: give --validation_share 0.2, or a file"
             )
+            raise CallError(f"--early_stopping_patience {stopping.value} needs {lacking}")
         plan["early_stopping_patience"] = Decision(0, "nothing is evaluated")
         if plan["keep_best"].by == "plan":
             plan["keep_best"] = Decision(False, "nothing is evaluated: the last weights are kept")
@@ -123,7 +120,7 @@ def expected_seconds(facts: Facts, plan: Mapping[str, Decision]) -> float | None
     epochs = float(plan["num_train_epochs"].value)
     evaluations = epochs + bool(plan["eval_on_start"].value) if str(plan["eval_strategy"].value) != "no" else 0.0
     passes = TRAINING_PASSES * epochs * facts.num_train + evaluations * facts.num_validation
-    return facts.seconds_a_text * (passes + bool(plan["head_first"].value) * min(facts.num_train, 2000))
+    return facts.seconds_a_text * (passes + bool(plan["head_first"].value) * min(facts.num_train, HEAD_TEXTS))
 
 
 def token_percentile(lengths: Any) -> int:

@@ -15,6 +15,8 @@ LONGEST_DEFAULT = 256
 # Below, a sentence encoder's head alone is as good as fine-tuning or better, and far steadier; from here on fine-tuning
 # gains 1 to 2 points (256 labels) to 4 (1,000).
 HEAD_ALONE = 200
+# More texts hardly move a direction of some hundred numbers, and each costs a forward pass.
+HEAD_TEXTS = 2000
 # With fewer validation texts the best of the evaluations is luck: accuracy is known to ±5 points, and at 1,000 labels
 # the head alone, kept for the loss of 100 texts, was 4 points below the last weights.
 ENOUGH_TO_CHOOSE = 300
@@ -156,7 +158,7 @@ def fine_tuning_epochs(facts: Facts) -> float:
     """Epochs where all weights, or adapters, are trained."""
     if not facts.small_model:
         return 3.0
-    return 2.0 if facts.num_train >= 2000 else 4.0 if facts.num_train >= 200 else 8.0
+    return 2.0 if facts.num_train >= 2000 else 4.0 if facts.num_train >= HEAD_ALONE else 8.0
 
 
 def _imbalance_reason(facts: Facts) -> str:

@@ -1,6 +1,7 @@
 """Accuracy and log loss from few labels, beside four peers: the whole table, a row a training, and its plot.
 
     python benchmarks/few_labels.py --methods ours frozen tfidf --sizes 16 64 256 --seeds 10
+    python benchmarks/few_labels.py --methods ours+typos ours+joining --sizes 256 1000 --seeds 3
     python benchmarks/few_labels.py --report
 
 The starter model on both starter corpora, in two and three classes. The test texts are always the same (Amazon's are of
@@ -300,15 +301,27 @@ def report(path: Path) -> None:
             print(f"| {name} | {size} | " + " | ".join(_cell(here.get(method)) for method in order) + _against(here))
     others = [method for method in methods if method not in order]
     if others:
-        print("\n| variant | task | n | accuracy | log loss | accuracy - ours |\n| --- | --- | --- | --- | --- | --- |")
+        print(
+            "\n| variant | task | n | accuracy | log loss | accuracy - ours | log loss - ours |\n" + "| --- " * 7 + "|"
+        )
     for method in others:
-        for (name, size, of), rows in found.items():
+        for (name, size, of), rows in sorted(found.items()):
             if of == method:
-                difference, half, seeds = paired(rows, found.get((name, size, "ours"), {}), "accuracy")
-                against = f"{100 * difference:+.1f} ± {100 * half:.1f} ({seeds})" if seeds else ""
+                against = _differences(rows, found.get((name, size, "ours"), {}))
                 accuracy, loss = mean(rows, "accuracy"), mean(rows, "log_loss")
                 print(f"| {method} | {name} | {size} | {100 * accuracy:.1f} | {loss:.3f} | {against} |")
     plot(found, order, path.with_suffix(".png"))
+
+
+def _differences(rows: Rows, reference: Rows) -> str:
+    """Of accuracy in points and of log loss, with their intervals; empty without a common seed."""
+    points, half, seeds = paired(rows, reference, "accuracy")
+    nats, reach, _ = paired(rows, reference, "log_loss")
+    if not seeds:
+        return " | "
+    if seeds == 1:
+        return f"{100 * points:+.1f} (1) | {nats:+.3f} (1)"
+    return f"{100 * points:+.1f} ± {100 * half:.1f} ({seeds}) | {nats:+.3f} ± {reach:.3f} ({seeds})"
 
 
 def _cell(rows: Rows | None) -> str:

@@ -29,7 +29,7 @@ from hf_sentiment.training.lexicon import prepare_encoder
 def main() -> None:
     # 1. Arguments: a recipe, then flags
     arguments, training_arguments = parse_arguments()
-    refuse(arguments, "imbalance")  # `hf-sentiment train` has it
+    refuse(arguments, "imbalance", "fine_tuned_share")  # `hf-sentiment train` has them
     logging.basicConfig(level=logging.INFO if training_arguments.should_log else logging.ERROR, format="%(message)s")
     set_seed(training_arguments.seed)
 

@@ -21,7 +21,7 @@ from hf_sentiment.data.contamination import contamination_finding
 from hf_sentiment.data.label_rule import BINARY
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import RawData, load_data
-from hf_sentiment.data.splits import SplitReport, make_splits, usual_share
+from hf_sentiment.data.splits import Shares, SplitReport, make_splits, usual_shares
 from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)
@@ -80,7 +80,7 @@ def prepare_data(
     on_bad_rows: Literal["error", "drop"] = "error",
     validation_share: float | None = None,
     test_share: float | None = None,
-    holdout: Callable[[int], float] = usual_share,
+    holdout: Callable[[int], Shares] = usual_shares,
     max_train_samples: int | None = None,
     seed: int = 42,
     **source: Any,
@@ -94,7 +94,7 @@ def prepare_data(
         on_bad_rows: "error" raises at rows that cannot be used, "drop" goes on without them.
         validation_share: Of the data, where there is no validation split; `None` asks `holdout`.
         test_share: Of the data, where there is no test split; `None` asks `holdout`.
-        holdout: The share of so many labelled texts to hold out; with 0 there is no such split.
+        holdout: The shares of so many labelled texts to hold out.
         max_train_samples: Keep that many training texts, drawn at random.
         seed: Of the splits and the draw.
         **source: As in `load_data`: files, columns, configuration and revision.
@@ -112,8 +112,8 @@ def prepare_data(
     splits, made = make_splits(
         labelled,
         seed=seed,
-        validation_share=usual if validation_share is None else validation_share,
-        test_share=usual if test_share is None else test_share,
+        validation_share=usual.validation if validation_share is None else validation_share,
+        test_share=usual.test if test_share is None else test_share,
         label_names=rule.labels,
     )
     if max_train_samples is not None and max_train_samples < len(splits["train"]):

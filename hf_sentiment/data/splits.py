@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import combinations
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from datasets import Dataset
@@ -46,9 +46,21 @@ def label_folds(labels: np.ndarray, num_labels: int, seed: int) -> list[tuple[np
     return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
 
 
-def usual_share(texts: int) -> float:
-    """The share of so many texts to hold out, for validation or testing: a tenth, or a fifth of fewer than 1,000."""
-    return 0.2 if texts < 1000 else 0.1
+class Shares(NamedTuple):
+    """Shares of the labelled texts to hold out; with 0 there is no such split."""
+
+    validation: float
+    test: float
+
+
+# Below, a tenth would be too few texts to say anything.
+ENOUGH_FOR_A_TENTH = 1000
+
+
+def usual_shares(texts: int) -> Shares:
+    """Of so many texts, a tenth for validation and a tenth for testing, or a fifth each of fewer than 1,000."""
+    share = 0.2 if texts < ENOUGH_FOR_A_TENTH else 0.1
+    return Shares(share, share)
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,13 @@ class SentimentArguments:
     layerwise_lr_decay: Optional[float] = field(
         default=None, metadata={"help": "Each layer's learning rate, of the next higher one's. Default: by the plan."}
     )
+    fine_tuned_share: Optional[float] = field(
+        default=None,
+        metadata={
+            "help": "Share of the fine-tuned weights in the final ones; the rest is of the head-first model. Default: "
+            "by the plan."
+        },
+    )
     early_stopping_patience: Optional[int] = field(
         default=None,
         metadata={
@@ -170,6 +177,8 @@ class SentimentArguments:
             parse_kinds(self.augment)
         if self.layerwise_lr_decay is not None and not 0 < self.layerwise_lr_decay <= 1:
             raise CallError(f"--layerwise_lr_decay must be more than 0 and at most 1, got {self.layerwise_lr_decay}")
+        if self.fine_tuned_share is not None and not 0 < self.fine_tuned_share <= 1:
+            raise CallError(f"--fine_tuned_share must be more than 0 and at most 1, got {self.fine_tuned_share}")
         if self.unlabeled_file is not None:
             self._check_unlabelled()
             return

@@ -33,7 +33,7 @@ from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.audit_rows import AuditRows
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled
-from hf_sentiment.data.splits import usual_share
+from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, starter_model
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
@@ -48,7 +48,7 @@ from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryE
 from hf_sentiment.training.layers import layerwise_optimiser
 from hf_sentiment.training.lexicon import polarity
 from hf_sentiment.training.plan import Decision, make_plan, plan_warnings
-from hf_sentiment.training.rules import Facts, holdout_share, is_sentence_encoder
+from hf_sentiment.training.rules import Facts, holdout_shares, is_sentence_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ _PLANNED = (
     "augment",
     "imbalance",
     "layerwise_lr_decay",
+    "fine_tuned_share",
     "early_stopping_patience",
 )
 
@@ -129,7 +130,7 @@ def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dat
     """Data, model and plan of a call, as in `assemble`."""
     seed = int(training.get("seed", 42))
     set_seed(seed)
-    data = _load_planned_splits(arguments, seed, dataset)
+    data = _load_planned_splits(arguments, training, seed, dataset)
     model, tokenizer = load_model(arguments, data)
     plan, facts = _plan(arguments, training, data, model, tokenizer)
     for line in plan_warnings(facts, plan):
@@ -139,7 +140,9 @@ def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dat
     return Planned(arguments, data, model, tokenizer, plan, facts)
 
 
-def _load_planned_splits(arguments: SentimentArguments, seed: int, dataset: Any) -> PreparedData:
+def _load_planned_splits(
+    arguments: SentimentArguments, training: Mapping[str, Any], seed: int, dataset: Any
+) -> PreparedData:
     """As `load_splits`, but few labels of a sentence encoder are not split, and there may be none."""
     if arguments.unlabeled_file is not None:
         return prepare_unlabelled(
@@ -150,7 +153,18 @@ def _load_planned_splits(arguments: SentimentArguments, seed: int, dataset: Any)
             label_column=arguments.label_column,
         )
     sentence_encoder = is_sentence_encoder(arguments.pooling or _pooling(arguments))
-    return load_splits(arguments, seed, dataset, partial(holdout_share, sentence_encoder=sentence_encoder))
+    watched = _asks_for_evaluations(arguments, training)
+    shares = partial(holdout_shares, sentence_encoder=sentence_encoder, watched=watched)
+    return load_splits(arguments, seed, dataset, shares)
+
+
+def _asks_for_evaluations(arguments: SentimentArguments, training: Mapping[str, Any]) -> bool:
+    """Whether something is said that needs validation texts."""
+    if arguments.early_stopping_patience or arguments.alarm in ("stop", "rollback"):
+        return True
+    if str(training.get("eval_strategy") or "no") != "no":
+        return True
+    return bool(training.get("load_best_model_at_end") or training.get("metric_for_best_model"))
 
 
 def _pooling(arguments: SentimentArguments) -> str:
@@ -182,7 +196,7 @@ def _check_without_labels(data: PreparedData, plan: Mapping[str, Decision], trai
 
 
 def load_splits(
-    arguments: SentimentArguments, seed: int, dataset: Any = None, holdout: Callable[[int], float] = usual_share
+    arguments: SentimentArguments, seed: int, dataset: Any = None, holdout: Callable[[int], Shares] = usual_shares
 ) -> PreparedData:
     """The data that the arguments name, or `dataset`, labelled, checked and split.
 

@@ -26,7 +26,7 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
 from hf_sentiment.training.assembly import load_model
 from hf_sentiment.training.features import frozen_features
-from hf_sentiment.training.rules import holdout_share, is_sentence_encoder
+from hf_sentiment.training.rules import holdout_shares, is_sentence_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -189,9 +189,9 @@ def audit_data(
         texts = Dataset.from_dict({"text": rows.usable.texts.tolist()})
         features = frozen_features(model, tokenizer, tokenise(texts, tokenizer, max_length))
     labelled = int((rows.usable.split == "train").sum())
-    usual = holdout_share(labelled, is_sentence_encoder(model.config.pooling))
+    usual = holdout_shares(labelled, is_sentence_encoder(model.config.pooling))
     said = {"validation": arguments.validation_share, "test": arguments.test_share}
-    shares = {name: usual if share is None else share for name, share in said.items()}
+    shares = usual._asdict() | {name: share for name, share in said.items() if share is not None}
     findings = audit(
         rows,
         dataset_name=arguments.dataset_name if dataset is None else None,

@@ -19,6 +19,7 @@ from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.facts import label_counts
 from hf_sentiment.training.head import fit_head_first, head_without_labels
+from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import CheckpointOnInterrupt
 from hf_sentiment.training.lexicon import polarity, prepare_encoder
 from hf_sentiment.training.plan import Decision
@@ -75,10 +76,12 @@ class Run:
         Raises:
             Interrupted: A signal came; the state is saved.
         """
-        if checkpoint is None:
-            self._fit_head()
+        share = float(self.plan["fine_tuned_share"].value)
+        if checkpoint is None or share < 1:
+            self._fit_head()  # of a run that is taken up, too: its end is mixed with this start
         if self.head_alone:
             return
+        start = copy_weights(self.model) if share < 1 else None
         self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         callbacks, state = self.trainer.callback_handler.callbacks, self.trainer.state
         signalled = any(isinstance(item, CheckpointOnInterrupt) and item.interrupted for item in callbacks)
@@ -87,6 +90,8 @@ class Run:
                 f"stopped at step {state.global_step} of {state.max_steps}, which is saved: say the same command again "
                 "to go on"
             )
+        if start is not None:
+            interpolate_weights(self.model, start, share)
 
     def _fit_head(self) -> None:
         prior = prepare_encoder(self.model, self.tokenizer) if self.plan["lexicon"].value else None

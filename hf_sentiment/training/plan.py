@@ -64,11 +64,26 @@ def _settle_training(plan: dict[str, Decision], facts: Facts, said: Mapping[str,
         reason = "you set --max_steps" if steps else "there is no head first, which alone would do"
         plan["num_train_epochs"] = Decision(fine_tuning_epochs(facts), reason)
     no_epochs = not steps and not float(plan["num_train_epochs"].value)
+    _settle_fine_tuning(plan, facts, no_epochs)
     if no_epochs and facts.num_train and not head_first:
         raise CallError("--num_train_epochs 0 trains the head alone, and only head first: give --head_first true")
     if no_epochs and facts.num_train and not facts.num_validation:
         reason = f"no texts are held out of {facts.num_train}: the head is judged on folds"
         plan["validation"] = Decision("cross-validation", reason, plan["validation"].source)
+
+
+def _settle_fine_tuning(plan: dict[str, Decision], facts: Facts, head_alone: bool) -> None:
+    """What only fine-tuning has, in place: nothing of it for a head alone, and no mixing where there is no start."""
+    smoothing, share = plan["label_smoothing_factor"], plan["fine_tuned_share"]
+    if head_alone and smoothing.by == "plan":
+        plan["label_smoothing_factor"] = Decision(0.0, "nothing is fine-tuned")
+    if share.by == "plan" and (head_alone or not plan["head_first"].value):
+        reason = "nothing is fine-tuned" if head_alone else "there is no head first to start from"
+        plan["fine_tuned_share"] = share = Decision(1.0, reason)
+    if float(share.value) < 1 and facts.adapters:
+        raise CallError(f"--fine_tuned_share {share.value:g} and --lora: adapters end as trained; leave one out")
+    if float(share.value) < 1 and not plan["head_first"].value:
+        raise CallError(f"--fine_tuned_share {share.value:g} mixes with the head-first model: give --head_first true")
 
 
 def _settle_evaluations(plan: dict[str, Decision], facts: Facts) -> None:

@@ -7,15 +7,16 @@ from pathlib import Path
 import pytest
 
 from hf_sentiment.data.prepare import prepare_data, prepare_unlabelled
+from hf_sentiment.data.splits import Shares
 from hf_sentiment.errors import CallError, DataError
 
 
 def test_who_calls_says_how_much_is_held_out(reviews_file: Path) -> None:
     asked: list[int] = []
 
-    def none(texts: int) -> float:
+    def none(texts: int) -> Shares:
         asked.append(texts)
-        return 0.0
+        return Shares(0.0, 0.0)
 
     assert list(prepare_data(train_file=str(reviews_file), holdout=none).splits) == ["train"]
     assert asked == [240]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hf_sentiment.data.duplicates import NEAR, duplicate_groups, duplicate_key
-from hf_sentiment.data.splits import _take, make_splits, usual_share
+from hf_sentiment.data.splits import _take, make_splits, usual_shares
 from hf_sentiment.errors import CallError, DataError
 
 WORDS = [f"w{i}" for i in range(400)]
@@ -204,7 +204,8 @@ def test_a_share_of_0_makes_no_split(labelled):
 
 
 def test_the_usual_share_is_a_fifth_of_little_data():
-    assert [usual_share(texts) for texts in (2, 999, 1000, 50_000)] == [0.2, 0.2, 0.1, 0.1]
+    assert [usual_shares(texts).test for texts in (2, 999, 1000, 50_000)] == [0.2, 0.2, 0.1, 0.1]
+    assert usual_shares(999).validation == 0.2
 
 
 def test_wrong_calls(labelled):

@@ -141,13 +141,26 @@ def test_rare_labels_count_as_much(call: list[str], reviews: list[tuple[str, str
     assert "(logit adjustment)" in card_of(tmp_path / "logit_adjustment")
 
 
-def test_more_labels_are_split_and_fine_tuned(call: list[str], reviews_file: Path, tmp_path: Path) -> None:
-    words = [*call, "--train_file", str(reviews_file), "--output_dir", str(tmp_path / "run")]
-    sentiment, training = parse_call(words)
-    run = assemble(SentimentArguments(**sentiment), training)
-    # Of 240 texts a fifth each; what is left is fewer than 200.
-    assert [len(run.data.splits[name]) for name in ("train", "validation", "test")] == [144, 48, 48]
-    assert run.plan["validation"].value == "split" and run.out_of_fold is None
+@pytest.mark.parametrize(
+    ("words", "sizes", "validation"),
+    [
+        ([], {"train": 192, "test": 48}, "cross-validation"),  # 192 are fewer than 200: the head alone
+        (["--num_train_epochs", "1"], {"train": 192, "test": 48}, "none"),
+        (["--early_stopping_patience", "2"], {"train": 144, "validation": 48, "test": 48}, "split"),
+        (["--alarm", "stop"], {"train": 144, "validation": 48, "test": 48}, "split"),
+        (["--eval_strategy", "epoch"], {"train": 144, "validation": 48, "test": 48}, "split"),
+        (["--metric_for_best_model", "macro_f1"], {"train": 144, "validation": 48, "test": 48}, "split"),
+        (["--eval_strategy", "no"], {"train": 192, "test": 48}, "cross-validation"),
+    ],
+)
+def test_validation_texts_are_held_out_of_few_only_for_what_needs_them(
+    words: list[str], sizes: dict[str, int], validation: str, call: list[str], reviews_file: Path, tmp_path: Path
+) -> None:
+    said = parse_call([*call, *words, "--train_file", str(reviews_file), "--output_dir", str(tmp_path / "run")])
+    run = assemble(SentimentArguments(**said[0]), said[1])
+    assert {name: len(split) for name, split in run.data.splits.items()} == sizes
+    assert run.plan["validation"].value == validation
+    assert run.model.config.label_smoothing == (0.1 if validation == "none" else 0.0)
 
 
 def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli) -> None:
@@ -268,6 +281,9 @@ def test_texts_without_labels_in_another_language_are_refused(call: list[str], t
         (["--train_file", "{few}", "--eval_strategy", "epoch"], "--eval_strategy epoch needs validation texts"),
         (["--train_file", "{few}", "--early_stopping_patience", "2"], "needs validation texts"),
         (["--train_file", "{few}", "--layerwise_lr_decay", "0.9", "--lora", "true"], "--layerwise_lr_decay 0.9 and"),
+        (["--train_file", "{all}", "--fine_tuned_share", "0.5", "--lora", "true"], "--fine_tuned_share 0.5 and --lora"),
+        (["--train_file", "{all}", "--fine_tuned_share", "0.5", "--head_first", "false"], "give --head_first true"),
+        (["--train_file", "{all}", "--fine_tuned_share", "0"], "--fine_tuned_share must be more than 0"),
     ],
 )
 def test_a_wrong_call_is_one_line_and_exit_code_2(

@@ -18,7 +18,7 @@ from hf_sentiment.training.plan import (
     plan_warnings,
     token_percentile,
 )
-from hf_sentiment.training.rules import GUARDS, HEAD_ALONE, RULES, Facts, holdout_share
+from hf_sentiment.training.rules import GUARDS, HEAD_ALONE, RULES, Facts, holdout_shares
 
 BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
 SENTENCE_ENCODER = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean")
@@ -93,9 +93,11 @@ def test_without_evaluations_nothing_stops_early() -> None:
 
 def test_few_labels_of_a_sentence_encoder_are_not_split() -> None:
     assert HEAD_ALONE == 200
-    assert holdout_share(199, True) == 0
-    assert holdout_share(256, True) == holdout_share(200, True) == holdout_share(40, False) == 0.2
-    assert holdout_share(1000, True) == holdout_share(5000, False) == 0.1
+    assert holdout_shares(199, True) == (0, 0)
+    assert holdout_shares(200, True) == holdout_shares(999, True) == (0, 0.2)
+    assert holdout_shares(200, True, watched=True) == (0.2, 0.2)
+    assert holdout_shares(40, False) == (0.2, 0.2)
+    assert holdout_shares(1000, True) == holdout_shares(5000, False) == (0.1, 0.1)
 
 
 def test_few_labels_of_a_sentence_encoder_go_to_the_head_alone() -> None:
@@ -106,6 +108,20 @@ def test_few_labels_of_a_sentence_encoder_go_to_the_head_alone() -> None:
     more = values(replace(ENGLISH_POLARITY, num_train=200, num_validation=50))
     assert more["num_train_epochs"] > 0 and (more["validation"], more["eval_strategy"]) == ("split", "epoch")
     assert values(replace(BERT_BASE, num_train=40))["num_train_epochs"] > 0
+
+
+def test_fine_tuning_on_few_texts_goes_half_way_from_a_start_that_predicts() -> None:
+    few = replace(ENGLISH_POLARITY, num_train=204, num_validation=52)
+    assert values(few)["fine_tuned_share"] == 0.5
+    for facts, said in (
+        (replace(few, num_train=800), {}),
+        (replace(few, lora=True), {"lora": True}),
+        (few, {"head_first": False}),
+        (replace(BERT_BASE, num_train=204), {}),
+    ):
+        assert values(facts, **said)["fine_tuned_share"] == 1.0
+    with pytest.raises(CallError, match=r"--fine_tuned_share 0\.5 mixes with the head-first model"):
+        make_plan(few, {"head_first": False, "fine_tuned_share": 0.5})
 
 
 def test_the_users_epochs_win_over_the_head_alone() -> None:

@@ -232,7 +232,7 @@ def _training_facts(evaluation: Mapping[str, Any] | None, adapter: Mapping[str, 
 
 
 def _head_facts(records: RunRecords) -> dict[str, Any]:
-    """What was trained: whether a label was seen, whether the encoder was taught the lexicon, whether only the head."""
+    """What was trained: whether a label was seen, whether the encoder was taught the lexicon, and which weights."""
     decisions = records.plan or {}
     counts = (records.audit or {}).get("used", {})
     steps = (records.evaluation or {}).get("training", {}).get("steps")
@@ -241,6 +241,7 @@ def _head_facts(records: RunRecords) -> dict[str, Any]:
         "lexicon": bool(decisions.get("lexicon", {}).get("value")),
         "head_alone": decisions.get("num_train_epochs", {}).get("value") == 0 and not steps,
         "imbalance": decisions.get("imbalance", {}).get("value"),
+        "fine_tuned_share": decisions.get("fine_tuned_share", {}).get("value") or 1.0,
     }
 
 

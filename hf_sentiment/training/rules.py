@@ -206,7 +206,13 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "validation",
         lambda facts: "split" if facts.num_validation else "none",
-        lambda facts: f"{facts.num_validation} texts are held out" if facts.num_validation else "no texts are held out",
+        lambda facts: (
+            f"{facts.num_validation} texts are held out"
+            if facts.num_validation
+            else "no texts are held out"
+            if facts.num_train >= ENOUGH_FOR_A_TENTH
+            else "so few texts choose nothing, and are worth more to train on: --validation_share 0.2 holds some out"
+        ),
         _OURS,
     ),
     Rule(

@@ -42,5 +42,7 @@ def test_the_end_of_train_lies_between_the_head_first_model_and_the_fine_tuned_o
     first, last, mixed = (load_file(folder / "model.safetensors") for folder in (start, end, between))
     moved = [name for name in first if not first[name].equal(last[name])]
     assert "classifier.weight" in moved and any(name.startswith("bert.encoder") for name in moved)
+    card = (between / "README.md").read_text()
+    assert "The weights lie 0.3 of the way" in card and "of the way" not in (end / "README.md").read_text()
     for name in first:
         torch.testing.assert_close(mixed[name], torch.lerp(first[name], last[name], 0.3), atol=1e-6, rtol=0)

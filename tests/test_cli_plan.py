@@ -19,7 +19,7 @@ def call(tiny_sentence_encoder: Path, reviews_file: Path) -> list[str]:
 
 
 def test_every_rule_is_shown_with_its_reason_and_its_sources(call: list[str], run_cli: Cli, tmp_path: Path) -> None:
-    code, out, err = run_cli(*call, "--output_dir", tmp_path / "run")
+    code, out, err = run_cli(*call, "--validation_share", "0.2", "--output_dir", tmp_path / "run")
     assert code == 0, err
     lines = out.splitlines()
     for rule in RULES:
@@ -36,7 +36,7 @@ def test_json_is_all_that_is_on_stdout(call: list[str], run_cli: Cli) -> None:
     code, out, err = run_cli(*call, "--json", "--weight_decay", "0.9")
     assert code == 0, err
     record = json.loads(out)
-    assert record["facts"]["num_train"] == 144 and record["expected_seconds"] > 0
+    assert record["facts"]["num_train"] == 192 and record["expected_seconds"] > 0
     decisions = record["decisions"]
     assert (decisions["weight_decay"]["value"], decisions["weight_decay"]["by"]) == (0.9, "user")
     assert decisions["learning_rate"]["by"] == "plan" and decisions["learning_rate"]["source"]

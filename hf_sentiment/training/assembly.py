@@ -24,6 +24,7 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
+from transformers.utils import logging as transformers_logging
 
 from hf_sentiment.callbacks._monitor import less_is_better
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
@@ -240,7 +241,7 @@ def load_model(
     options = {} if arguments.pooling is None else {"pooling": arguments.pooling}
     try:
         tokenizer = load_tokenizer(path, arguments.model_revision)
-        model = BertForSentimentAnalysis.from_pretrained(
+        loaded: Any = _without_report(
             path,
             labels=list(data.rule.labels),
             revision=arguments.model_revision,
@@ -248,14 +249,29 @@ def load_model(
             label_rule=data.rule.to_dict(),
             # Half-precision weights would be trained as stored; mixed precision is --bf16 or --fp16.
             dtype=torch.float32,
+            output_loading_info=True,
             **options,
         )
     except SentimentError:
         raise
     except (OSError, ValueError) as error:
         raise CallError(f"--model_name_or_path {name}: {str(error).strip().splitlines()[0]}") from error
+    model, info = loaded
+    lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
+    if lacking:
+        logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     return model, tokenizer
+
+
+def _without_report(path: str, **options: Any) -> Any:
+    """`from_pretrained` without transformers' table of missing weights: that the head is new is what we want."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        return BertForSentimentAnalysis.from_pretrained(path, **options)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
 
 
 def _checkpoint(arguments: SentimentArguments) -> str:

@@ -76,10 +76,10 @@ def _settle_fine_tuning(plan: dict[str, Decision], facts: Facts, head_alone: boo
     """What only fine-tuning has, in place: nothing of it for a head alone, and no mixing where there is no start."""
     smoothing, share = plan["label_smoothing_factor"], plan["fine_tuned_share"]
     if head_alone and smoothing.by == "plan":
-        plan["label_smoothing_factor"] = Decision(0.0, "nothing is fine-tuned")
+        plan["label_smoothing_factor"] = Decision(0.0, "nothing is fine-tuned", smoothing.source)
     if share.by == "plan" and (head_alone or not plan["head_first"].value):
         reason = "nothing is fine-tuned" if head_alone else "there is no head first to start from"
-        plan["fine_tuned_share"] = share = Decision(1.0, reason)
+        plan["fine_tuned_share"] = share = Decision(1.0, reason, share.source)
     if float(share.value) < 1 and facts.adapters:
         raise CallError(f"--fine_tuned_share {share.value:g} and --lora: adapters end as trained; leave one out")
     if float(share.value) < 1 and not plan["head_first"].value:

@@ -314,10 +314,16 @@ def test_a_rate_that_destroys_is_warned_of_once(call: list[str], few_file: Path,
         assert err.count("is outside 1e-06 to 0.0004") == times
 
 
-def test_adapters_that_were_taught_the_lexicon_go_on_from_a_checkpoint(
-    call: list[str], reviews_file: Path, tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("more", [["--lora", "true"], ["--fine_tuned_share", "0.5"]], ids=["adapters", "half_way"])
+def test_what_was_taught_the_lexicon_goes_on_from_a_checkpoint(
+    more: list[str],
+    call: list[str],
+    reviews_file: Path,
+    tmp_path: Path,
+    run_cli: Cli,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    words = ["train", *call, "--train_file", reviews_file, "--lora", "true", "--lexicon", "true"]
+    words = ["train", *call, "--train_file", reviews_file, "--lexicon", "true", *more]
     words += ["--num_train_epochs", "1", "--eval_strategy", "no"]
     code, _, err = run_cli(*words, "--output_dir", tmp_path / "whole")
     assert code == 0, err

@@ -109,7 +109,6 @@ def plan_command(context: typer.Context) -> None:
     sentiment, training = parse_call(words)
     arguments = SentimentArguments(**sentiment)
     _quieten_libraries()
-    _quieten_loading()
     planned = prepare_plan(arguments, training)
     if as_json:
         print(json.dumps(plan_record(planned.facts, planned.plan)))
@@ -133,7 +132,6 @@ def audit_command(context: typer.Context) -> None:
     from hf_sentiment.files import write_json
 
     _quieten_libraries()
-    _quieten_loading()
     result = audit_data(arguments, label_errors=own.label_errors, fix=own.fix, seed=seed)
     for line in result.lines(shutil.get_terminal_size((120, 24)).columns):
         _say(line)
@@ -316,13 +314,6 @@ def _quieten_libraries() -> None:
 
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
-
-
-def _quieten_loading() -> None:
-    """Leave out transformers' table of missing weights, for a model whose head is not used."""
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.set_verbosity_error()
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -77,10 +79,19 @@ def main() -> None:
         ],
         "kind": type(trainer.model).__name__,
     }
-    (folder / f"rank-{rank}.json").write_text(json.dumps(found))
-    # A process that ends while the other still talks to it may be aborted by gloo's threads.
-    torch.distributed.barrier()
-    torch.distributed.destroy_process_group()
+    _end_together(folder, rank, json.dumps(found))
+
+
+def _end_together(folder: Path, rank: int, found: str) -> None:
+    """Leave once both have written, without torch's destructors: gloo's threads abort a process now and then."""
+    written = folder / f"rank-{rank}.writing"
+    written.write_text(found)
+    written.rename(folder / f"rank-{rank}.json")
+    while not (folder / f"rank-{1 - rank}.json").exists():
+        time.sleep(0.01)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -242,6 +242,7 @@ def _head_facts(records: RunRecords) -> dict[str, Any]:
         "head_alone": decisions.get("num_train_epochs", {}).get("value") == 0 and not steps,
         "imbalance": decisions.get("imbalance", {}).get("value"),
         "fine_tuned_share": decisions.get("fine_tuned_share", {}).get("value") or 1.0,
+        "bf16": bool(decisions.get("bf16", {}).get("value")),
     }
 
 

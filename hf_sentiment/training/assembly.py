@@ -370,7 +370,10 @@ def _training_arguments(plan: Mapping[str, Decision], training: Mapping[str, Any
             # interrupted would have to go back there.
             del values["metric_for_best_model"]
             values.pop("greater_is_better", None)
-    values.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
+    accelerated = torch.accelerator.is_available()
+    values.setdefault("dataloader_pin_memory", accelerated)  # on a CPU it only warns
+    if not accelerated:
+        values["use_cpu"] = True  # as it would anyway, but transformers takes bf16 only where it is said
     try:
         return TrainingArguments(**values)
     except (ValueError, TypeError) as error:

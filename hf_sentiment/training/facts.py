@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,14 +14,13 @@ from hf_sentiment.data._guard import are_english
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.hardware import memory_bytes, native_bfloat16, seconds_a_text
 from hf_sentiment.training.lexicon import polarity
 from hf_sentiment.training.plan import token_percentile
 from hf_sentiment.training.rules import LONGEST_DEFAULT, Facts
 
 # Texts that are looked at for lengths and language.
 _LENGTH_SAMPLE = 4000
-# Texts whose forward pass is timed.
-_TIMED = 16
 
 
 def gather_facts(
@@ -38,7 +35,9 @@ def gather_facts(
     sample = _sample(_telling(data))
     encodings = tokenizer(sample, truncation=True, max_length=limit)["input_ids"] if sample else [[0] * LONGEST_DEFAULT]
     counts = label_counts(data)
-    device = torch.accelerator.current_accelerator()
+    device = _device(training)
+    bfloat16 = native_bfloat16(device)
+    mixed = bfloat16 if training.get("bf16") is None else bool(training["bf16"])
     metric = training.get("metric_for_best_model")
     return Facts(
         num_train=len(train),
@@ -55,10 +54,20 @@ def gather_facts(
         english=are_english(sample),
         metric=None if metric is None else str(metric).removeprefix("eval_"),
         parameters=model.num_parameters(),
-        memory=_memory(device),
-        device="cpu" if device is None else device.type,
-        seconds_a_text=_seconds_a_text(model, tokenizer, sample, limit) if device is None and sample else None,
+        memory=memory_bytes(device),
+        device=device.type,
+        bfloat16=bfloat16,
+        fp16=bool(training.get("fp16")),
+        seconds_a_text=(
+            seconds_a_text(model, tokenizer, sample, limit, mixed) if device.type == "cpu" and sample else None
+        ),
     )
+
+
+def _device(training: Mapping[str, Any]) -> torch.device:
+    """The device that the Trainer will train on."""
+    accelerator = None if training.get("use_cpu") else torch.accelerator.current_accelerator(check_available=True)
+    return torch.device("cpu") if accelerator is None else accelerator
 
 
 def _telling(data: PreparedData) -> Dataset:
@@ -71,30 +80,6 @@ def _telling(data: PreparedData) -> Dataset:
 def _sample(split: Dataset) -> list[str]:
     """Some texts, which tell of all: a percentile of 99 of their lengths is known to a fraction of a percent."""
     return list(split.shuffle(seed=0).select(range(min(len(split), _LENGTH_SAMPLE)))["text"][:]) if len(split) else []
-
-
-def _memory(device: torch.device | None) -> int:
-    """Bytes of the accelerator's memory, or of the machine's."""
-    if device is not None and device.type == "cuda":
-        return int(torch.cuda.get_device_properties(0).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
-def _seconds_a_text(
-    model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, sample: list[str], limit: int
-) -> float:
-    """Seconds of a forward pass for a text, over a batch of the first texts; the second of two passes counts."""
-    texts = sample[:_TIMED]
-    batch = tokenizer(texts, truncation=True, max_length=limit, padding=True, return_tensors="pt")
-    was_training = model.training
-    model.eval()
-    with torch.inference_mode():
-        model(**batch)
-        began = time.perf_counter()
-        model(**batch)
-        seconds = time.perf_counter() - began
-    model.train(was_training)
-    return seconds / len(texts)
 
 
 def label_counts(data: PreparedData) -> np.ndarray:

@@ -34,6 +34,7 @@ from hf_sentiment.data.numeric_labels import FIVE_STARS
 from hf_sentiment.data.starter import cache_folder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.features import LinearHead, frozen_features
+from hf_sentiment.training.hardware import native_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -202,19 +203,11 @@ def _fingerprint(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizer
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     settings = (_LESSON, _ONE, _TWO, _NONE, _SHARES, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling)
-    what = (settings, version("vaderSentiment"), torch.__version__, _fast_half_precision(model.device))
+    what = (settings, version("vaderSentiment"), torch.__version__, native_bfloat16(model.device))
     digest.update(repr(what).encode())
     digest.update(repr(sorted(tokenizer.get_vocab().items())).encode())
     digest.update(repr(tokenizer("It was NOT só GOOD, but...")["input_ids"]).encode())  # case and accents
     return digest.hexdigest()[:32]
-
-
-def _fast_half_precision(device: torch.device) -> bool:
-    """Whether bfloat16 is native: on a CPU that only emulates it, it is slower than float32."""
-    if device.type == "cpu":
-        able = torch.cpu.get_capabilities()
-        return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
-    return device.type == "cuda" and torch.cuda.is_bf16_supported()
 
 
 def _learn(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
@@ -243,7 +236,7 @@ def _learn(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) 
     model.bert.eval()
     for rows in _batches([len(ids) for ids in encodings["input_ids"]]):
         batch = {name: tensor.to(device) for name, tensor in pad_batch(tokenizer, encodings, rows).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=_fast_half_precision(device)):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
             loss = regressor(**batch, labels=torch.as_tensor(valences[rows], device=device)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)

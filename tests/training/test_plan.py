@@ -228,3 +228,10 @@ def test_few_validation_texts_do_not_choose_the_weights() -> None:
     assert make_plan(replace(BERT_BASE, num_validation=100), {})["keep_best"].value is True
     wanted = make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=100), {"metric_for_best_model": "loss"})
     assert wanted["keep_best"].value is True
+
+
+def test_mixed_precision_where_it_is_native_and_float16_is_not_asked_for() -> None:
+    native = replace(SENTENCE_ENCODER, bfloat16=True)
+    assert values(native)["bf16"] is True and values(SENTENCE_ENCODER)["bf16"] is False
+    assert values(replace(native, fp16=True), fp16=True)["bf16"] is False
+    assert values(native, bf16=False)["bf16"] is False and values(SENTENCE_ENCODER, bf16=True)["bf16"] is True

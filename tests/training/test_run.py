@@ -18,6 +18,7 @@ from transformers import AutoModelForSequenceClassification, TrainerCallback, pi
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
+from hf_sentiment.training.assembly import assemble
 from hf_sentiment.training.run import train
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -485,3 +486,30 @@ def test_a_checkpoint_at_the_end_of_an_epoch_that_was_due_by_its_step_resumes_ex
     assert code == 0 and "from checkpoint-8" in err, err
     resumed = load_file(tmp_path / "run" / "model.safetensors")
     assert all(resumed[name].equal(expected[name]) for name in expected)
+
+
+def test_mixed_precision_is_trained_in_where_it_is_said_and_stays_in_the_run(
+    tiny_checkpoint: Path, reviews: list[tuple[str, str]], tmp_path: Path
+) -> None:
+    import pandas as pd
+    import torch
+    from transformers import Trainer, TrainingArguments
+
+    seen = []
+
+    def note(module: Any, inputs: Any, output: torch.Tensor) -> None:
+        seen.append((output.dtype, module.weight.dtype))
+
+    frame = pd.DataFrame(reviews, columns=["text", "label"])
+    arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint))
+    for wanted, mixed in ((torch.bfloat16, True), (torch.float32, False)):
+        seen.clear()
+        # No --use_cpu: where there is nothing else, it need not be said.
+        options = {"output_dir": str(tmp_path / "run"), "max_steps": 2, "disable_tqdm": True, "bf16": mixed}
+        run = assemble(arguments, options, frame)
+        hook = run.model.classifier.register_forward_hook(note)
+        run.fit()
+        hook.remove()
+        assert set(seen) == {(wanted, torch.float32)}
+    other = Trainer(run.model, TrainingArguments(str(tmp_path / "other"), report_to=[]))
+    assert other.accelerator.mixed_precision == "no"

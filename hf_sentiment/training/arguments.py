@@ -201,6 +201,14 @@ class SentimentArguments:
                     f"--unlabeled_file {self.unlabeled_file} and --{name}: beside labelled texts, unlabelled ones gain "
                     "nothing: leave it out"
                 )
+        if self.num_labels is not None:
+            raise CallError(
+                f"--num_labels {self.num_labels}: texts without labels do not say what the labels are; name them "
+                "instead, --labels negative,neutral,positive"
+            )
+        for name in ("validation_share", "test_share"):
+            if getattr(self, name) is not None:
+                raise CallError(f"--{name}: nothing is split off texts without labels: leave it out")
 
 
 def refuse(arguments: SentimentArguments, *names: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Callable, Mapping
+from enum import Enum
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -91,6 +92,7 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
         CallError: An argument that is wrong.
         DataError: Data that cannot be used.
     """
+    training = _plain(training)
     seed = int(training.get("seed", 42))
     planned = prepare_plan(arguments, training, dataset)
     arguments, data, model, tokenizer = planned.arguments, planned.data, planned.model, planned.tokenizer
@@ -129,6 +131,7 @@ class Planned:
 
 def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None) -> Planned:
     """Data, model and plan of a call, as in `assemble`."""
+    training = _plain(training)
     seed = int(training.get("seed", 42))
     set_seed(seed)
     data = _load_planned_splits(arguments, training, seed, dataset)
@@ -139,6 +142,11 @@ def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dat
     arguments = dataclasses.replace(arguments, lora=plan["lora"].value)
     _check_without_labels(data, plan, training)
     return Planned(arguments, data, model, tokenizer, plan, facts)
+
+
+def _plain(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Members of transformers' enumerations (`IntervalStrategy.NO`) as the words that they stand for."""
+    return {name: value.value if isinstance(value, Enum) else value for name, value in training.items()}
 
 
 def _load_planned_splits(

@@ -48,7 +48,6 @@ def gather_facts(
         calibrate=arguments.calibrate,
         lora=arguments.lora,
         num_validation=len(data.splits.get("validation", ())),
-        num_labels=len(labels),
         imbalance=float(counts.max() / max(1, counts.min())),
         polarity=polarity(labels) is not None,
         english=are_english(sample),

@@ -57,7 +57,6 @@ class Facts:
         calibrate: Whether a temperature will be folded into the head.
         lora: Whether adapters are trained instead of all weights; `None` leaves it to the plan.
         num_validation: Validation texts; 0 where there is no such split.
-        num_labels: Labels.
         imbalance: Texts of the most frequent label for each of the rarest.
         polarity: Whether the labels are English polarities (negative, positive, stars, …).
         english: Whether the texts are English.
@@ -78,7 +77,6 @@ class Facts:
     calibrate: bool = True
     lora: bool | None = None
     num_validation: int = 1
-    num_labels: int = 2
     imbalance: float = 1.0
     polarity: bool = False
     english: bool = False

@@ -75,6 +75,8 @@ def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
         ({"train_file": "a.csv", "dataset_name": "starter"}, "are two sources: name one"),
         ({"unlabeled_file": "u.csv", "train_file": "a.csv"}, "--unlabeled_file u.csv and --train_file: "),
         ({"unlabeled_file": "u.csv", "max_train_samples": 8}, "--unlabeled_file u.csv and --max_train_samples: "),
+        ({"unlabeled_file": "u.csv", "num_labels": 3}, "--num_labels 3: .* --labels negative,neutral,positive"),
+        ({"unlabeled_file": "u.csv", "test_share": 0.1}, "--test_share: nothing is split off"),
         ({"imbalance": "smote"}, "--imbalance must be one of none, class_weights, logit_adjustment, got 'smote'"),
         ({"layerwise_lr_decay": 1.2}, "--layerwise_lr_decay must be more than 0 and at most 1, got 1.2"),
         ({"max_train_samples": -1}, "--max_train_samples must be at least 0, got -1"),

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file
+from transformers.trainer_utils import IntervalStrategy
 
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -161,6 +162,14 @@ def test_validation_texts_are_held_out_of_few_only_for_what_needs_them(
     assert {name: len(split) for name, split in run.data.splits.items()} == sizes
     assert run.plan["validation"].value == validation
     assert run.model.config.label_smoothing == (0.1 if validation == "none" else 0.0)
+
+
+def test_no_evaluations_can_be_said_in_transformers_words(
+    tiny_sentence_encoder: Path, reviews_file: Path, tmp_path: Path
+) -> None:
+    arguments = SentimentArguments(model_name_or_path=str(tiny_sentence_encoder), train_file=str(reviews_file))
+    run = assemble(arguments, {"output_dir": str(tmp_path / "run"), "eval_strategy": IntervalStrategy.NO})
+    assert "validation" not in run.splits and run.stopping is None and run.alarm is None
 
 
 def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli) -> None:

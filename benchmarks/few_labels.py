@@ -9,8 +9,9 @@ other documents than those trained on); `n` texts in total are drawn from the re
 share, and every method makes of them what it needs, validation texts included. Rows are appended to `--output` as
 they come; what is there is not done again. Methods:
 
-- ours: what `hf-sentiment train` does; `ours-plain` without the lexicon; `ours-head` never fine-tunes;
-  `ours-unlabelled` has 500 unlabelled texts and no label (n = 0); `ours+KIND` has the augmentation KIND
+- ours: what `hf-sentiment train` does; `ours-plain` without the lexicon; `ours-head` never fine-tunes; `ours-float32`
+  without mixed precision; `ours-unlabelled` has 500 unlabelled texts and no label (n = 0); `ours+KIND` has the
+  augmentation KIND
 - frozen: logistic regression (C = 10) on the frozen encoder's mean-pooled, normalised features
 - tfidf: logistic regression on TF-IDF of words and characters, the report's own baseline
 - trainer: stock BertForSequenceClassification and Trainer, lr 1e-4, batch 32, the best of 10 epochs by the loss of a
@@ -55,6 +56,14 @@ OUTPUT = Path(__file__).parent / "results" / "few_labels.jsonl"
 _METRICS = ("accuracy", "log_loss")
 Rows: TypeAlias = "dict[int, dict[str, Any]]"
 """A cell's rows by seed."""
+_VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "": ({}, {}),
+    "-plain": ({"lexicon": False}, {}),
+    "-head": ({"validation_share": 0}, {"num_train_epochs": 0}),
+    "-float32": ({}, {"bf16": False}),
+    "-unlabelled": ({}, {}),
+}
+"""Of `ours`: the package's own arguments, and the Trainer's."""
 _UNLABELLED = 500
 _LONGEST = 128
 
@@ -90,26 +99,20 @@ def ours(name: str, size: int, seed: int, variant: str = "") -> tuple[np.ndarray
     """Probabilities of the test texts, and seconds of training, by the package's own path."""
     pool, test, names = task(name)
     texts, labels = draw(name, max(size, 2 * len(names)), seed)
-    options: dict[str, Any] = {"lexicon": False} if variant == "-plain" else {}
-    if variant.startswith("+"):
-        options["augment"] = variant[1:]
-    if variant == "-head":
-        options["validation_share"] = 0
+    options, training = ({"augment": variant[1:]}, {}) if variant.startswith("+") else _VARIANTS[variant]
     with tempfile.TemporaryDirectory() as folder:
         dataset: Any = DatasetDict(
             train=_table(texts, labels, names), test=_table(test["text"][:8], np.asarray(test["label"][:8]), names)
         )
         if size == 0:
-            options["max_train_samples"] = 0
+            options = options | {"max_train_samples": 0}
         if variant == "-unlabelled":
             file = Path(folder) / "texts.jsonl"
             pool.shuffle(seed=seed).select(range(_UNLABELLED)).select_columns("text").to_json(file)
             options, dataset = {"unlabeled_file": str(file), "labels": names}, None
         began = time.perf_counter()
         quiet = {"output_dir": f"{folder}/run", "report_to": [], "disable_tqdm": True, "seed": seed}
-        if variant == "-head":
-            quiet["num_train_epochs"] = 0
-        run = assemble(SentimentArguments(**options), quiet, dataset)
+        run = assemble(SentimentArguments(**options), quiet | training, dataset)
         run.fit()
         run.calibrate()
         seconds = time.perf_counter() - began

@@ -95,9 +95,11 @@ def test_few_labels_of_a_sentence_encoder_are_not_split() -> None:
     assert HEAD_ALONE == 200
     assert holdout_shares(199, True) == (0, 0)
     assert holdout_shares(200, True) == holdout_shares(999, True) == (0, 0.2)
+    assert holdout_shares(1000, True) == holdout_shares(1999, True) == (0, 0.1)
     assert holdout_shares(200, True, watched=True) == (0.2, 0.2)
+    assert holdout_shares(1000, True, watched=True) == (0.1, 0.1)
     assert holdout_shares(40, False) == (0.2, 0.2)
-    assert holdout_shares(1000, True) == holdout_shares(5000, False) == (0.1, 0.1)
+    assert holdout_shares(2000, True) == holdout_shares(5000, False) == (0.1, 0.1)
 
 
 def test_few_labels_of_a_sentence_encoder_go_to_the_head_alone() -> None:
@@ -110,11 +112,10 @@ def test_few_labels_of_a_sentence_encoder_go_to_the_head_alone() -> None:
     assert values(replace(BERT_BASE, num_train=40))["num_train_epochs"] > 0
 
 
-def test_fine_tuning_on_few_texts_goes_half_way_from_a_start_that_predicts() -> None:
+def test_fine_tuning_on_few_texts_does_not_go_all_the_way_from_a_start_that_predicts() -> None:
     few = replace(ENGLISH_POLARITY, num_train=204, num_validation=52)
-    assert values(few)["fine_tuned_share"] == 0.5
+    assert [values(replace(few, num_train=n))["fine_tuned_share"] for n in (399, 400, 1999, 2000)] == [0.5, 0.8, 0.8, 1]
     for facts, said in (
-        (replace(few, num_train=800), {}),
         (replace(few, lora=True), {"lora": True}),
         (few, {"head_first": False}),
         (replace(BERT_BASE, num_train=204), {}),

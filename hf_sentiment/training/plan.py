@@ -19,7 +19,7 @@ LENGTH_PERCENTILE = 99
 # Forward and backward pass, in forward passes.
 TRAINING_PASSES = 3
 # What the lexicon takes, in forward passes of a text: 12,800 phrases, a fraction of a text each, read three times over.
-LEXICON_PASSES = 6000
+LEXICON_PASSES = 7000
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ other documents than those trained on); `n` texts in total are drawn from the re
 share, and every method makes of them what it needs, validation texts included. Rows are appended to `--output` as
 they come; what is there is not done again. Methods:
 
-- ours: what `hf-sentiment train` does; `ours-plain` without the lexicon; `ours-head` never fine-tunes; `ours-held` holds
-  a tenth out for a temperature and goes all the way; `ours-float32` without mixed precision; `ours-unlabelled` has 500
-  unlabelled texts and no label (n = 0); `ours+KIND` has the augmentation KIND
+- ours: what `hf-sentiment train` does; `ours-plain` without the lexicon; `ours-head` never fine-tunes; `ours-held` has
+  a tenth held out for a temperature and goes all the way; `ours-float32` without mixed precision; `ours-unlabelled` has
+  500 unlabelled texts and no label (n = 0); `ours+KIND` has the augmentation KIND
 - frozen: logistic regression (C = 10) on the frozen encoder's mean-pooled, normalised features
 - tfidf: logistic regression on TF-IDF of words and characters, the report's own baseline
 - trainer: stock BertForSequenceClassification and Trainer, lr 1e-4, batch 32, the best of 10 epochs by the loss of a

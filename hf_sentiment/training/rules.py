@@ -21,7 +21,8 @@ ENOUGH_TO_HOLD_OUT = 2000
 # Below, weights end on the way from the head-first model to the fine-tuned one: half way (of 256 texts as accurate as
 # the latter and 0.016 better in log loss), and then at 0.8 (of 1,000 as accurate and 0.006 better).
 HALF_WAY = 400
-MOST_OF_THE_WAY = 2000
+# From here on, training texts of a small encoder take two epochs instead of four, and weights go all the way.
+MANY_TEXTS = 2000
 # More texts hardly move a direction of some hundred numbers, and each costs a forward pass.
 HEAD_TEXTS = 2000
 # With fewer validation texts the best of the evaluations is luck: accuracy is known to ±5 points, and at 1,000 labels
@@ -182,13 +183,13 @@ def fine_tuning_epochs(facts: Facts) -> float:
     """Epochs where all weights, or adapters, are trained."""
     if not facts.small_model:
         return 3.0
-    return 2.0 if facts.num_train >= 2000 else 4.0 if facts.num_train >= HEAD_ALONE else 8.0
+    return 2.0 if facts.num_train >= MANY_TEXTS else 4.0 if facts.num_train >= HEAD_ALONE else 8.0
 
 
 def _fine_tuned_share(facts: Facts) -> float:
     if not facts.sentence_encoder or facts.adapters:
         return 1.0
-    return 0.5 if facts.num_train < HALF_WAY else 0.8 if facts.num_train < MOST_OF_THE_WAY else 1.0
+    return 0.5 if facts.num_train < HALF_WAY else 0.8 if facts.num_train < MANY_TEXTS else 1.0
 
 
 def _imbalance_reason(facts: Facts) -> str:

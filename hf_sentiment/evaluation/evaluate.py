@@ -8,10 +8,12 @@ from typing import Any
 
 from hf_sentiment.data.checks import apply_rule
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
+from hf_sentiment.data.seen_texts import read_seen_texts
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_texts
+from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.inference.classifier import SentimentClassifier
 
 logger = logging.getLogger(__name__)
@@ -31,7 +33,8 @@ def evaluate_model(
     """The report of a model on a labelled file, or on the test split of a data set.
 
     Raw labels are read by the rule that the model was trained with, where its config has one, and else by its label
-    names.
+    names. Where the model is a run's folder, a warning says how many of the texts the run has seen, and `seen` of the
+    report what the model is like on the others.
 
     Raises:
         CallError: A wrong argument, or labels that the model does not have.
@@ -59,4 +62,8 @@ def evaluate_model(
     test = labelled["test"]
     probabilities = softmax(classifier.logits(test["text"][:]))
     report = evaluate_texts(probabilities, test, rule.labels)
-    return report | {"source": raw.description, "rows": rows.to_dict()}
+    seen = seen_record(read_seen_texts(model), test["text"][:], probabilities, test["label"][:])
+    warning = seen_warning(seen, len(test))
+    if warning is not None:
+        logger.warning(warning)
+    return report | {"seen": seen, "source": raw.description, "rows": rows.to_dict()}

@@ -17,6 +17,7 @@ from huggingface_hub import HfApi
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress
 
+from hf_sentiment.data.seen_texts import hashes_of_splits, write_seen_texts
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_split
@@ -264,6 +265,7 @@ def record_test(trainer: Trainer, data: PreparedData, test: Dataset) -> dict[str
         records = Path(str(trainer.args.output_dir)) / "records"
         write_json(records / "audit.json", data.audit())
         splits = data.splits
+        write_seen_texts(records, hashes_of_splits(splits))
         evaluation = evaluate_split(probabilities, splits["train"], splits["test"], data.rule.labels)
         write_json(records / "evaluation.json", evaluation)
     return metrics

@@ -18,9 +18,11 @@ from typing import Any
 import torch
 from datasets.fingerprint import Hasher
 
+from hf_sentiment.data.seen_texts import hashes_of_splits, joined, read_seen_texts, write_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines
+from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -87,6 +89,8 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
     write_json(folder.records / "plan.json", plan_record(run.facts, run.plan))
     write_json(folder.records / "audit.json", audit)
+    before = read_seen_texts(arguments.model_name_or_path)  # by the run whose model this one goes on from
+    write_seen_texts(folder.records, joined(before, hashes_of_splits(run.data.splits)))
     run.curve.began = began
     run.fit(checkpoint)
     return _finish(run, arguments, folder, began)
@@ -115,6 +119,9 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     else:
         for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
             logger.info(line)
+        warning = seen_warning(evaluation.get("seen"), evaluation["texts"])
+        if warning is not None:
+            logger.warning(warning)
     return RunResult(folder.path, evaluation)
 
 
@@ -142,7 +149,10 @@ def _evaluate(folder: RunFolder, run: Run) -> dict[str, Any]:
     if "test" in run.data.splits:
         test = run.data.splits["test"]
         classifier = SentimentClassifier.from_pretrained(folder.path)
-        return evaluate_split(softmax(classifier.logits(test["text"][:])), train, test, labels)
+        texts = test["text"][:]
+        probabilities = softmax(classifier.logits(texts))
+        seen = seen_record(read_seen_texts(folder.path), texts, probabilities, test["label"][:])
+        return evaluate_split(probabilities, train, test, labels) | {"seen": seen}
     if run.out_of_fold is None:
         return {}
     return evaluate_folds(softmax(run.out_of_fold), train, labels, run.trainer.args.seed)

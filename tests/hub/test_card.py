@@ -241,6 +241,7 @@ def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Pa
     use_our_publishing(trainer, arguments, language="en")
     trainer.save_model()
     record_test(trainer, data, tokenise(data.splits["test"], tokenizer, 48))
+    assert (tmp_path / "run" / "records" / "seen_texts.npz").is_file()
     trainer.create_model_card(model_name="reviews", license="mit", tags=["x"], dataset="y")
     path = tmp_path / "run" / "README.md"
     card = path.read_text()

@@ -47,6 +47,7 @@ def fingerprint(folder: Path) -> str:
 
 def test_a_run_becomes_a_complete_folder_and_stays_as_it_was(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     before = fingerprint(run_folder)
+    assert (run_folder / "records" / "seen_texts.npz").is_file()  # and stays at home
     assert build(run_folder, tmp_path / "out") == MODEL | CURVES
     assert fingerprint(run_folder) == before
     config = json.loads((tmp_path / "out" / "config.json").read_text())

@@ -16,6 +16,7 @@ import pytest
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, TrainerCallback, pipeline
 
+from hf_sentiment.data.seen_texts import read_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import assemble
@@ -52,6 +53,7 @@ def test_the_folder_has_all_that_it_promises(finished: Path) -> None:
         "curves.png",
         "evaluation.json",
         "arguments.json",
+        "seen_texts.npz",
     }
     assert {path.name for path in (finished / "records").iterdir()} == records
 
@@ -346,7 +348,26 @@ def test_a_test_split_that_repeats_training_texts_is_said_to(
     assert code == 0, err
     card = (tmp_path / "run" / "README.md").read_text()
     assert "repeat a training text" in card
+    assert "Warning: the model was trained on 192 and was chosen by 48 of these 240 texts" in err
     assert str(reviews_file.parent) not in card
+
+
+def test_what_the_run_saw_whose_model_one_goes_on_from_counts_as_seen(
+    finished: Path, call: list[str], tmp_path: Path, run_cli: Cli
+) -> None:
+    other = tmp_path / "other.csv"
+    texts = [
+        (f"the cast loved the {noun} {verb}", label)
+        for noun, label in (("film", "positive"), ("plot", "negative"))
+        for verb in "abcdefghijklmnopqrst"
+    ]
+    other.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in texts))
+    words = [*call, "--model_name_or_path", finished, "--train_file", other, "--max_steps", "1"]
+    code, _, err = run_cli("train", *words, "--output_dir", tmp_path / "on", "--lexicon", "false")
+    assert code == 0, err
+    first, both = read_seen_texts(finished), read_seen_texts(tmp_path / "on")
+    assert first is not None and both is not None
+    assert len(both["train"]) > len(first["train"]) and set(first["train"]) < set(both["train"])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,56 @@
+"""Whether a model is measured on texts that it has seen, and how good it is on the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hf_sentiment.data.seen_texts import CHOSEN, TRAINED, how_seen
+from hf_sentiment.evaluation.report import metric_cell, with_intervals
+
+
+def seen_record(
+    seen: Mapping[str, np.ndarray] | None, texts: Sequence[str], probabilities: np.ndarray, references: np.ndarray
+) -> dict[str, Any] | None:
+    """How many texts of an evaluation the model has seen, and its figures on the others, as plain JSON.
+
+    Args:
+        seen: The hashes that the run kept (`read_seen_texts`).
+        texts: The evaluated ones.
+        probabilities: `[texts, labels]`.
+        references: Label indices, `[texts]`.
+
+    Returns:
+        `trained_on` and `chosen_on` (texts; what is both counts as trained on), and `unseen`: how many are neither and,
+        where they are some of the texts and not all, the metrics on them. `None` where the run kept no hashes.
+    """
+    if seen is None:
+        return None
+    how = how_seen(texts, seen)
+    rest = np.flatnonzero(how == "")
+    unseen: dict[str, Any] = {"texts": len(rest)}
+    if 0 < len(rest) < len(how):
+        unseen["model"] = with_intervals(np.asarray(probabilities)[rest], np.asarray(references)[rest])
+    counts = {"trained_on": int(np.sum(how == TRAINED)), "chosen_on": int(np.sum(how == CHOSEN))}
+    return {**counts, "unseen": unseen}
+
+
+def seen_warning(record: Mapping[str, Any] | None, total: int) -> str | None:
+    """What is to be said of `seen_record`, in one line; `None` where there is nothing.
+
+    Args:
+        record: What `seen_record` returned.
+        total: Texts of the evaluation.
+    """
+    if record is None or not (record["trained_on"] or record["chosen_on"]):
+        return None
+    trained, chosen, unseen = record["trained_on"], record["chosen_on"], record["unseen"]
+    was = [f"was trained on {trained:,}"] if trained else []
+    was += [f"was chosen by {chosen:,}"] if chosen else []
+    said = f"Warning: the model {' and '.join(was)} of these {total:,} texts, so its figures on them flatter it"
+    if not unseen["texts"]:
+        return f"{said}: name a file with others, --test_file FILE"
+    accuracy = metric_cell(unseen["model"], "accuracy")
+    return f"{said}: its accuracy on the other {unseen['texts']:,} is {accuracy}; leave the seen ones out of the file"

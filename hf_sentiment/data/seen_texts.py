@@ -59,7 +59,7 @@ def write_seen_texts(records: Path, seen: Mapping[str, np.ndarray]) -> None:
         seen: What `hashes_of_splits` returned.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, **seen)
+    np.savez(buffer, **seen)  # type: ignore[arg-type]  # the names are those of arrays
     write_atomically(records / SEEN_TEXTS, buffer.getvalue())
 
 

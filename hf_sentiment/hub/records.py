@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sentiment.errors import CallError
+from hf_sentiment.inference.loading import no_such_folder
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -62,7 +63,7 @@ class RunRecords:
         """
         folder = Path(folder)
         if not folder.is_dir():
-            raise CallError(f"{folder}: no such folder: name a run's --output_dir")
+            raise CallError(no_such_folder(folder))
         records = folder / "records"
         places = (folder / "adapter", folder)
         adapter_folder = next((place for place in places if (place / ADAPTER_FILES[0]).is_file()), None)

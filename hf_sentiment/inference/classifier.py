@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any, TypedDict
 
 import numpy as np
@@ -16,7 +15,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from hf_sentiment.batching import length_sorted_batches, pad_batch
 from hf_sentiment.errors import CallError
-from hf_sentiment.inference.loading import check_head, load_tokenizer
+from hf_sentiment.inference.loading import check_head, find_checkpoint, load_tokenizer
 
 logger = logging.getLogger(__name__)
 
@@ -75,15 +74,12 @@ class SentimentClassifier:
             revision: Branch, tag or commit of a Hub repository.
 
         Raises:
-            CallError: The folder does not exist, is no trained classifier or has no tokenizer, or an unknown backend.
+            CallError: There is no such folder or repository, it is no trained classifier or has no tokenizer, or an
+                unknown backend.
         """
         if backend != "torch":
             raise CallError(f'backend must be "torch", got {backend!r}')
-        name = os.fspath(path_or_repo)
-        if name.startswith("~"):
-            name = str(Path(name).expanduser())
-        if name.startswith(("/", ".")) and not Path(name).is_dir():
-            raise CallError(f"{name}: no such folder: name a trained model's folder or a Hub id")
+        name = find_checkpoint(path_or_repo, revision)
         if num_threads is not None:
             torch.set_num_threads(num_threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"

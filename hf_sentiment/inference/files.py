@@ -10,6 +10,7 @@ from typing import BinaryIO
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.inference.loading import find_checkpoint
 
 
 def predict_file(
@@ -35,6 +36,7 @@ def predict_file(
         CallError: An unknown file, column or model, or a row without text (with its number).
     """
     texts: Iterable[str]
+    find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
     if file == "-":
         texts, total = _lines(sys.stdin.buffer), None
     else:

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Mapping
 from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,11 +35,11 @@ from hf_sentiment.data.audit_rows import AuditRows
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled
 from hf_sentiment.data.splits import Shares, usual_shares
-from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, starter_model
+from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
-from hf_sentiment.inference.loading import load_tokenizer
+from hf_sentiment.inference.loading import find_checkpoint, load_tokenizer
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
@@ -161,7 +160,7 @@ def _load_planned_splits(
             text_column=arguments.text_column,
             label_column=arguments.label_column,
         )
-    sentence_encoder = is_sentence_encoder(arguments.pooling or _pooling(arguments))
+    sentence_encoder = is_sentence_encoder(_pooling(arguments))
     watched = _asks_for_evaluations(arguments, training)
     shares = partial(holdout_shares, sentence_encoder=sentence_encoder, watched=watched)
     return load_splits(arguments, seed, dataset, shares)
@@ -177,10 +176,12 @@ def _asks_for_evaluations(arguments: SentimentArguments, training: Mapping[str, 
 
 
 def _pooling(arguments: SentimentArguments) -> str:
-    """The pooling that the checkpoint was made for; "" where it has no config, which `load_model` reports."""
+    """The pooling that is said, or that the checkpoint was made for; "" where its config cannot be read."""
+    path = checkpoint_of(arguments)
+    if arguments.pooling is not None:
+        return arguments.pooling
     try:
-        revision = arguments.model_revision or "main"
-        config = BertSentimentConfig.from_pretrained(_checkpoint(arguments), revision=revision)
+        config = BertSentimentConfig.from_pretrained(path, revision=arguments.model_revision or "main")
     except (OSError, ValueError):
         return ""
     return str(config.pooling)
@@ -245,7 +246,7 @@ def load_model(
     Raises:
         CallError: The checkpoint does not exist, is no BERT, or lacks its tokenizer.
     """
-    name, path = arguments.model_name_or_path, _checkpoint(arguments)
+    name, path = arguments.model_name_or_path, checkpoint_of(arguments)
     options = {} if arguments.pooling is None else {"pooling": arguments.pooling}
     try:
         tokenizer = load_tokenizer(path, arguments.model_revision)
@@ -282,10 +283,19 @@ def _without_report(path: str, **options: Any) -> Any:
         transformers_logging.set_verbosity(verbosity)
 
 
-def _checkpoint(arguments: SentimentArguments) -> str:
-    """The folder or Hub id of the checkpoint; the starter is fetched if it has to be."""
-    name = arguments.model_name_or_path
-    return str(starter_model()) if name == STARTER else str(Path(name).expanduser() if name.startswith("~") else name)
+def checkpoint_of(arguments: SentimentArguments) -> str:
+    """The folder or Hub id of the checkpoint that the arguments name; the starter is fetched if it has to be.
+
+    Args:
+        arguments: The model.
+
+    Raises:
+        CallError: It does not exist.
+    """
+    try:
+        return find_checkpoint(arguments.model_name_or_path, arguments.model_revision)
+    except CallError as error:
+        raise CallError(f"--model_name_or_path {error}") from error
 
 
 def smooth_in_the_model(model: BertForSentimentAnalysis, training_arguments: TrainingArguments) -> None:

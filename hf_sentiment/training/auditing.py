@@ -24,7 +24,7 @@ from hf_sentiment.data.prepare import load_with_rule
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
-from hf_sentiment.training.assembly import load_model
+from hf_sentiment.training.assembly import checkpoint_of, load_model
 from hf_sentiment.training.features import frozen_features
 from hf_sentiment.training.rules import holdout_shares, is_sentence_encoder
 
@@ -171,6 +171,7 @@ def audit_data(
         check_free(fix)
     if arguments.unlabeled_file is not None:
         raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
+    checkpoint_of(arguments)  # a wrong name is said before files of any size are read
     raw, rule = load_with_rule(
         arguments.dataset_name if dataset is None else dataset,
         labels=arguments.labels,

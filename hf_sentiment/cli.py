@@ -220,7 +220,8 @@ def publish_command(
         bool, typer.Option("--create_pr", "--create-pr", help="Open a pull request instead of changing main.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry_run", "--dry-run", help="Make the folder, say what would be sent, and stop.")
+        bool,
+        typer.Option("--dry_run", "--dry-run", help="Make the folder, say what would be sent, and stop."),
     ] = False,
     card_template: Annotated[
         Path | None, typer.Option("--card_template", "--card-template", help="Your own Jinja template of README.md.")
@@ -228,9 +229,20 @@ def publish_command(
     license: Annotated[
         str | None, typer.Option("--license", help="Of the model, from the Hub's list. Default: the base's, if known.")
     ] = None,
-    language: Annotated[str | None, typer.Option("--language", help="Of the texts, such as en.")] = None,
+    language: Annotated[
+        str | None,
+        typer.Option("--language", help="Of the texts, such as en. Default: found out, if certain."),
+    ] = None,
     base_model: Annotated[
         str | None, typer.Option("--base_model", "--base-model", help="The base's Hub id, if the run lacks it.")
+    ] = None,
+    package_source: Annotated[
+        str | None,
+        typer.Option(
+            "--package_source",
+            "--package-source",
+            help="Where others get this package, for the card: git+https://…@COMMIT or a wheel's https address.",
+        ),
     ] = None,
     no_quotes: Annotated[
         bool, typer.Option("--no_quotes", "--no-quotes", help="Quote no test texts on the card.")
@@ -253,8 +265,10 @@ def publish_command(
         language=language,
         base_model=base_model,
         quote_texts=not no_quotes,
+        package_source=package_source,
     )
     if not dry_run:
+        _say(f'To stay at this version, put revision="{published.commit}" where the card has "main"')
         _say(f"Done: {published.url}")
     if as_json:
         record = dataclasses.asdict(published)

@@ -1,5 +1,7 @@
-"""From what the user named to labelled, checked, complete splits: the one path that the CLI and the recipes
-take."""
+"""From what the user named to labelled, checked, complete splits, as training takes them.
+
+`audit`, `evaluate` and `predict` read by the same `load_data`, and go on from there by themselves.
+"""
 
 from __future__ import annotations
 
@@ -22,6 +24,7 @@ from hf_sentiment.data.label_rule import BINARY
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
 from hf_sentiment.data.sources import RawData, load_data
 from hf_sentiment.data.splits import Shares, SplitReport, make_splits, usual_shares
+from hf_sentiment.data.text_checks import language_record
 from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)
@@ -53,7 +56,7 @@ class PreparedData:
     unlabelled: Dataset | None = None
 
     def audit(self, dataset_name: str | None = None, model_name: str | None = None) -> dict[str, Any]:
-        """Source, label rule, rows, splits and the findings that cost little, as plain JSON.
+        """Source, languages, label rule, rows, splits and the findings that cost little, as plain JSON.
 
         Args:
             dataset_name: As the user named the data set, for known contamination; `None` for files and data in memory.
@@ -63,13 +66,22 @@ class PreparedData:
         findings.append(contamination_finding(dataset_name, model_name))
         return {
             "source": self.description,
+            "languages": language_record(self._texts()),
             "label_rule": self.rule.to_dict(),
             "rows": self.rows.to_dict(),
             "splits": self.made.to_dict(),
             "findings": [finding.to_dict(examples=False) for finding in findings],
             "used": {name: len(split) for name, split in self.splits.items()},
+            "unlabelled": None if self.unlabelled is None else len(self.unlabelled),
             "content": {name: _content_hash(split) for name, split in self.splits.items()},
         }
+
+    def _texts(self) -> list[str]:
+        """What the model learns from: training texts, or those without labels; where there are neither, the others."""
+        for split in (self.splits["train"], self.unlabelled):
+            if split is not None and len(split):
+                return list(split["text"])
+        return [text for split in self.splits.values() for text in split["text"]]
 
 
 def prepare_data(
@@ -178,7 +190,9 @@ def prepare_unlabelled(
     counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in splits.items()}
     made = SplitReport(sizes, counts, dict.fromkeys(splits, "given"), None, {}, {})
     unlabelled = None if unlabeled_file is None else _unlabelled(unlabeled_file, text_column)
-    return PreparedData(splits, rule, rows, made, "no labelled texts", unlabelled)
+    told = "no labelled texts" if unlabelled is None else f"{len(unlabelled):,} texts without labels"
+    named = "" if unlabeled_file is None else f" ({unlabeled_file.rpartition('/')[2]})"
+    return PreparedData(splits, rule, rows, made, told + named, unlabelled)
 
 
 def _unlabelled(file: str, text_column: str | None) -> Dataset:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +22,8 @@ SURE_BYTES = 40
 corpora, which are English: of texts of 40 characters and more 99 to 100 % are called English, of 20 to 40 characters
 94 to 97 %, of shorter ones 67 to 79 %."""
 
+RECORDED = 2_000
+"""Texts that a training run asks for their language: a tenth of a second."""
 
 _LANGUAGE_CHARACTERS = 500  # a language is certain long before, and reviews can have thousands
 
@@ -94,35 +97,60 @@ def language_finding(rows: AuditRows, seed: int = 42) -> Finding:
         rows: usable ones.
         seed: of the sample.
     """
-    import py3langid
-
-    long_enough = np.flatnonzero([len(text.encode("utf-8", "replace")) >= SURE_BYTES for text in rows.texts])
-    sample = long_enough[_sample(len(long_enough), seed)]
-    found = [py3langid.classify(rows.texts[i][:_LANGUAGE_CHARACTERS])[0] for i in sample]
-    counts = Counter(found)
-    shares = {name: n / len(found) for name, n in counts.most_common()}
+    by_row = _languages(rows.texts.tolist(), SAMPLE, seed)
+    shares = _shares(by_row)
     main = next(iter(shares), None)
-    others = [int(i) for i, name in zip(sample, found, strict=True) if name != main]
+    others = [i for i, name in by_row.items() if name != main]
     shown = ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(shares.items())[:5])
-    short = len(rows) - len(long_enough)
+    short = sum(not _tells_language(text) for text in rows.texts)
     advice = (
         f"{shown}: a model of one language reads the others badly: take a multilingual checkpoint, or one language; "
         f"{counted(short, 'text')} under {SURE_BYTES} bytes not asked"
     )
-    by_row = dict(zip(sample.tolist(), found, strict=True))
     return graded(
         "languages",
         f"texts not in {main}" if main else "languages (too short to tell)",
         len(others),
-        len(found),
+        len(by_row),
         advice,
         examples=tuple(rows.example(i, f"looks like {by_row[i]}") for i in others[:MAX_EXAMPLES]),
-        facts={"languages": {name: round(share, 4) for name, share in shares.items()}, "too_short": short},
+        facts={"languages": shares, "too_short": short},
     )
 
 
-def _sample(count: int, seed: int) -> np.ndarray:
-    """Row numbers, all of them or `SAMPLE` at random, in order."""
-    if count <= SAMPLE:
+def language_record(texts: Sequence[str], seed: int = 42) -> dict[str, Any]:
+    """The languages of some of the texts, for the record of a run.
+
+    Args:
+        texts: any.
+        seed: of the sample.
+
+    Returns:
+        `texts`, how many were asked, and `shares`, language (ISO 639-1) → its share of them, the most common first.
+    """
+    by_row = _languages(texts, RECORDED, seed)
+    return {"texts": len(by_row), "shares": _shares(by_row)}
+
+
+def _languages(texts: Sequence[str], most: int, seed: int) -> dict[int, str]:
+    """Index → language of at most so many of the texts that are long enough to tell, in order."""
+    import py3langid
+
+    long_enough = [i for i, text in enumerate(texts) if _tells_language(text)]
+    sample = [long_enough[j] for j in _sample(len(long_enough), seed, most).tolist()]
+    return {i: py3langid.classify(texts[i][:_LANGUAGE_CHARACTERS])[0] for i in sample}
+
+
+def _tells_language(text: str) -> bool:
+    return len(text.encode("utf-8", "replace")) >= SURE_BYTES
+
+
+def _shares(by_row: Mapping[int, str]) -> dict[str, float]:
+    return {name: round(count / len(by_row), 4) for name, count in Counter(by_row.values()).most_common()}
+
+
+def _sample(count: int, seed: int, most: int = SAMPLE) -> np.ndarray:
+    """Row numbers, all of them or `most` at random, in order."""
+    if count <= most:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, SAMPLE, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))

@@ -17,10 +17,12 @@ from safetensors.torch import load_file, save_file
 from hf_sentiment import model as model_sources
 from hf_sentiment.errors import CallError
 from hf_sentiment.hub.card import render_card
+from hf_sentiment.hub.facts import loaders, quoted_texts
 from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.metadata import check_card
 from hf_sentiment.hub.records import ADAPTER_FILES, RunRecords, safetensors_header
 from hf_sentiment.hub.scan import check_files
+from hf_sentiment.hub.templates import as_cell
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
 SOURCES = ("configuration_bert_sentiment.py", "modeling_bert_sentiment.py")
@@ -44,12 +46,16 @@ class Bundle:
         adapter: Whether it holds an adapter instead of a model.
         base_model: The Hub id of an adapter's base.
         metadata: Of its card.
+        can_load: Who can load it and who cannot, in sentences.
+        quoted: How many texts of the test split its card quotes.
     """
 
     folder: Path
     adapter: bool
     base_model: str | None
     metadata: dict[str, Any]
+    can_load: list[str]
+    quoted: int
 
     def files(self) -> dict[str, Path]:
         """Every file by its path in the repository, in order."""
@@ -97,7 +103,14 @@ def build_bundle(
     metadata = check_card(text)
     _put_results(records, metadata, target)
     check_files(target, secrets)
-    return Bundle(target, adapter, base_model, metadata)
+    quoted = _count_quoted(records, text)
+    return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted)
+
+
+def _count_quoted(records: RunRecords, card: str) -> int:
+    """How many texts of the test split stand on the card, which a template of one's own may leave out."""
+    rows = quoted_texts(records.measured, True)
+    return sum(as_cell(row["text"]) in card for row in [*rows["examples"], *rows["errors"]])
 
 
 def _check_labels(records: RunRecords) -> None:

@@ -23,6 +23,7 @@ def render_card(
     language: str | None = None,
     base_model: str | None = None,
     quote_texts: bool = True,
+    package_source: str | None = None,
     arguments: dict[str, Any] | None = None,
 ) -> str:
     """The text of `README.md` for a run folder, or for any folder with a trained classifier.
@@ -32,13 +33,14 @@ def render_card(
     Args:
         folder: The run folder.
         evaluation: The evaluation, where its record is not written yet.
-        repo_id: Where the model will be published; without it, the card calls it by its folder's name.
+        repo_id: Where the model will be published; without it, the card's code loads the folder that the card lies in.
         adapter: The card of the run's adapter instead of its merged model.
         template: A Jinja template of one's own; it may extend `sentiment.md` or `adapter.md`, and import `sections.md`.
         license: Of the model, an identifier of the Hub's list. Default: the base model's, where it is known.
-        language: Of the texts, an ISO 639 code. Default: left out, but for the starter data.
+        language: Of the texts, an ISO 639 code. Default: what the texts say, where that is certain.
         base_model: The Hub id of the base model, where the run does not say it.
         quote_texts: Whether the card may quote texts of the test split (an example a label, the worst errors).
+        package_source: From where others can install this package: a wheel's address, or `git+https://…@COMMIT`.
         arguments: `SentimentArguments` as a dictionary, where the folder has no record of them.
 
     Raises:
@@ -55,6 +57,7 @@ def render_card(
         language=language,
         base_model=base_model,
         quote_texts=quote_texts,
+        package_source=package_source,
     )
     facts["metadata"] = make_metadata(facts, records.tested).strip()
     facts["citation_key"] = slug(facts["name"])

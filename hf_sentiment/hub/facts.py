@@ -11,6 +11,7 @@ from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, is_starter
 from hf_sentiment.evaluation.report import metric_cell, report_rows
 from hf_sentiment.hub.limits import limit_sentences
 from hf_sentiment.hub.metadata import is_repo_id
+from hf_sentiment.hub.package_source import install_command
 from hf_sentiment.hub.records import RunRecords
 from hf_sentiment.hub.scan import is_quotable
 
@@ -21,13 +22,15 @@ _POOLING_WORDS = {
     "max": "maximum over token states",
 }
 _LANGUAGE_NAMES = {
-    "en": "English",
-    "de": "German",
-    "fr": "French",
-    "es": "Spanish",
-    "it": "Italian",
-    "pt": "Portuguese",
+    **{"ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English"},
+    **{"es": "Spanish", "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi"},
+    **{"hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean", "nl": "Dutch"},
+    **{"no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sv": "Swedish"},
+    **{"th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "vi": "Vietnamese", "zh": "Chinese"},
 }
+# A language is certain when so many texts were long enough to tell it, and so large a share of them says it.
+_LEAST_TEXTS = 10
+_LEAST_SHARE = 0.9
 _EXAMPLE = "An absolute delight from start to finish."
 # What a CPU core that computes without a pause takes, with its share of memory and power supply: the mean of the
 # 65 to 125 W of today's desktop and server chips over their 8 to 16 cores.
@@ -43,38 +46,45 @@ def card_facts(
     language: str | None = None,
     base_model: str | None = None,
     quote_texts: bool = True,
+    package_source: str | None = None,
 ) -> dict[str, Any]:
     """Every variable that a card's template may use, but `metadata`.
 
     Args:
         records: Of the run.
-        repo_id: Where the model will be; by default it is called after its folder.
+        repo_id: Where the model will be; without it, the card is for the folder that it lies in.
         adapter: The card is an adapter's.
         license: Of the model, an identifier of the Hub; by default the base's, where that is known.
-        language: Of the texts, an ISO 639 code.
+        language: Of the texts, an ISO 639 code; by default the one that the records are certain of.
         base_model: The Hub id of the base, where the records do not say it.
         quote_texts: Whether texts of the test split may be quoted.
+        package_source: From where this package can be installed.
     """
     arguments, evaluation, audit = records.arguments or {}, records.measured, records.audit
     starter_model = arguments.get("model_name_or_path") == STARTER
     base = base_model or _base_model(records)
     from_starter = starter_model or base == STARTER_CHECKPOINT
-    quoted = _quoted(evaluation, quote_texts)
+    quoted = quoted_texts(evaluation, quote_texts)
     plan = records.plan or {}
     config = records.config or {}
-    language = language or ("en" if _is_starter_data(arguments) else None)
+    found = _language_facts(audit)
+    language = language or ("en" if _is_starter_data(arguments) else found["language"])
     return {
         "name": (repo_id or records.folder.resolve().name).rpartition("/")[2],
-        "repo": repo_id or records.folder.resolve().name,
+        "repo": repo_id or ".",
+        "published": repo_id is not None,
+        "install": install_command(package_source),
+        "can_load": loaders(records, adapter),
         "adapter": adapter,
         "labels": records.labels or [],
         "language": language,
-        "language_name": None if language is None else _LANGUAGE_NAMES.get(language, language),
+        "language_name": None if language is None else _LANGUAGE_NAMES.get(language),
+        "language_found": found["said"] if language == found["language"] else None,
         "license": license or ("apache-2.0" if from_starter else None),
         "base_model": base,
         "base_license": "Apache-2.0" if from_starter else None,
         "is_ours": records.is_ours,
-        "stock_loads": records.is_ours and config.get("pooling", "pooler") == "pooler",
+        "stock_loads": _stock_loads(records),
         "pooling_words": _POOLING_WORDS[config.get("pooling", "pooler")] if records.is_ours else None,
         "parameters": records.count_parameters(adapter=False),
         "adapter_parameters": records.count_parameters(adapter=True),
@@ -85,6 +95,7 @@ def card_facts(
         **_result_facts(evaluation, len(records.labels or [])),
         **_training_facts(records.evaluation, records.adapter),
         **_head_facts(records),
+        "unmeasured": _unmeasured(records),
         "plan": [{"name": name, **decision} for name, decision in plan.items()],
         "curves": next((name for name in records.curves if name.endswith(".png")), None),
         "limits": limit_sentences(
@@ -117,8 +128,47 @@ def _is_starter_data(arguments: Mapping[str, Any]) -> bool:
     return is_starter(named) or nothing
 
 
-def _quoted(evaluation: Mapping[str, Any] | None, quote_texts: bool) -> dict[str, Any]:
-    """The texts that the card quotes; one with an address, a path or a key of somebody in it is left out."""
+def loaders(records: RunRecords, adapter: bool = False) -> list[str]:
+    """Who can load a model of ours and who cannot, in sentences; of another architecture nothing is said."""
+    if not records.is_ours:
+        return []
+    stock_loads, pooling = _stock_loads(records), (records.config or {}).get("pooling")
+    classes = "PEFT on the class that is here" if adapter else "`pipeline` and the Auto classes"
+    consent = "" if adapter else " with `trust_remote_code=True`"
+    lines = [f"It loads by {classes}{consent}, and by the package hf-sentiment without remote code."]
+    if not stock_loads:
+        lines.append(
+            f"Not by stock `BertForSequenceClassification`, which has no {pooling} pooling and makes up a pooler."
+        )
+    elif not adapter:
+        lines.append("It loads by stock `BertForSequenceClassification`, with the same logits.")
+    return [*lines, "Not by servers that go by the names in `config.json`, such as text-embeddings-inference."]
+
+
+def _stock_loads(records: RunRecords) -> bool:
+    return records.is_ours and (records.config or {}).get("pooling", "pooler") == "pooler"
+
+
+def _language_facts(audit: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The language of the texts, where it is certain, and how it was found out."""
+    record = (audit or {}).get("languages") or {"texts": 0, "shares": {}}
+    name, share = next(iter(record["shares"].items()), (None, 0.0))
+    if record["texts"] < _LEAST_TEXTS or share < _LEAST_SHARE:
+        return {"language": None, "said": None}
+    said = f"{name}, as {100 * share:.3g} % of {record['texts']:,} texts that were long enough to tell (py3langid)"
+    return {"language": name, "said": said}
+
+
+def quoted_texts(evaluation: Mapping[str, Any] | None, quote_texts: bool) -> dict[str, Any]:
+    """The texts that the card quotes; one with an address, a path or a key of somebody in it is left out.
+
+    Args:
+        evaluation: The evaluation record.
+        quote_texts: Whether any may be quoted.
+
+    Returns:
+        `examples`, one a label, and `errors`, the most confident ones.
+    """
     return {
         name: [row for row in (evaluation or {}).get(name, []) if quote_texts and is_quotable(row["text"])]
         for name in ("examples", "errors")
@@ -131,7 +181,7 @@ def _data_facts(records: RunRecords) -> dict[str, Any]:
     is_hub = not is_starter(named) and _is_hub_id(named)
     facts: dict[str, Any] = {
         # The starter's begins with the name that stands for it on the command line.
-        "source": None if audit is None else re.sub(r"^starter(:\w+)?: | \(MIT\)$", "", audit["source"]),
+        "source": None if audit is None else re.sub(r"^(starter(:\w+)?|files): | \(MIT\)$", "", audit["source"]),
         "dataset_id": named if is_hub else None,
         "dataset_config": arguments.get("dataset_config_name") if is_hub else None,
         "dataset_revision": arguments.get("dataset_revision") if is_hub else None,
@@ -219,7 +269,9 @@ def _training_facts(evaluation: Mapping[str, Any] | None, adapter: Mapping[str, 
     date = training.get("date")
     return {
         "trained": True,
-        "epochs": f"{training['epochs']:g} epochs in {training['steps']:,} steps" if training["steps"] else None,
+        "epochs": f"{training['epochs']:g} epoch{'' if training['epochs'] == 1 else 's'} in {training['steps']:,} steps"
+        if training["steps"]
+        else None,
         "minutes": f"{training['seconds'] / 60:.1f}",
         "best": None if training["best_epoch"] is None else f"{training['best_epoch']:g}",
         "stopped": training["stopped"],
@@ -238,12 +290,26 @@ def _head_facts(records: RunRecords) -> dict[str, Any]:
     steps = (records.evaluation or {}).get("training", {}).get("steps")
     return {
         "without_labels": counts.get("train") == 0,
+        "unlabelled": (records.evaluation or {}).get("training", {}).get("unlabelled_texts") or 0,
         "lexicon": bool(decisions.get("lexicon", {}).get("value")),
         "head_alone": decisions.get("num_train_epochs", {}).get("value") == 0 and not steps,
         "imbalance": decisions.get("imbalance", {}).get("value"),
         "fine_tuned_share": decisions.get("fine_tuned_share", {}).get("value") or 1.0,
         "bf16": bool(decisions.get("bf16", {}).get("value")),
     }
+
+
+def _unmeasured(records: RunRecords) -> str | None:
+    """Why a run of ours has no figures; `None` where it has some, or where nothing is known of the run."""
+    if records.measured is not None or records.audit is None or records.evaluation is None:
+        return None
+    used = records.audit["used"]
+    if used.get("train") or used.get("test"):
+        return "No text was held out for a test."
+    rests_on, given = records.evaluation["training"]["unlabelled_texts"], records.audit["unlabelled"] or 0
+    made = f"and of {rests_on:,} texts without labels" if rests_on else "alone"
+    unused = f"; the {given:,} texts without labels that were given could not be used" if given and not rests_on else ""
+    return f"There was no labelled text to measure it on: it is made of a sentiment lexicon {made}{unused}."
 
 
 def _compute(training: Mapping[str, Any]) -> dict[str, Any]:

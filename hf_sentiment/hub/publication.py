@@ -98,7 +98,8 @@ class Publication:
                 self._look(self._user())
             except SentimentError as error:
                 logger.warning("Sent now, it would fail: %s", error)
-        logger.info("Nothing was sent. The folder: %s", self.bundle.folder)
+        folder = self.bundle.folder
+        logger.info("Nothing was sent. What would be is in %s: look at README.md, then rm -r %s", folder, folder)
         done = self._done(None, changed=False, folder=self.bundle.folder)
         return replace(done, private=done.private and not self.public)
 
@@ -154,11 +155,22 @@ class Publication:
             )
         if self.before is not None and not self.before.private and self.public is False:
             raise CallError(f"{self.repo_id} is public: say --public to publish there for everybody to see")
+        self._check_base()
         if self.before is not None:
             keep_what_people_wrote(self.repository, self.before, self.bundle)
         changes = changes_to(self.before, self.bundle)
         logger.info(self._what_changes(changes))
         return changes
+
+    def _check_base(self) -> None:
+        """Refuse an adapter that nobody could load, as the Hub does not have its base."""
+        base = self.bundle.base_model
+        if base is not None and not Repository(self.repository.api, base).exists():
+            raise CallError(
+                f"the adapter's base, {base}, is not on the Hub, or not for this token to see, so nobody could load "
+                "the adapter: publish the base first, name the right one with --base_model OWNER/NAME, or leave out "
+                "--adapter to publish the merged model"
+            )
 
     def _what_changes(self, changes: Changes) -> str:
         if self.before is None:

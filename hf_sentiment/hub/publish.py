@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.hub.bundle import build_bundle
 from hf_sentiment.hub.messages import LOG_IN, HubError
 from hf_sentiment.hub.metadata import check_language, check_license, is_repo_id
+from hf_sentiment.hub.package_source import check_package_source
 from hf_sentiment.hub.publication import Publication, Published
 from hf_sentiment.hub.summary import describe
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["Published", "publish"]
+
+_CHECKS = {"license": check_license, "language": check_language, "package_source": check_package_source}
 
 
 def publish(
@@ -46,19 +50,22 @@ def publish(
         adapter: The adapter and head of a LoRA run, instead of the merged model.
         create_pr: Open a pull request instead of changing the main branch.
         dry_run: Make the folder, say what would be sent and, where the Hub answers, what that would change; then stop.
+            The folder stays, for you to look at and to remove.
         commit_message: Title of the commit.
         token: Default: what `hf auth login` saved, or HF_TOKEN. Needed for the upload only.
         endpoint: Of the Hub. Default: HF_ENDPOINT.
-        **card: As in `hf_sentiment.hub.card.render_card`: `template`, `license`, `language`, `base_model` and others.
+        **card: As in `hf_sentiment.hub.card.render_card`: `template`, `license`, `language`, `base_model`,
+            `package_source` and others.
 
     Raises:
         CallError: A wrong argument, or a folder that cannot be published.
         HubError: The Hub could not do it; the message says what the repository is like now.
     """
-    _check_call(repo_id, card.get("license"), card.get("language"))
+    _check_call(repo_id, card)
     run, token = Path(folder), token or get_token()
     api = HfApi(endpoint=endpoint or constants.ENDPOINT, token=token or False, library_name="hf-sentiment")
     place = Path(tempfile.mkdtemp(prefix="hf-sentiment-publish-"))
+    rehearsed = False
     try:
         secrets = [token] if token else []
         bundle = build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, **card)
@@ -66,22 +73,23 @@ def publish(
             logger.info(line)
         publication = Publication(api, repo_id, bundle, run, public, create_pr, commit_message)
         if dry_run:
-            return publication.rehearse()
+            published = publication.rehearse()
+            rehearsed = True  # the folder is what the call was for
+            return published
         if token is None:
             raise HubError(f"no token: {LOG_IN}")
         return publication.carry_out()
     finally:
-        if not dry_run:
+        if not rehearsed:
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _check_call(repo_id: str, license: str | None, language: str | None) -> None:
+def _check_call(repo_id: str, card: Mapping[str, Any]) -> None:
     name = repo_id.rpartition("/")[2] or "reviews"
     if "/" not in repo_id:
         raise CallError(f"{repo_id}: whose? Name it OWNER/{name}, with your user name or your organisation's")
     if not is_repo_id(repo_id):
         raise CallError(f"{repo_id} is no name for a repository: OWNER/NAME of letters, digits, - _ .")
-    if license is not None:
-        check_license(license)
-    if language is not None:
-        check_language(language)
+    for name, check in _CHECKS.items():
+        if card.get(name) is not None:
+            check(card[name])

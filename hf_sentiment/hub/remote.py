@@ -71,6 +71,11 @@ class Repository:
         self.api = api
         self.repo_id = repo_id
 
+    def exists(self) -> bool:
+        """Whether there is such a repository, for this token to see."""
+        with self.doing("look at the repository"):
+            return self.api.repo_exists(self.repo_id)
+
     def head(self, revision: str | None = None) -> Head | None:
         """What a branch holds, by default the main one; `None` where there is no such repository or branch."""
         with self.doing("look at the repository"):

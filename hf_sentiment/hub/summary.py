@@ -8,7 +8,7 @@ from hf_sentiment.hub.bundle import Bundle
 
 
 def describe(bundle: Bundle, repo_id: str, public: bool | None, create_pr: bool) -> Iterator[str]:
-    """Files, sizes, where, and for whom to see.
+    """Files, sizes, where, for whom to see, who can load it, and whether texts are quoted.
 
     Args:
         bundle: What will be sent.
@@ -24,7 +24,13 @@ def describe(bundle: Bundle, repo_id: str, public: bool | None, create_pr: bool)
     width = max(len(name) for name in sizes)
     for name, size in sizes.items():
         yield f"  {name:<{width}}  {_size(size):>9}"
-    yield f"  {len(sizes)} files, {_size(sum(sizes.values()))}; licence: {bundle.metadata.get('license', 'none')}"
+    named = {"licence": "license", "language": "language", "base model": "base_model"}
+    facts = "; ".join(f"{name}: {bundle.metadata.get(field, 'not named')}" for name, field in named.items())
+    yield f"  {len(sizes)} files, {_size(sum(sizes.values()))}; {facts}"
+    yield from (f"  {line}" for line in bundle.can_load)
+    if bundle.quoted:
+        texts = "1 text" if bundle.quoted == 1 else f"{bundle.quoted} texts"
+        yield f"  The card, README.md, quotes {texts} of the test split; --no_quotes leaves them out."
 
 
 def _size(count: float) -> str:

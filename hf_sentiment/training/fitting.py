@@ -51,6 +51,7 @@ class Run:
         alarm: The overfitting alarm, unless it is off.
         out_of_fold: Logits `[texts, labels]` of the training texts, each by a head that was solved for without it,
             where the head is all that was trained and there are folds. What is folded into the head is in them too.
+        unlabelled_texts: How many texts without labels the head rests on.
     """
 
     trainer: Trainer
@@ -64,6 +65,7 @@ class Run:
     stopping: EarlyStoppingCallback | None
     alarm: OverfittingGapCallback | None
     out_of_fold: np.ndarray | None = None
+    unlabelled_texts: int = 0
 
     @property
     def head_alone(self) -> bool:
@@ -98,7 +100,9 @@ class Run:
         prior = prepare_encoder(self.model, self.tokenizer) if self.plan["lexicon"].value else None
         if prior is not None and not len(self.splits["train"]):
             values = polarity(self.data.rule.labels) or ()
-            head_without_labels(self.model, self.tokenizer, prior, values, self.splits.get("unlabelled"))
+            self.unlabelled_texts = head_without_labels(
+                self.model, self.tokenizer, prior, values, self.splits.get("unlabelled")
+            )
         elif self.plan["head_first"].value:
             self.out_of_fold = fit_head_first(
                 self.model,

@@ -54,7 +54,7 @@ def head_without_labels(
     prior: LexiconPrior,
     polarity: Sequence[float],
     unlabelled: Dataset | None = None,
-) -> None:
+) -> int:
     """`prior_head`, put into the model.
 
     Args:
@@ -63,8 +63,13 @@ def head_without_labels(
         prior: What it was taught.
         polarity: The labels' polarities.
         unlabelled: Tokenised texts of the kind that the model is for.
+
+    Returns:
+        How many of `unlabelled` the head rests on: all of them or, where `prior_head` cannot use them, none.
     """
     texts = 0 if unlabelled is None else len(unlabelled)
     logger.info("Making the head of the lexicon, without a label, and of %d unlabelled texts", texts)
     features = frozen_features(model, tokenizer, unlabelled) if unlabelled is not None else None
-    prior_head(prior, polarity, features).put_into(model.classifier)
+    head = prior_head(prior, polarity, features)
+    head.put_into(model.classifier)
+    return 0 if np.array_equal(head.bias, prior_head(prior, polarity).bias) else texts

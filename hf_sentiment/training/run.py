@@ -170,6 +170,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
         "best_epoch": _best_epoch(run),
         "stopped": next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
         "alarms": None if alarm is None else alarm.alarms,
+        "unlabelled_texts": run.unlabelled_texts,
         "lora": arguments.lora_rank if run.plan["lora"].value and not run.head_alone else None,
         "device": run.trainer.args.device.type,
         "threads": torch.get_num_threads(),

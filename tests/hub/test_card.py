@@ -20,6 +20,7 @@ from hf_sentiment.evaluation.report import accuracy_by_length
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.hub.handwritten import handwritten_sections, keep_handwritten
 from hf_sentiment.hub.metadata import check_card, keep_metadata, split_card
+from hf_sentiment.hub.package_source import check_package_source
 from hf_sentiment.hub.scan import is_quotable
 from hf_sentiment.hub.templates import as_cell
 
@@ -132,6 +133,92 @@ def test_limits_are_drawn_from_the_numbers(run_folder: Path, tmp_path: Path) -> 
     assert "It misses “negative” more often than “positive”: it found 70.0 % of the former and 95.0 %" in card
 
 
+@pytest.mark.parametrize(
+    ("shares", "texts", "language"),
+    [
+        ({"de": 0.95, "en": 0.05}, 400, "de"),
+        ({"en": 1.0}, 10, "en"),
+        ({"en": 1.0}, 9, None),  # too few texts were long enough to tell
+        ({"da": 0.6, "no": 0.4}, 400, None),
+        ({}, 0, None),
+    ],
+)
+def test_the_language_is_named_where_the_texts_tell_it(
+    run_folder: Path,  # noqa: F811
+    tmp_path: Path,
+    shares: dict[str, float],
+    texts: int,
+    language: str | None,
+) -> None:
+    folder = edited(run_folder, tmp_path)
+    path = folder / "records" / "audit.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"languages": {"texts": texts, "shares": shares}}))
+    card = render_card(folder, repo_id="me/reviews")
+    assert check_card(card).get("language") == language
+    assert ("py3langid" in card) == (language is not None)
+    said = render_card(folder, repo_id="me/reviews", language="fr")
+    assert check_card(said)["language"] == "fr" and "of French texts" in said and "py3langid" not in said
+
+
+def test_a_run_that_measured_nothing_says_so(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    folder = edited(run_folder, tmp_path, training__unlabelled_texts=1234)
+    evaluation = json.loads((folder / "records" / "evaluation.json").read_text())
+    (folder / "records" / "evaluation.json").write_text(json.dumps({"training": evaluation["training"]}))
+    assert "**Nothing was measured.** No text was held out for a test." in render_card(folder)
+    path = folder / "records" / "audit.json"
+    audit = json.loads(path.read_text()) | {"used": {"train": 0}, "unlabelled": 1240}
+    path.write_text(json.dumps(audit))
+    card = " ".join(render_card(folder).split())
+    assert "**How good it is was not measured.**" in card
+    assert "it is made of a sentiment lexicon and of 1,234 texts without labels. `hf-sentiment evaluate . " in card
+    evaluation["training"]["unlabelled_texts"] = 0
+    (folder / "records" / "evaluation.json").write_text(json.dumps({"training": evaluation["training"]}))
+    card = " ".join(render_card(folder).split())
+    assert "a sentiment lexicon alone; the 1,240 texts without labels that were given could not be used." in card
+
+
+def test_a_card_says_who_can_load_the_model(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    def lines(card: str) -> list[str]:
+        return re.findall(r"^- (.+)$", card.split("**Who can load it**")[1].split("## ")[0], re.MULTILINE)
+
+    assert [line.split("`")[1] for line in lines(render_card(run_folder))] == [
+        *("pipeline", "BertForSequenceClassification", "config.json")
+    ]
+    folder = edited(run_folder, tmp_path)
+    config = json.loads((folder / "config.json").read_text()) | {"pooling": "mean"}
+    (folder / "config.json").write_text(json.dumps(config))
+    said = lines(render_card(folder))
+    assert "Not by stock `BertForSequenceClassification`, which has no mean pooling" in said[1]
+    assert "Not by servers" in said[2] and "text-embeddings-inference" in said[2]
+    assert "BertForSequenceClassification." not in render_card(folder)
+
+
+def test_the_package_is_promised_from_nowhere_but_where_the_publisher_says(run_folder: Path) -> None:  # noqa: F811
+    card = " ".join(render_card(run_folder, repo_id="me/reviews").split())
+    assert "it is on no package index yet, so install its wheel" in card and "pip install hf" not in card
+    source = "git+https://example.org/me/hf-sentiment@v0.1.0"
+    assert f'`pip install "hf-sentiment @ {source}"`' in render_card(run_folder, package_source=source)
+    for right in (source, "https://example.org/a/hf_sentiment-0.1.0-py3-none-any.whl"):
+        check_package_source(right)
+    for wrong in (
+        *("git+https://example.org/me/hf-sentiment", "https://example.org/hf", "./hf-sentiment", "hf-sentiment", ""),
+        *("git+file:///home/me/hf-sentiment@1", 'git+https://example.org/a@1" && rm', "https:///a.whl"),
+        *("git+https://me:key@example.org/me/hf-sentiment@v1", "https://me@example.org/a.whl"),
+    ):
+        with pytest.raises(CallError, match="--package_source"):
+            check_package_source(wrong)
+
+
+def test_the_code_of_a_card_names_what_loads(run_folder: Path) -> None:  # noqa: F811
+    here, there = render_card(run_folder), render_card(run_folder, repo_id="me/reviews")
+    assert set(re.findall(r'(?:from_pretrained\(|model=)"([^"]+)"', here)) == {"."} and "revision" not in here
+    calls = re.findall(r"from_pretrained\(.*|pipeline\(\"text.*", there)
+    assert len(calls) >= 5 and all('"me/reviews", revision=revision' in call for call in calls)
+    assert (
+        there.count('revision = "main"') == 4 and "[History](https://huggingface.co/me/reviews/commits/main)" in there
+    )
+
+
 def test_contradictions_and_contamination_are_told(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     folder = edited(run_folder, tmp_path)
     path = folder / "records" / "audit.json"
@@ -151,7 +238,7 @@ def test_the_card_of_an_adapter_names_its_base(lora_folder: Path) -> None:  # no
     card = render_card(lora_folder, repo_id="me/adapter", adapter=True, base_model="org/base")
     data = check_card(card)
     assert (data["base_model"], data["base_model_relation"], data["library_name"]) == ("org/base", "adapter", "peft")
-    assert card.count("```python") == 4 and 'PeftModel.from_pretrained(base, "me/adapter")' in card
+    assert card.count("```python") == 4 and 'PeftModel.from_pretrained(base, "me/adapter", revision=revision)' in card
     assert "low-rank adapters of rank 8 (LoRA)" in card
 
 

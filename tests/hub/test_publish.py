@@ -125,6 +125,48 @@ def test_a_dry_run_says_what_it_would_change_and_sends_nothing(
     assert "it would fail: could not ask the Hub whose token this is" in rehearse()[1]
 
 
+def test_what_a_publisher_must_know_is_said_before_anything_is_sent(
+    hub: Any, publish_there: Publish, hashes_only: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def said(**options: Any) -> str:
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            publish_there(**options)
+        text = caplog.text
+        return text[: text.find("me/reviews is ")]
+
+    before = said()
+    assert "It loads by stock `BertForSequenceClassification`" in before and "text-embeddings-inference" in before
+    assert re.search(r"The card, README.md, quotes \d+ texts of the test split; --no_quotes leaves them out", before)
+    assert "quotes" not in said(quote_texts=False)
+
+
+def test_an_adapter_whose_base_the_hub_lacks_is_refused_before_anything_is_sent(
+    hub: Any, publish_there: Publish, lora_folder: Path, hashes_only: None
+) -> None:
+    with pytest.raises(
+        CallError, match=r"the adapter's base, me/tiny-bert, is not on the Hub.*--base_model OWNER/NAME"
+    ):
+        publish_there(lora_folder, adapter=True, base_model="me/tiny-bert")
+    assert {entry.method for entry in hub.log} <= {"GET", "HEAD"}
+    api_of(hub).create_repo("me/tiny-bert")
+    assert publish_there(lora_folder, adapter=True, base_model="me/tiny-bert").changed
+
+
+def test_a_dry_run_that_fails_leaves_no_folder(
+    publish_there: Publish, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import tempfile
+
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    (run / "tokenizer.json").unlink()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(CallError, match="has no tokenizer"):
+        publish_there(run, dry_run=True)
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith("hf-sentiment-publish-")] == []
+
+
 def test_public_only_when_it_is_said(hub: Any, publish_there: Publish, hashes_only: None) -> None:
     publish_there()
     assert publish_there(public=True).private is False

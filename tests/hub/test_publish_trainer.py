@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from huggingface_hub import ModelCard
+from huggingface_hub import HfApi, ModelCard
 from loopback import LoopbackHub
 from publish_support import check_in_process, hashes_only, publish_there, run_folder  # noqa: F401
 
@@ -194,6 +194,7 @@ def test_lora(
     tiny_checkpoint: Path,
     merge: bool,
 ) -> None:
+    HfApi(endpoint=hub.endpoint, token=hub.tokens.write).create_repo("me/tiny-bert")
     model = BertForSentimentAnalysis.from_pretrained(tiny_checkpoint)
     trainer = make_trainer(
         callbacks=[LoraCallback(r=2, merge=merge)],

@@ -185,7 +185,7 @@ def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path,
         assert evaluation_of(tmp_path / name)["training"]["steps"] == 3
         card = card_of(tmp_path / name)
         assert ("low-rank adapters of rank 8" if name == "lora" else "Trained: all weights") in card, name
-        assert "Nothing was measured" in err and "How good it is" not in card, name
+        assert "Nothing was measured" in err and "**Nothing was measured.**" in card, name
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +212,8 @@ def test_without_labels_and_without_a_test_nothing_is_claimed(
     assert "model" not in evaluation_of(folder)
     card = card_of(folder)
     assert "**No labelled text was seen.**" in card and "without a labelled text" in card
-    for claim in ("How good it is", "Accuracy", "Trained: ", "fine-tuned on", "Licence of the data"):
+    assert "**Nothing was measured.**" in card and "of a sentiment lexicon and of 200 texts without labels" in card
+    for claim in ("Measured on", "Accuracy", "Trained: ", "fine-tuned on", "Licence of the data"):
         assert claim not in card, claim
     code, out, err = run_cli("predict", folder, unlabelled_file)
     assert code == 0 and len(out.splitlines()) == 200, err
@@ -226,7 +227,8 @@ def test_without_labels_the_test_is_one(tested_without_labels: Path) -> None:
     assert evaluation["baselines"] == {}
     card = card_of(tested_without_labels)
     assert "**No labelled text was seen.**" in card and "Measured on 40 texts of the test split" in card
-    assert "| test | 40 | 20 / 20 | given |" in card and "| train | 0 | 0 / 0 | given |" in card
+    assert "| test | 40 | 20 / 20 | given |" in card and "| train |" not in card
+    assert "200 texts without labels (" in card
 
 
 def test_the_labels_order_is_the_users(

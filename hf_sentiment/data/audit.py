@@ -17,8 +17,8 @@ from .audit_rows import AuditRows
 from .checks import BROKEN, EMPTY_TEXT, NO_LABEL, NO_TEXT, UNKNOWN_LABEL
 from .contamination import contamination_finding
 from .duplicates import later
-from .files import NOT_JSON
 from .findings import LIMITS, MAX_EXAMPLES, Example, Finding, counted, graded
+from .json_files import NOT_JSON
 from .label_errors import label_error_finding, not_searched
 from .proportions import imbalance_finding, rare_label_finding, size_findings
 from .text_checks import language_finding, token_findings

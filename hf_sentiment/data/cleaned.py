@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import os
-import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -19,7 +16,8 @@ from ..errors import CallError, DataError
 from ..files import folder_atomically, write_atomically
 from .audit import CONFLICT, EMPTY, LEAK, REPEAT, removals
 from .audit_rows import AuditRows
-from .files import FileTable, read_file
+from .encodings import encode_lines, open_lines
+from .files import FileTable
 from .sources import RawData
 
 _WHY = {
@@ -86,7 +84,7 @@ def write_cleaned(rows: AuditRows, raw: RawData, from_files: bool, folder: str |
                     f"{raw.sources[split]}: --fix would remove every row of the {split} split: is one file given twice?"
                 )
             if from_files:
-                _copy_file(read_file(raw.sources[split], keep_broken=True), beside / name, gone)
+                _copy_file(raw.files[split], beside / name, gone)
             else:
                 _write_rows(raw, split, beside / name, gone)
             counts = Counter(reasons[of_split & (reasons != "")].tolist())
@@ -110,37 +108,18 @@ def _base_name(source: str) -> str:
 
 def _copy_file(table: FileTable, target: Path, gone: set[int]) -> None:
     """One file without the rows in `gone`, which are numbered as the user sees them."""
-    if table.kind in ("csv", "tsv"):
-        records = enumerate(_records(table.path, "\t" if table.kind == "tsv" else ","), start=1)
-    elif table.kind == "jsonl":
-        # Of bytes, `splitlines` knows the same line ends as `datasets`; of a string it would know more.
-        lines = table.path.read_bytes().splitlines(keepends=True)
-        records = enumerate((line.decode("utf-8", "surrogateescape") for line in lines), start=1)
-    else:
+    if table.encoding is None or table.kind == "array":
         _copy_table(table, target, gone)
         return
-    kept = "".join(record for row, record in records if row not in gone)
-    write_atomically(target, kept.encode("utf-8", "surrogateescape"))
-
-
-def _records(path: Path, delimiter: str) -> Iterator[str]:
-    """The records of a delimited file as they are written, line ends and quotes and broken bytes included."""
-    lines: list[str] = []
-
-    def read() -> Iterator[str]:
-        # A cell may hold line breaks: what the csv module reads for one record is the record.
-        with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
-            for line in file:
-                lines.append(line)
-                yield line
-
-    limit = csv.field_size_limit(sys.maxsize)
-    try:
-        for _ in csv.reader(read(), delimiter=delimiter):
-            yield "".join(lines)
-            lines.clear()
-    finally:
-        csv.field_size_limit(limit)
+    left_out = {
+        line
+        for row, last in zip(table.rows.tolist(), table.last.tolist(), strict=True)
+        if row in gone
+        for line in range(row, last + 1)
+    }
+    lines = enumerate(open_lines(table.path, table.encoding, exact=True), start=1)
+    kept = "".join(line for number, line in lines if number not in left_out)
+    write_atomically(target, encode_lines(kept, table.encoding))
 
 
 def _copy_table(table: FileTable, target: Path, gone: set[int]) -> None:

@@ -1,9 +1,9 @@
-"""Reading one data file: CSV, TSV, JSONL, JSON or Parquet, from a local path or a URL, with the user's row
-numbers.
+"""Reading one data file: CSV and its kin, JSON lines, JSON, Parquet or Excel, from a local path or a URL, with the
+user's row numbers.
 
-Everything is loaded by `datasets`, so that it is converted once, cached and memory-mapped. Delimited files
-and JSONL get care of their own: every cell stays a string (a review that says "NA" is no missing value, an id
-keeps its zeros), broken bytes become U+FFFD (found later as bad rows), and a blank line keeps its number.
+Everything goes through `datasets`, so that it is converted once, cached and memory-mapped. In delimited files, JSON
+lines and sheets every cell stays a string (a review that says "NA" is no missing value, an id keeps its zeros), broken
+bytes become U+FFFD (found later as bad rows), and a blank line keeps its number.
 """
 
 from __future__ import annotations
@@ -12,40 +12,52 @@ import glob
 import json
 import logging
 import os
-import re
-import warnings
+import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urldefrag, urlsplit
 
 import numpy as np
 import pyarrow.compute as pc
 from datasets import Dataset, DownloadManager, Features, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
-from ..errors import CallError, DataError
+from ..errors import CallError, DataError, SentimentError
+from .columns import WantedColumns
+from .encodings import Encoding, find_encoding, open_lines
+from .json_files import json_value, list_items, parse_line, shape_fault
+from .layout import SEPARATOR_NAMES, Layout, find_layout
+from .records import BACKSLASH, BARE_SEPARATOR, STRAY_QUOTE, Dialect
 
 logger = logging.getLogger(__name__)
 
 EXTENSIONS = {
     ".csv": "csv",
+    ".txt": "csv",
     ".tsv": "tsv",
+    ".tab": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".json": "json",
     ".parquet": "parquet",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
 }
-"""Known file extensions and their formats."""
+"""Known file extensions and their formats; `.gz` may follow."""
 
-NOT_JSON = ("not JSON", "not a JSON object")
-"""How the fault of a broken line begins."""
+ANY_COLUMNS = WantedColumns(None, None, True)
+"""No column is named."""
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
-_QUOTE_HINT = " (quote every cell that contains the separator, a line break or a quote)"
-_KEY_SAMPLE = 1000
-"""Lines of a JSONL file that are read to learn its columns."""
+_TOP_LINES = 2000
+_SHOWN_ROWS = 3
+_NOTES = {
+    STRAY_QUOTE: "a quote opens no cell and is taken as text",
+    BARE_SEPARATOR: "a separator without quotes around it is taken as text",
+    BACKSLASH: "quotes are escaped by backslashes",
+}
 
 
 @dataclass(frozen=True)
@@ -54,11 +66,16 @@ class FileTable:
 
     Attributes:
         source: the path or URL as the user gave it, for messages.
-        kind: one of the values of `EXTENSIONS`, or "array" for a JSON file that holds one list.
+        kind: one of the values of `EXTENSIONS`; "array" for a JSON file that holds one list.
         path: the file on this machine.
-        dataset: the columns as loaded; for JSONL one column `line`.
-        columns: the names to choose from.
+        dataset: the columns as loaded, strings but for Parquet; for JSON one column `line`.
+        columns: their names, in order, each once.
         rows: the user's row number of each row (int64).
+        last: the line on which each row ends (int64); the row itself where rows have no lines.
+        encoding: of a text file.
+        layout: of a delimited file or a sheet.
+        sheet: of a workbook.
+        faults: row number → why the row can't be read; its cells are empty.
     """
 
     source: str
@@ -67,72 +84,105 @@ class FileTable:
     dataset: Dataset
     columns: list[str]
     rows: np.ndarray
+    last: np.ndarray
+    encoding: Encoding | None = None
+    layout: Layout | None = None
+    sheet: str | None = None
+    faults: Mapping[int, str] | None = None
 
 
-def read_file(source: str | os.PathLike[str], *, keep_broken: bool = False) -> FileTable:
-    """Load a file. `CallError` for a path or type that can't be, `DataError` for content that can't.
+def read_file(
+    source: str | os.PathLike[str],
+    *,
+    wanted: WantedColumns = ANY_COLUMNS,
+    encoding: str | None = None,
+    keep_broken: bool = False,
+) -> FileTable:
+    """Load a file.
 
-    With `keep_broken`, a line of a JSONL file that is not JSON is no error as long as there are good ones.
+    Args:
+        source: a path or URL; of a workbook with several tables `book.xlsx#sheet`.
+        wanted: the columns that the user named, which tell the header.
+        encoding: of a text file, where its content does not tell it.
+        keep_broken: a row that can't be read is no error, as long as there are good ones.
+
+    Raises:
+        CallError: a path, type or encoding that can't be.
+        DataError: content that can't be read.
     """
     name = os.fspath(source)
-    kind = _kind_of(name)
-    path = _local_path(name)
+    kind, file, sheet = _kind_of(name)
+    path = _local_path(file)
     if path.stat().st_size == 0:
         raise CallError(f"{name}: the file is empty")
-    if kind == "json":
-        kind = "array" if _first_character(path) == "[" else "jsonl"
-    if kind in ("csv", "tsv"):
-        table = _read_delimited(name, path, kind)
-    elif kind == "jsonl":
-        table = _read_json_lines(name, path, keep_broken)
-    else:
-        dataset = _load("json" if kind == "array" else "parquet", name, path)
-        table = FileTable(name, kind, path, dataset, dataset.column_names, np.arange(1, len(dataset) + 1))
+    kind = _by_content(path, kind, name)
+    try:
+        if kind == "excel":
+            table = _read_excel(name, path, sheet, wanted)
+        elif kind == "parquet":
+            dataset = _load("parquet", name, path)
+            rows = np.arange(1, len(dataset) + 1)
+            table = FileTable(name, kind, path, dataset, dataset.column_names, rows, rows)
+        elif kind in ("csv", "tsv"):
+            table = _read_delimited(name, path, kind, find_encoding(path, name, encoding), wanted)
+        else:
+            table = _read_json(name, path, kind, find_encoding(path, name, encoding), keep_broken)
+    except SentimentError as error:
+        raise _at(name, error) from error
     if not len(table.dataset):
         raise CallError(f"{name}: the file has no data rows")
+    if table.faults and (not keep_broken or len(table.faults) == len(table.dataset)):
+        raise DataError(_faults_message(table))
     return table
 
 
-def json_line_values(table: FileTable, wanted: Mapping[str, str], *, keep_broken: bool = False) -> Dataset:
-    """The values of a JSONL file under `wanted`, {new name: key}, every one a string or None.
+def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:
+    """The values of a JSON file under `wanted`, {new name: key}, every one a string or None.
 
-    A label that is a number, a boolean or a list becomes its JSON; a text that is no string becomes None. With
-    `keep_broken` there is a column `fault` more, which says of a broken line what is wrong with it.
+    A label that is a number, a boolean or a list becomes its JSON; a text that is no string becomes None.
     """
-    features = Features({name: Value("string") for name in [*wanted, *(["fault"] if keep_broken else [])]})
     return table.dataset.map(
         _parse_lines,
         batched=True,
-        with_indices=True,
-        fn_kwargs={"wanted": dict(wanted), "source": table.source, "rows": table.rows, "keep_broken": keep_broken},
+        fn_kwargs={"wanted": dict(wanted)},
         remove_columns=table.dataset.column_names,
-        features=features,
+        features=Features({name: Value("string") for name in wanted}),
         desc="Reading lines",
     )
 
 
-def _kind_of(name: str) -> str:
-    path = urlsplit(name).path if "://" in name else name
-    extension = os.path.splitext(path)[1].lower()
+def _kind_of(name: str) -> tuple[str, str, str | None]:
+    """The format by the extension, the file, and the sheet behind a #."""
+    file, sheet = name, None
+    if "#" in name and not Path(name).exists():
+        file, sheet = urldefrag(name) if "://" in name else name.rsplit("#", 1)
+    path = urlsplit(file).path if "://" in file else file
+    extension = os.path.splitext(path.lower().removesuffix(".gz"))[1]
+    if extension == ".xls":
+        raise CallError(f"{name}: the Excel format before 2007: save it as .xlsx")
     if extension not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)
         raise CallError(f"{name}: unknown file type {extension or '(no extension)'}; known: {known}")
-    return EXTENSIONS[extension]
+    if sheet is not None and EXTENSIONS[extension] != "excel":
+        return EXTENSIONS[extension], name, None
+    return EXTENSIONS[extension], file, sheet
 
 
 def _local_path(name: str) -> Path:
-    """The file itself, or the cached download of a URL."""
-    if "://" in name:
-        try:
-            return Path(DownloadManager().download(name))
-        except (OSError, ValueError, DatasetsError) as error:
-            raise CallError(f"{name}: cannot be downloaded ({_first_line(error)})") from error
-    path = Path(name).expanduser()
+    """The file itself, unpacked, or the cached download of a URL."""
+    manager = DownloadManager()
+    try:
+        if "://" in name:
+            return Path(manager.download_and_extract(name) if name.lower().endswith(".gz") else manager.download(name))
+        path = Path(name).expanduser()
+        if path.is_file():
+            return Path(manager.extract(str(path))) if name.lower().endswith(".gz") else path.resolve()
+    except (OSError, ValueError, EOFError, DatasetsError) as error:
+        what = "downloaded" if "://" in name else "unpacked"
+        raise CallError(f"{name}: cannot be {what} ({_first_line(error)})") from error
     if not path.exists():
         raise CallError(f"{name}: no such file{_nearest_file(path)}")
-    if not path.is_file():
-        raise CallError(f"{name}: is a folder; name a file in it ({', '.join(EXTENSIONS)})")
-    return path.resolve()
+    raise CallError(f"{name}: is a folder; name a file in it ({', '.join(EXTENSIONS)})")
 
 
 def _nearest_file(path: Path) -> str:
@@ -144,13 +194,25 @@ def _nearest_file(path: Path) -> str:
     return f"; did you mean {path.with_name(near[0])}?" if near else ""
 
 
-def _first_character(path: Path) -> str:
-    """The first character of a UTF-8 file that is no white space."""
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        while block := file.read(4096):
-            if block.strip():
-                return block.lstrip()[0]
-    return ""
+def _by_content(path: Path, kind: str, name: str) -> str:
+    """The format by the first bytes, where these say that it is another than the extension says."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise CallError(f"{name}: the Excel format before 2007, or a workbook with a password: save it as plain .xlsx")
+    found = kind
+    if start.startswith(b"PAR1"):
+        found = "parquet"
+    elif start.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            found = "excel" if "xl/workbook.xml" in archive.namelist() else kind
+        if found != "excel":
+            raise CallError(f"{name}: a zip archive: unpack it, and name a file in it")
+    elif start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise CallError(f"{name}: a web page, not a data file: take the link to the file itself")
+    if found != kind:
+        logger.info("%s: by its content it is %s", name, {"excel": "an Excel workbook"}.get(found, "Parquet"))
+    return found
 
 
 def _first_line(error: BaseException) -> str:
@@ -160,116 +222,173 @@ def _first_line(error: BaseException) -> str:
     return lines[0] if lines else type(cause).__name__
 
 
+def _at(name: str, error: SentimentError) -> SentimentError:
+    """The error with the file in front, where it does not say it yet."""
+    message = str(error)
+    if message.startswith(name):
+        return error
+    return type(error)(f"{name}{', ' if message.startswith('row ') else ': '}{message}")
+
+
 def _load(builder: str, name: str, path: Path, **options: Any) -> Dataset:
     """Let `datasets` load and cache one file; its errors become one line."""
     # A name with [ or * is a pattern to `datasets`, which would load other files.
     files = {"train": glob.escape(str(path))}
     try:
-        loaded = load_dataset(builder, data_files=files, split="train", **options)
+        return load_dataset(builder, data_files=files, split="train", **options)
     except (DatasetsError, ValueError, OSError, TypeError, Warning) as error:
-        hint = _QUOTE_HINT if builder == "csv" else ""
-        raise DataError(f"{name}: cannot be read as {builder}: {_first_line(error)}{hint}") from error
-    return loaded
+        raise DataError(f"{name}: cannot be read: no {builder} file, or a broken one; write it again") from error
 
 
-def _read_delimited(name: str, path: Path, kind: str) -> FileTable:
-    """A CSV or TSV file, every cell a string; row 1 is the header, as a spreadsheet counts."""
-    import pandas as pd
+def _read_delimited(name: str, path: Path, kind: str, encoding: Encoding, wanted: WantedColumns) -> FileTable:
+    """A CSV file or one of its kin; a row's number is that of the line on which it begins."""
+    from .table_cache import delimited_rows
 
-    with path.open("rb") as file:
-        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
-            raise CallError(f"{name}: the file is in UTF-16; save it as UTF-8")
-    options: dict[str, Any] = {"sep": "\t" if kind == "tsv" else ",", "encoding": "utf-8-sig"}
-    options |= {"encoding_errors": "replace", "keep_default_na": False, "index_col": False}
+    layout = find_layout(list(islice(open_lines(path, encoding), _TOP_LINES)), kind, wanted)
+    dialect = Dialect(layout.separator, len(layout.header), layout.text, layout.spaces)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            top = pd.read_csv(path, nrows=1, dtype=str, **options)
-    except (ValueError, pd.errors.ParserWarning) as error:
-        raise DataError(f"{name}: cannot be read as {kind}: {_first_line(error)}{_QUOTE_HINT}") from error
-    if top.empty:
-        raise CallError(f"{name}: the file has no data rows")
-    columns = [str(column) for column in top.columns]
-    features = Features({column: Value("string") for column in columns})
-    with warnings.catch_warnings():
-        # pandas only warns when every row is longer than the header, and drops the rest.
-        warnings.simplefilter("error", pd.errors.ParserWarning)
-        dataset = _load("csv", name, path, features=features, skip_blank_lines=False, **options)
-    rows = np.arange(2, len(dataset) + 2)
-    blank = np.ones(len(dataset), dtype=bool)
-    for column in columns:
-        values = dataset.data.column(column)
-        blank &= pc.equal(pc.fill_null(values, ""), "").to_numpy()
-    return _without(FileTable(name, kind, path, dataset, columns, rows), blank)
+        dataset = delimited_rows(path, encoding, dialect, layout.header_row + 1)
+    except DatasetsError as error:
+        if isinstance(error.__cause__, SentimentError):
+            raise error.__cause__ from error
+        raise DataError(f"{name}: cannot be read: {_first_line(error)}") from error
+    table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout))
+    if layout.separator != {"csv": ",", "tsv": "\t"}[kind] and len(layout.header) > 1:
+        logger.info("%s: separated by %s", name, SEPARATOR_NAMES[layout.separator])
+    return table
 
 
-def _read_json_lines(name: str, path: Path, keep_broken: bool) -> FileTable:
-    """A file with one JSON object a line; rows are line numbers from 1."""
-    options = {"encoding": "utf-8-sig", "encoding_errors": "replace"}
-    dataset = _load("text", name, path, features=Features({"line": Value("string")}), **options)
-    lines = dataset.data.column("line")
-    blank = pc.equal(pc.utf8_trim_whitespace(lines), "").to_numpy()
-    table = _without(FileTable(name, "jsonl", path, dataset, [], np.arange(1, len(dataset) + 1)), blank)
-    keys: dict[str, None] = {}
-    broken: list[DataError] = []
-    for row, line in zip(table.rows, table.dataset[:_KEY_SAMPLE]["line"], strict=False):
-        value = _parse(line)
-        if isinstance(value, str):
-            broken.append(DataError(f"{name}, line {row}: {value}"))
-        else:
-            keys.update(dict.fromkeys(value))
-    if broken and not (keep_broken and keys):
-        raise broken[0]
-    return FileTable(name, "jsonl", path, table.dataset, list(keys), table.rows)
+_NO_ROWS = (np.array([], dtype=np.int64), np.array([], dtype=np.int64))
 
 
-def _without(table: FileTable, blank: np.ndarray) -> FileTable:
-    """The table without its blank lines; the others keep their row numbers."""
-    if not blank.any():
+def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns) -> FileTable:
+    """A sheet of a workbook; a row's number is Excel's."""
+    from .excel import find_sheet
+    from .table_cache import sheet_rows
+
+    sheet, layout, filled = find_sheet(path, name, sheet, wanted)
+    dataset = sheet_rows(path, sheet, layout.header_row + 1, len(layout.header))
+    if filled > 1:
+        logger.info("%s: the sheet %s", name, sheet)
+    return _of_rows(FileTable(name, "excel", path, dataset, layout.columns, *_NO_ROWS, None, layout, sheet))
+
+
+def _of_rows(table: FileTable) -> FileTable:
+    """The table with its row numbers and faults; without rows and nameless columns where nothing is written."""
+    from .table_cache import FAULT, LAST, NOTE, ROW
+
+    assert table.layout is not None
+    data = table.dataset.data
+    rows, last = (np.asarray(data.column(name).to_numpy(), dtype=np.int64) for name in (ROW, LAST))
+    filled = data.column(FAULT).is_valid().to_numpy()
+    cells = [str(i) for i in range(len(table.columns))]
+    kept = []
+    for i, name in enumerate(cells):
+        written = pc.not_equal(data.column(name), "").to_numpy()
+        filled = filled | written
+        if table.layout.header[i] or written.any():
+            kept.append(name)
+    _say_how_it_was_read(table, rows, last, data.column(NOTE).to_numpy())
+    broken = pc.drop_null(data.column(FAULT)).to_pylist()
+    faults = dict(zip(rows[data.column(FAULT).is_valid().to_numpy()].tolist(), broken, strict=True))
+    names = {name: table.columns[int(name)] for name in kept}
+    dataset = table.dataset.select_columns(kept).rename_columns(names)
+    table = replace(table, dataset=dataset, columns=list(names.values()), rows=rows, last=last, faults=faults)
+    blank = int((~filled).sum())
+    if blank:
+        logger.info("%s: %d blank %s passed over", table.source, blank, "row" if blank == 1 else "rows")
+    return _only(table, filled) if blank else table
+
+
+def _say_how_it_was_read(table: FileTable, rows: np.ndarray, last: np.ndarray, notes: np.ndarray) -> None:
+    """One line for each thing about the file that its reader may not expect."""
+    assert table.layout is not None
+    first = 1 if table.encoding else None
+    if table.encoding is not None and table.encoding.detected:
+        logger.info("%s: encoded in %s", table.source, table.encoding.title)
+    if table.layout.header_row > 1 and first:
+        logger.info("%s: the header is row %d", table.source, table.layout.header_row)
+    for note, what in _NOTES.items():
+        found = rows[notes == note]
+        if len(found):
+            logger.info("%s: in %s %s", table.source, _listed(found), what)
+
+
+def _listed(rows: np.ndarray) -> str:
+    """ "row 5", "rows 5, 7", "rows 5, 7, 9 and 12 more"."""
+    shown = ", ".join(map(str, rows[:_SHOWN_ROWS]))
+    more = f" and {len(rows) - _SHOWN_ROWS:,} more" if len(rows) > _SHOWN_ROWS else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {shown}{more}"
+
+
+def _faults_message(table: FileTable) -> str:
+    assert table.faults
+    row, fault = next(iter(table.faults.items()))
+    others = len(table.faults) - 1
+    more = f"; and {others:,} more {'row' if others == 1 else 'rows'}" if others else ""
+    return f"{table.source}, row {row}: {fault}{more}"
+
+
+def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken: bool) -> FileTable:
+    """A file with one JSON object a line, whose rows are its lines, or with one list."""
+    if encoding.detected:
+        logger.info("%s: encoded in %s", name, encoding.title)
+    if kind == "json":
+        kind = "array" if _first_character(path, encoding) == "[" else "jsonl"
+    if kind == "array":
+        dataset = Dataset.from_dict({"line": list_items(path, encoding, name)}, Features({"line": Value("string")}))
+        rows = np.arange(1, len(dataset) + 1)
+        table = FileTable(name, kind, path, dataset, [], rows, rows, encoding)
+    else:
+        options = {"encoding": encoding.name, "encoding_errors": "replace"}
+        dataset = _load("text", name, path, features=Features({"line": Value("string")}), **options)
+        rows = np.arange(1, len(dataset) + 1)
+        filled = ~pc.equal(pc.utf8_trim_whitespace(dataset.data.column("line")), "").to_numpy()
+        table = _only(FileTable(name, "jsonl", path, dataset, [], rows, rows, encoding), filled)
+        if not filled.all():
+            logger.info("%s: %d blank lines passed over", name, int((~filled).sum()))
+    looked = table.dataset.map(
+        _look_at_lines,
+        batched=True,
+        remove_columns=["line"],
+        features=Features({"fault": Value("string"), "keys": Value("string")}),
+        desc="Looking at lines",
+    ).data
+    keys = dict.fromkeys(key for keys in pc.unique(looked.column("keys")).to_pylist() for key in json.loads(keys))
+    broken = looked.column("fault").is_valid().to_numpy()
+    reasons = pc.drop_null(looked.column("fault")).to_pylist()
+    faults = dict(zip(table.rows[broken].tolist(), reasons, strict=True))
+    if len(table.dataset) == 1 or len(faults) == len(table.dataset):
+        whole = shape_fault(path, encoding) if kind != "array" else None
+        if whole:
+            raise DataError(f"{name}: {whole}")
+    return replace(table, columns=list(keys), faults=faults)
+
+
+def _first_character(path: Path, encoding: Encoding) -> str:
+    """The first character of a file that is no white space."""
+    return next((line.lstrip()[0] for line in open_lines(path, encoding) if line.strip()), "")
+
+
+def _only(table: FileTable, kept: np.ndarray) -> FileTable:
+    """The rows of a table that are to be kept, with their numbers."""
+    if kept.all():
         return table
-    logger.info("%s: %d blank lines passed over", table.source, int(blank.sum()))
-    kept = np.flatnonzero(~blank)
-    return FileTable(table.source, table.kind, table.path, table.dataset.select(kept), table.columns, table.rows[kept])
+    chosen = np.flatnonzero(kept)
+    return replace(table, dataset=table.dataset.select(chosen), rows=table.rows[chosen], last=table.last[chosen])
 
 
-def _parse(line: str) -> dict[str, Any] | str:
-    """One line as a JSON object, or what is wrong with it."""
-    try:
-        value = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        message = re.sub(r": line 1 column (\d+).*", r" at column \1", str(error))
-        return f"{NOT_JSON[0]} ({message}); write one JSON object a line"
-    if not isinstance(value, dict):
-        return f'{NOT_JSON[1]}; write lines such as {{"text": "...", "label": "..."}}'
-    return value
+def _look_at_lines(batch: dict[str, list[str]]) -> dict[str, list[str | None]]:
+    """For `Dataset.map`: what is wrong with each line, and its keys as JSON."""
+    parsed = [parse_line(line) for line in batch["line"]]
+    return {
+        "fault": [value if isinstance(value, str) else None for value in parsed],
+        "keys": ["[]" if isinstance(value, str) else json.dumps(list(value)) for value in parsed],
+    }
 
 
-def _parse_lines(
-    batch: dict[str, list[str]],
-    indices: list[int],
-    wanted: dict[str, str],
-    source: str,
-    rows: np.ndarray,
-    keep_broken: bool,
-) -> dict[str, list[str | None]]:
-    """For `Dataset.map`: the wanted values of a batch of lines."""
-    values: dict[str, list[str | None]] = {name: [] for name in [*wanted, *(["fault"] if keep_broken else [])]}
-    for line, i in zip(batch["line"], indices, strict=True):
-        parsed = _parse(line)
-        if isinstance(parsed, str) and not keep_broken:
-            raise DataError(f"{source}, line {rows[i]}: {parsed}")
-        row = {} if isinstance(parsed, str) else parsed
-        for name, key in wanted.items():
-            values[name].append(_value(row.get(key), name))
-        if keep_broken:
-            values["fault"].append(parsed if isinstance(parsed, str) else None)
-    return values
-
-
-def _value(value: object, name: str) -> str | None:
-    if isinstance(value, str):
-        # A lone surrogate (half of an escaped emoji) is broken encoding too, and Arrow can't hold it.
-        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
-    if value is None or name == "text":
-        return None
-    return json.dumps(value)
+def _parse_lines(batch: dict[str, list[str]], wanted: dict[str, str]) -> dict[str, list[str | None]]:
+    """For `Dataset.map`: the wanted values of a batch of lines; None of a line that is no object."""
+    parsed = [parse_line(line) for line in batch["line"]]
+    rows = [{} if isinstance(value, str) else value for value in parsed]
+    return {name: [json_value(row.get(key), name) for row in rows] for name, key in wanted.items()}

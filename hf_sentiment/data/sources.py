@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -49,9 +49,10 @@ class RawData:
         label_column: the column that the labels are from, or None.
         label_names: the names of integer labels, where the source gives them (a `ClassLabel` feature).
         description: the source in one line.
+        files: split → the file as it was read, where the splits are from files.
 
-    Row numbers: in CSV and TSV as a spreadsheet shows them (the header is row 1, the first data row 2; a cell
-    with line breaks is still one row); in JSONL the line number from 1; elsewhere the row from 1.
+    Row numbers: in CSV and its kin and in JSONL that of the line, from 1, on which the row begins, as an editor
+    shows it; in Excel the sheet's; elsewhere the row from 1.
     """
 
     splits: dict[str, Dataset]
@@ -60,6 +61,7 @@ class RawData:
     label_column: str | None
     label_names: tuple[str, ...] | None
     description: str
+    files: Mapping[str, FileTable] = field(default_factory=dict)
 
 
 def load_data(
@@ -73,6 +75,7 @@ def load_data(
     text_column: str | None = None,
     label_column: str | None = None,
     label_optional: bool = False,
+    encoding: str | None = None,
     keep_broken: bool = False,
 ) -> RawData:
     """Load a data set, or files, and bring them to the columns of `RawData`.
@@ -81,12 +84,13 @@ def load_data(
         dataset: "starter", "starter:amazon", a Hub id, a `Dataset`, `DatasetDict` or pandas frame.
         dataset_config_name: the configuration of a Hub data set.
         dataset_revision: the branch, tag or commit of a Hub data set.
-        train_file: CSV, TSV, JSONL, JSON or Parquet; a path or a URL. So are `validation_file` and
-            `test_file`.
+        train_file: CSV or its kin, JSONL, JSON, Parquet or Excel; a path or a URL. So are `validation_file`
+            and `test_file`.
         text_column: the column with the text; guessed where one column only has a usual name.
         label_column: the column with the label; guessed likewise.
         label_optional: no label is needed (texts to be predicted).
-        keep_broken: a broken line of a JSONL file is a row without text, with a `fault`, and no error.
+        encoding: of text files; found out where it is certain.
+        keep_broken: a row that can't be read is a row without text, with a `fault`, and no error.
 
     Raises:
         CallError: the call can't be answered: no such file, column, data set or configuration, an ambiguous
@@ -102,7 +106,7 @@ def load_data(
     if dataset is None and not files:
         raise CallError("no data: give --dataset_name NAME or --train_file FILE")
     if files:
-        return _from_files({split: os.fspath(file) for split, file in files.items()}, columns, keep_broken)
+        return _from_files({split: os.fspath(file) for split, file in files.items()}, columns, encoding, keep_broken)
     if isinstance(dataset, str):
         if is_starter(dataset):
             return _from_starter(dataset, columns)
@@ -110,9 +114,10 @@ def load_data(
     return _from_memory(dataset, columns)
 
 
-def _from_files(files: Mapping[str, str], columns: WantedColumns, keep_broken: bool) -> RawData:
+def _from_files(files: Mapping[str, str], columns: WantedColumns, encoding: str | None, keep_broken: bool) -> RawData:
     """Each file is a table; the columns are settled on the first of them, and the others must have them."""
-    tables = {split: read_file(file, keep_broken=keep_broken) for split, file in files.items()}
+    options: dict[str, Any] = {"wanted": columns, "encoding": encoding, "keep_broken": keep_broken}
+    tables = {split: read_file(file, **options) for split, file in files.items()}
     first = next(iter(tables.values()))
     text, label = choose_columns(first.columns, columns, first.source)
     splits: dict[str, Dataset] = {}
@@ -122,17 +127,20 @@ def _from_files(files: Mapping[str, str], columns: WantedColumns, keep_broken: b
         splits[split], names = _standard_file(table, text, label, names, keep_broken)
     # Names only: a description goes into records and cards, and folders are nobody's business there.
     described = "files: " + ", ".join(name.replace("\\", "/").rsplit("/", 1)[-1] for name in files.values())
-    return RawData(splits, dict(files), text, label, names, described)
+    return RawData(splits, dict(files), text, label, names, described, tables)
 
 
 def _standard_file(
     table: FileTable, text: str, label: str | None, names: tuple[str, ...] | None, keep_broken: bool
 ) -> tuple[Dataset, tuple[str, ...] | None]:
-    if table.kind == "jsonl":
+    if table.kind in ("jsonl", "array"):
         wanted = {"text": text} | ({"label": label} if label else {})
-        dataset = json_line_values(table, wanted, keep_broken=keep_broken)
-        return dataset.add_column("row", table.rows), names
-    dataset, found = _standard(table.dataset, text, label, table.rows, table.source)
+        dataset, found = json_line_values(table, wanted).add_column("row", table.rows), None
+    else:
+        dataset, found = _standard(table.dataset, text, label, table.rows, table.source)
+    if keep_broken and table.faults is not None:
+        faults = [table.faults.get(row) for row in table.rows.tolist()]
+        dataset = dataset.add_column("fault", faults, feature=Value("string"))
     return dataset, names or found
 
 

@@ -89,7 +89,7 @@ def test_training_goes_on_without_broken_lines_on_request(tmp_path: Path) -> Non
     lines = [json.dumps({"text": text, "label": label}) for text, label in different(60)]
     path = tmp_path / "broken.jsonl"
     path.write_text("\n".join([*lines[:30], "not json", *lines[30:]]))
-    with pytest.raises(DataError, match="line 31: not JSON"):
+    with pytest.raises(DataError, match="row 31: not JSON"):
         prepare_data(train_file=str(path))
     prepared = prepare_data(train_file=str(path), on_bad_rows="drop")
     assert sum(map(len, prepared.splits.values())) == 60

@@ -110,7 +110,7 @@ def test_the_rows_that_stay_keep_their_bytes(tmp_path: Path) -> None:
         b"last,negative,",
     ]
     (tmp_path / "r.csv").write_bytes(b"".join(lines))
-    rows, raw = audited(train_file=str(tmp_path / "r.csv"), text_column="text;with")
+    rows, raw = audited(train_file=str(tmp_path / "r.csv"), text_column="text;with", encoding="utf-8")
     write_cleaned(rows, raw, True, tmp_path / "fixed")
     assert (tmp_path / "fixed" / "r.csv").read_bytes() == b"".join(lines[:3] + lines[4:])
 

@@ -1,0 +1,78 @@
+"""Files of JSON: one object a line, or one list of objects; brought to one column of lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError
+from .columns import TEXT_NAMES
+from .encodings import Encoding
+
+NOT_JSON = ("not JSON", "not a JSON object")
+"""How the fault of a broken line begins."""
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_NOT_BY_ROWS = 'one object for the whole table: write one a row, frame.to_json(path, orient="records", lines=True)'
+
+
+def list_items(path: Path, encoding: Encoding, source: str) -> list[str]:
+    """The items of a file that is one JSON list, each as a line of its own.
+
+    Args:
+        path: the file.
+        encoding: of the file.
+        source: its name for messages.
+
+    Raises:
+        DataError: it is not JSON.
+    """
+    value = _whole(path, encoding, source)
+    return [json.dumps(item, ensure_ascii=False) for item in value]
+
+
+def _whole(path: Path, encoding: Encoding, source: str) -> Any:
+    try:
+        return json.loads(path.read_text(encoding=encoding.name, errors="replace"))
+    except (json.JSONDecodeError, RecursionError) as error:
+        row = f", row {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise DataError(f"{source}{row}: not JSON ({getattr(error, 'msg', error)}): write one object a line") from error
+
+
+def shape_fault(path: Path, encoding: Encoding) -> str | None:
+    """What is wrong with a file that is one JSON object as a whole and no row, or None."""
+    try:
+        value = json.loads(path.read_text(encoding=encoding.name, errors="replace"))
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    if not isinstance(value, dict) or not value:
+        return None
+    if all(isinstance(items, (dict, list)) for items in value.values()) and len(value) > 1:
+        return _NOT_BY_ROWS
+    rows = [key for key, items in value.items() if isinstance(items, list) and items and isinstance(items[0], dict)]
+    if len(rows) == 1 and not TEXT_NAMES.intersection(map(str.lower, value)):
+        return f"the rows are under {rows[0]!r}: write that list alone"
+    return None
+
+
+def parse_line(line: str) -> dict[str, Any] | str:
+    """One line as a JSON object, or what is wrong with it."""
+    try:
+        value = json.loads(line)
+    except (json.JSONDecodeError, RecursionError) as error:
+        message = re.sub(r": line 1 column (\d+).*", r" at column \1", str(error))
+        return f"{NOT_JSON[0]} ({message}); write one JSON object a line"
+    if not isinstance(value, dict):
+        return f'{NOT_JSON[1]}; write lines such as {{"text": "...", "label": "..."}}'
+    return value
+
+
+def json_value(value: object, name: str) -> str | None:
+    """A value as a string, a text that is none as None; half an escaped emoji is broken encoding too."""
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if value is None or name == "text":
+        return None
+    return json.dumps(value)

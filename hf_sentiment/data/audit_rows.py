@@ -43,7 +43,7 @@ class AuditRows:
     @classmethod
     def of_raw(cls, raw: RawData, rule: LabelRule) -> AuditRows:
         """The rows of a source, which need not be good ones."""
-        examined = {name: examine_rows(dataset, rule) for name, dataset in raw.splits.items()}
+        examined = {name: examine_rows(raw, name, rule) for name in raw.splits}
         codes = {name: codes for name, (codes, _) in examined.items()}
         return cls._of(raw.splits, codes, {name: faults for name, (_, faults) in examined.items()}, raw.sources, rule)
 

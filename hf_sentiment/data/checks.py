@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
 from datasets import Dataset, Value
 
 from ..errors import CallError, DataError
-from .labels import LabelRule, UnknownLabel, is_missing
+from .label_values import canonical, is_several
+from .labels import LabelRule, UnknownLabel, rule_for_split
 from .sources import RawData
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,8 @@ BAD = -2
 
 _UNKNOWN = -2
 _MISSING = -3
+_ALIKE = 0.85  # of difflib's ratio: "posiitve" and "positive" are, "negative" and "positive" are not
+_HEADER = "the header of a table again"
 
 NO_TEXT, EMPTY_TEXT, BROKEN, NO_LABEL, UNKNOWN_LABEL = FAULTS = (
     "no text",
@@ -127,8 +131,8 @@ def apply_rule(raw: RawData, rule: LabelRule, on_bad_rows: OnBadRows = "error") 
         raise CallError(f"{raw.description}: has no labels; name their column with --label_column NAME")
     codes: dict[str, np.ndarray] = {}
     report: dict[str, SplitRows] = {}
-    for name, dataset in raw.splits.items():
-        codes[name], report[name] = _examine(dataset, rule, raw.sources[name])
+    for name in raw.splits:
+        codes[name], report[name] = _examine(raw, name, rule)
     rows = RowReport(report)
     if rows.bad and on_bad_rows == "error":
         raise DataError(_bad_rows_message(rows))
@@ -141,34 +145,75 @@ def apply_rule(raw: RawData, rule: LabelRule, on_bad_rows: OnBadRows = "error") 
     return {name: _labelled(dataset, codes[name]) for name, dataset in raw.splits.items()}, rows
 
 
-def _examine(dataset: Dataset, rule: LabelRule, source: str) -> tuple[np.ndarray, SplitRows]:
+def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
+    """The raw labels of a split, without those of a header that stands among the rows.
+
+    Args:
+        raw: what `load_data` returned, with labels.
+        split: one of its splits.
+        keep_bad: rows with several labels are bad rows, which will be named or left out; without it they are an error.
+
+    Raises:
+        CallError: a row has several labels, or an object for one.
+    """
+    dataset = raw.splits[split]
+    table = dataset.with_format("arrow")[:]
+    labels: list[Any] = table.column("label").to_pylist()
+    for i in _headers(raw, table.column("text").to_pylist(), labels):
+        labels[i] = None
+    several = next((i for i, label in enumerate(labels) if is_several(label)), None)
+    if several is not None and (not keep_bad or all(label is None or is_several(label) for label in labels)):
+        where, label = f"{raw.sources[split]}, row {dataset[several]['row']}", str(labels[several])[:60]
+        raise CallError(
+            f"{where}: the label {label} is not one label: write one value a row, "
+            "or name another column with --label_column NAME"
+        )
+    return labels
+
+
+def _headers(raw: RawData, texts: list[str | None], labels: list[Any]) -> list[int]:
+    """The rows that repeat the names of the columns, as where two files were put together."""
+    text, label = canonical(raw.text_column), canonical(raw.label_column)
+    longest = len(text) + 4  # with quotes, a byte-order mark or a blank around it
+    named = (i for i, value in enumerate(texts) if value and len(value) <= longest and canonical(value) == text)
+    return [i for i in named if isinstance(labels[i], str) and canonical(labels[i]) == label]
+
+
+def _examine(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, SplitRows]:
     """For each row of a split its class index, or a negative number if it is not to be used; and the counts."""
-    codes, faults = examine_rows(dataset, rule)
+    dataset, source = raw.splits[split], raw.sources[split]
+    codes, faults = examine_rows(raw, split, rule)
     bad, dropped = codes == BAD, codes == DROPPED
     first = np.flatnonzero(bad)[:MAX_LISTED]
     listed = (BadRow(source, row, str(faults[i])) for i, row in zip(first, dataset[first]["row"], strict=True))
     return codes, SplitRows(int((codes >= 0).sum()), int(dropped.sum()), int(bad.sum()), tuple(listed))
 
 
-def examine_rows(dataset: Dataset, rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
+def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
     """What each row of a raw split is to the rule.
 
     Args:
-        dataset: a split of `RawData`, with labels.
+        raw: what `load_data` returned, with labels.
+        split: one of its splits.
         rule: what `infer_label_rule` returned.
 
     Returns:
         Class indices (int64), or `DROPPED`, or `BAD`; and for the bad ones what is wrong, "" for the others: a string
         that begins with one of the `FAULTS`.
     """
-    table = dataset.with_format("arrow")[:]
+    table = raw.splits[split].with_format("arrow")[:]
     faults = _text_faults(table.column("text").to_pylist())
     if "fault" in table.column_names:
         broken = table.column("fault").to_pylist()
         faults = np.array([why or fault for why, fault in zip(broken, faults, strict=True)], dtype=object)
-    codes, uniques, which = _label_codes(table.column("label").to_pylist(), rule)
+    labels = table.column("label").to_pylist()
+    for row in _headers(raw, table.column("text").to_pylist(), labels):
+        faults[row] = f"{UNKNOWN_LABEL} {labels[row]!r}: {_HEADER}"
+    good = (label for label, fault in zip(labels, faults, strict=True) if not fault)
+    rule = rule_for_split(good, rule, raw.sources[split])
+    codes, uniques, which = _label_codes(labels, rule)
     for i in np.flatnonzero((faults == "") & (codes <= _UNKNOWN)):
-        faults[i] = _label_fault(codes[i], uniques, which[i], rule)
+        faults[i] = _label_fault(int(codes[i]), uniques[which[i]], rule)
     return np.where(faults != "", BAD, codes), faults
 
 
@@ -209,19 +254,20 @@ def _label_codes(values: list[Any], rule: LabelRule) -> tuple[np.ndarray, list[A
 
 
 def _code(value: object, rule: LabelRule) -> int:
-    if is_missing(value):
-        return _MISSING
     try:
         index = rule(value)
     except UnknownLabel:
-        return _UNKNOWN
+        return _MISSING if rule.lacks(value) else _UNKNOWN
     return DROPPED if index is None else index
 
 
-def _label_fault(code: int, uniques: list[Any], which: int, rule: LabelRule) -> str:
+def _label_fault(code: int, value: object, rule: LabelRule) -> str:
     if code == _MISSING:
-        return NO_LABEL
-    return f"{UNKNOWN_LABEL} {str(uniques[which])[:40]!r} (known: {', '.join(rule.labels[:8])})"
+        return f"{NO_LABEL} ({value!r})" if isinstance(value, str) and value.strip() else NO_LABEL
+    near = get_close_matches(canonical(value), [name.casefold() for name in rule.labels], 1, _ALIKE)
+    why = f"misspelt {near[0]}? " if near else ""
+    why = "several labels, or an object" if is_several(value) else f"{why}known: {rule.known}"
+    return f"{UNKNOWN_LABEL} {str(value)[:40]!r} ({why})"
 
 
 def _bad_rows_message(rows: RowReport) -> str:

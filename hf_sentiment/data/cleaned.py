@@ -139,14 +139,11 @@ def _copy_table(table: FileTable, target: Path, gone: set[int]) -> None:
 
 
 def _write_rows(raw: RawData, split: str, target: Path, gone: set[int]) -> None:
-    """A split that is from no file, as JSON lines; labels keep the names that the data set gives them."""
+    """A split that is from no file, as JSON lines."""
     lines = []
     for row in raw.splits[split]:
         if row["row"] in gone:
             continue
-        label = row["label"]
-        if raw.label_names is not None and label is not None:
-            label = raw.label_names[label]
         group = {"group": row["group"]} if row.get("group") is not None else {}
-        lines.append(json.dumps({"text": row["text"], "label": label, **group}, ensure_ascii=False) + "\n")
+        lines.append(json.dumps({"text": row["text"], "label": row["label"], **group}, ensure_ascii=False) + "\n")
     write_atomically(target, "".join(lines))

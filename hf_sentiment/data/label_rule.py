@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from ..errors import CallError
+from .label_values import (
+    PERHAPS_MISSING,
+    POLARITY_ORDER,
+    SeveralLabels,
+    as_number,
+    canonical,
+    fold,
+    is_missing,
+    only_value,
+    plain,
+    stars_of,
+)
+
+__all__ = [
+    "BINARY",
+    "POLARITY_ORDER",
+    "TERNARY",
+    "LabelRule",
+    "UnknownLabel",
+    "as_number",
+    "canonical",
+    "contradiction",
+    "described",
+    "discrete",
+    "fold",
+    "is_missing",
+    "plain",
+    "shown",
+]
 
 BINARY = ("negative", "positive")
 """The two classes of a binary scheme, in index order."""
@@ -18,21 +44,8 @@ BINARY = ("negative", "positive")
 TERNARY = ("negative", "neutral", "positive")
 """The three classes of a ternary scheme, in index order."""
 
-POLARITY_ORDER = ("very negative", "negative", "neutral", "positive", "very positive")
-"""Polarity words in order; a label name is one of these or is kept verbatim."""
-
-MISSING = frozenset({"", "nan", "null", "na", "n/a", "<na>"})
-"""Strings (case-folded) that stand for "no label" in a label column."""
-
 _KINDS = ("names", "integers", "booleans", "stars", "scores")
-_POLARITY = {
-    "neg": "negative",
-    "neu": "neutral",
-    "pos": "positive",
-    **{name: name for name in POLARITY_ORDER},
-    **{name.replace(" ", mark): name for name in POLARITY_ORDER for mark in "_-"},
-}
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_SHOWN = 12
 
 
 class UnknownLabel(KeyError):
@@ -43,16 +56,19 @@ class UnknownLabel(KeyError):
 class LabelRule:
     """How a raw label becomes a class index. Call it with one value.
 
-    Polarity words ("NEG", "Positive"), truth values and stars are known in any case, other names as they are written.
+    Values are known in any case, with any white space and invisible characters, and numbers in any spelling, wherever
+    that can mean one value only. Beside the values that the rule was found for, it knows its classes by their names;
+    "neutral" is dropped where two classes leave out a middle.
 
     Attributes:
         kind: "names", "integers", "booleans", "stars" or "scores".
         labels: class names in index order.
         description: the rule in one printable line.
-        mapping: for all kinds but "scores": the value in canonical spelling → index, or None for "dropped".
+        mapping: for all kinds but "scores": the value's key (see `canonical`) → index, or None for "dropped".
         cuts: for "scores": ascending cut points; a value at a cut belongs below it (SST's rule).
         classes: for "scores": the index, or None for "dropped", of each interval between cuts.
         symmetric: for "scores": the cuts are -t and t, and a value at either of them belongs between them.
+        limits: for "scores": the lowest and the highest value that is one; () for any.
     """
 
     kind: str
@@ -62,6 +78,7 @@ class LabelRule:
     cuts: tuple[float, ...] = ()
     classes: tuple[int | None, ...] = ()
     symmetric: bool = False
+    limits: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject a rule that can't work (a hand-edited file, say)."""
@@ -73,23 +90,54 @@ class LabelRule:
 
     def __call__(self, value: object) -> int | None:
         """The class index of a raw value, or None where the rule drops it; `UnknownLabel` for any other."""
-        if self.kind == "scores":
-            return self._of_score(value)
-        key = canonical(value)
-        folded = fold(key)
-        if key not in self.mapping and (self.kind != "names" or folded in POLARITY_ORDER):
-            key = folded
-        if key not in self.mapping:
-            raise UnknownLabel(value)
-        return self.mapping[key]
-
-    def _of_score(self, value: object) -> int | None:
+        try:
+            value = only_value(value)
+        except SeveralLabels as error:
+            raise UnknownLabel(value) from error
         number = as_number(value)
-        if number is None:
-            raise UnknownLabel(value)
+        if self.kind == "scores" and number is not None:
+            return self._of_score(number)
+        key = canonical(value)
+        # As it is written first: rules of earlier versions have keys in any case.
+        spellings = [str(value).strip(), key, fold(key)]
+        star = stars_of(key) if self.kind == "stars" else None
+        if star is not None:
+            spellings.append(plain(star))
+        for known in (self.mapping, self._by_key):
+            for spelling in spellings:
+                if spelling in known:
+                    return known[spelling]
+        raise UnknownLabel(value)
+
+    @cached_property
+    def _by_key(self) -> dict[str, int | None]:
+        """The values and the class names under their keys, where a key can mean one class only."""
+        named: list[tuple[str, int | None]] = [(fold(canonical(name)), i) for i, name in enumerate(self.labels)]
+        if None in (*self.mapping.values(), *self.classes):
+            named.append(("neutral", None))
+        # A value goes before a name: in a rule for 0 and 1 with the names "1" and "0", "0" is the value.
+        return {**_certain(named), **_certain((canonical(key), index) for key, index in self.mapping.items())}
+
+    def _of_score(self, number: float) -> int | None:
+        if self.limits and not self.limits[0] <= number <= self.limits[1]:
+            raise UnknownLabel(number)
         if self.symmetric:
             return self.classes[0 if number < self.cuts[0] else 2 if number > self.cuts[1] else 1]
         return self.classes[sum(number > cut for cut in self.cuts)]
+
+    @property
+    def known(self) -> str:
+        """The raw values that the rule knows, for a message."""
+        names = {fold(canonical(name)): name for name in self.labels}
+        values = [key for key in self.mapping if fold(key) not in names]
+        if self.kind == "scores":
+            values = [f"numbers from {plain(self.limits[0])} to {plain(self.limits[1])}" if self.limits else "numbers"]
+        listed = list(dict.fromkeys([*values, *names.values()]))
+        return ", ".join(listed[:_SHOWN]) + (", ..." if len(listed) > _SHOWN else "")
+
+    def lacks(self, value: object) -> bool:
+        """Whether a raw value that the rule doesn't know stands for "no label"."""
+        return is_missing(value) or canonical(value) in PERHAPS_MISSING
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as plain JSON, for the model's config and the run's records."""
@@ -101,6 +149,7 @@ class LabelRule:
             "cuts": list(self.cuts),
             "classes": list(self.classes),
             "symmetric": self.symmetric,
+            "limits": list(self.limits),
         }
 
     @classmethod
@@ -114,51 +163,16 @@ class LabelRule:
             cuts=tuple(saved.get("cuts", ())),
             classes=tuple(saved.get("classes", ())),
             symmetric=bool(saved.get("symmetric", False)),
+            limits=tuple(saved.get("limits", ())),
         )
 
 
-def is_missing(value: object) -> bool:
-    """Whether a raw label stands for "no label": None, NaN, or one of the strings in `MISSING`."""
-    if value is None:
-        return True
-    if isinstance(value, str):
-        return value.strip().casefold() in MISSING
-    return isinstance(value, float | np.floating) and math.isnan(value)
-
-
-def as_number(value: object) -> float | None:
-    """A finite number as float, from a number or a numeric string; None for all else (booleans included)."""
-    if isinstance(value, bool | np.bool_):
-        return None
-    if isinstance(value, str):
-        value = value.strip().replace("\N{MINUS SIGN}", "-")
-        # float() alone also takes "1_000" and "infinity".
-        if not _NUMBER.fullmatch(value):
-            return None
-    elif not hasattr(value, "__float__"):
-        return None
-    number = float(value)
-    return number if math.isfinite(number) else None
-
-
-def plain(number: float) -> str:
-    """The shortest spelling of a number: "1" for 1.0, "0.5" for 0.5."""
-    return str(int(number)) if number == int(number) else repr(number)
-
-
-def canonical(value: object) -> str:
-    """One spelling for a discrete value: "1" for 1, 1.0 and " 1 "; "true" for True; other strings
-    stripped."""
-    if isinstance(value, bool | np.bool_):
-        return "true" if value else "false"
-    number = as_number(value)
-    return plain(number) if number is not None else str(value).strip()
-
-
-def fold(key: str) -> str:
-    """Case folded, and a polarity word in its full spelling ("NEG" → "negative")."""
-    folded = key.casefold()
-    return _POLARITY.get(folded, folded)
+def _certain(pairs: Iterable[tuple[str, int | None]]) -> dict[str, int | None]:
+    """The pairs as a dictionary, without the keys that have several values."""
+    found: dict[str, set[int | None]] = {}
+    for key, index in pairs:
+        found.setdefault(key, set()).add(index)
+    return {key: next(iter(indices)) for key, indices in found.items() if len(indices) == 1}
 
 
 def discrete(kind: str, mapping: Mapping[str, int | None], labels: tuple[str, ...]) -> LabelRule:

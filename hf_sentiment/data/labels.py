@@ -1,31 +1,49 @@
-"""Finding the label rule of a column: booleans and strings here, numbers and stars in `numeric_labels`."""
+"""Finding the label rule of a column: names and truth values here, numbers and stars in `numeric_labels`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from ..errors import CallError
 from .label_rule import (
     BINARY,
-    POLARITY_ORDER,
     TERNARY,
     LabelRule,
     UnknownLabel,
-    as_number,
-    canonical,
     contradiction,
     discrete,
+)
+from .label_values import (
+    FEWEST_ROWS,
+    FEWEST_ROWS_OF_WORDS,
+    PERHAPS_MISSING,
+    POLARITY_ORDER,
+    LabelColumn,
+    as_number,
+    canonical,
     fold,
     is_missing,
+    stars_of,
+    strays,
 )
-from .numeric_labels import rule_of_numbers, rule_of_stars, stars_of
+from .numeric_labels import POLARITY_CODES, rule_of_numbers
 
-__all__ = ["MAX_STRING_LABELS", "LabelRule", "UnknownLabel", "infer_label_rule"]
+__all__ = ["MAX_STRING_LABELS", "LabelRule", "UnknownLabel", "infer_label_rule", "is_missing", "rule_of_classes"]
+
+logger = logging.getLogger(__name__)
 
 MAX_STRING_LABELS = 50
 """More distinct strings than this are taken for the wrong column."""
 
+_FREQUENT = 0.2
+"""A share of the rows from which on "none" or "unknown" is a class among names, however frequent the others are."""
+
 _TRUTH: Mapping[str, int | None] = {"false": 0, "true": 1, "no": 0, "yes": 1}
+_PLACEHOLDER = re.compile(r"label[\s_-]*(\d+)")
+_SHOWN = 8
 
 
 def infer_label_rule(
@@ -37,9 +55,11 @@ def infer_label_rule(
 ) -> LabelRule:
     """Find the rule for a column of raw labels: the training split's, missing values included.
 
+    - Spellings that differ in case, white space or invisible characters only are one value, and so are 1, "1.0" and
+      "1,0". A name is kept as it is most often written.
     - Booleans, and true/false/yes/no, are negative and positive.
-    - Integers 0...k-1 are indices, named by `labels` or `label_names`; without names two are negative and
-      positive, three have neutral between, and more are an error.
+    - Integers 0...k-1 are indices, named by `labels`; without names two are negative and positive, three have neutral
+      between, and more are an error.
     - {-1, 1}, {-1, 0, 1}, {0, 4} (Sentiment140) and {0, 2, 4} are polarity codes.
     - Stars 1...5, halves allowed: 1 and 2 negative, 4 and 5 positive; what is between is dropped, or neutral
       with `num_labels=3`; `num_labels=5` keeps all.
@@ -47,34 +67,84 @@ def infer_label_rule(
     - Scores about 0: a band of an eighth of the scale's end on either side is dropped, or neutral (-4...4:
       +-0.5, the VADER corpora's rule; -1...1: +-0.125).
     - Polarity words and abbreviations are put in order; other strings are sorted and kept verbatim.
+    - Polarity words, truth values and polarity codes in one column are one scheme where each can mean one thing only;
+      any other mixture of names and numbers is an error.
+    - LABEL_0, LABEL_1, ... say nothing, and `labels` has to.
+
+    What is no class is unknown to the rule, and a row that has it is a bad row: what stands for "no label" in any
+    column (`label_values.is_missing`); a slip among numbers, truth values or polarity words, or a number among names:
+    a value in at most 5 rows and 1 % of them, or in a single one (`label_values.strays`); and "none", "unknown" and
+    their like among numbers and truth values, among polarity words (an error, if as frequent as the rarest of these),
+    and among other names if less frequent than the rarest of these and in less than a fifth of the rows. `labels` and
+    `label_names` make a class of anything.
 
     Args:
         values: raw values of any of these types; numbers may be strings.
         num_labels: the number of classes, where the data leave a choice.
         labels: class names in index order. Values that are none of them are unknown (bad rows).
-        label_names: names of integer labels that the data set itself gives (a `ClassLabel` feature).
+        label_names: names that the data set itself declares (a `ClassLabel` feature), in its order.
 
     Raises:
         CallError: no rule is certain, or `num_labels` contradicts the data; the message says what settles it.
     """
     names = _checked_names(labels, num_labels)
-    wanted = len(names) if names else num_labels
-    seen = [value for value in dict.fromkeys(values) if not is_missing(value)]
-    if not seen:
+    column = LabelColumn.of(values, declared=[*(names or ()), *(label_names or ())])
+    if not column.counts:
+        if column.several:
+            raise CallError(
+                f"labels such as {column.several[:40]} are lists or objects, and a row has one label: write it as "
+                "one value, or name another column with --label_column NAME"
+            )
         raise CallError("the label column is empty: name another one with --label_column NAME")
-    keys = list(dict.fromkeys(canonical(value) for value in seen))
-    if names and set(keys) <= {canonical(name) for name in names}:
-        return _of_names(keys, names)
-    if all(key.casefold() in _TRUTH for key in keys):
-        return _of_booleans(names, wanted)
-    stars = {key: stars_of(key) for key in keys}
-    if all(star is not None for star in stars.values()):
-        spelled = {key: star for key, star in stars.items() if star is not None}
-        return rule_of_stars(list(spelled.values()), names, wanted, spelled)
-    numbers = [number for number in map(as_number, keys) if number is not None]
-    if len(numbers) == len(keys):
-        return rule_of_numbers(sorted(set(numbers)), names, wanted, label_names)
-    return _of_names(keys, names) if names else _of_strings(keys, num_labels)
+    rule = _of_names(column, names, "--labels") if names else _found(column, num_labels, label_names or ())
+    _say_what_was_merged(column, rule)
+    return rule
+
+
+def rule_of_classes(values: Iterable[object], classes: Sequence[str], owner: str) -> LabelRule:
+    """The rule for a column whose classes are known.
+
+    Args:
+        values: raw values.
+        classes: class names in index order.
+        owner: whose they are, for messages.
+
+    Raises:
+        CallError: none of the values is one of the classes, or can be.
+    """
+    return _of_names(LabelColumn.of(values, declared=classes), tuple(classes), owner)
+
+
+def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> LabelRule:
+    """The rule for one split: the training split's, or the split's own, where its labels are written otherwise.
+
+    Its own is taken only if the training split's knows none of its labels, and if it has the same classes in the same
+    order: 0 and 1 beside negative and positive, but never an index beside names that nobody has counted.
+
+    Args:
+        values: the split's raw labels.
+        rule: the training split's.
+        source: of the split, for messages.
+    """
+    column = LabelColumn.of(values)
+    if not column.counts or any(_is_known(key, rule) for key in column.counts):
+        return rule
+    try:
+        own = _found(column, None if len(rule.labels) == 2 else len(rule.labels), ())
+    except CallError:
+        return rule
+    if [fold(canonical(name)) for name in own.labels] != [fold(canonical(name)) for name in rule.labels]:
+        return rule
+    logger.info("%s: labels in a scheme of their own: %s", source, own.description)
+    return own
+
+
+def _is_known(key: str, rule: LabelRule) -> bool:
+    try:
+        rule(key)
+    except UnknownLabel:
+        return False
+    return True
 
 
 def _checked_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[str, ...] | None:
@@ -85,11 +155,102 @@ def _checked_names(labels: Sequence[str] | None, num_labels: int | None) -> tupl
         return None
     names = tuple(str(name).strip() for name in labels)
     given = f"--labels {','.join(names)}"
-    if len(names) < 2 or len(set(names)) < len(names) or not all(names):
+    if len(names) < 2 or len(set(map(canonical, names))) < len(names) or not all(names):
         raise CallError(f"{given}: give two or more different names, such as --labels negative,positive")
+    if any(_PLACEHOLDER.fullmatch(canonical(name)) for name in names):
+        raise CallError(f"{given}: such names say nothing to who uses the model; say what they mean, --labels a,b")
     if num_labels is not None and num_labels != len(names):
         raise CallError(f"--num_labels {num_labels} contradicts {given} ({len(names)} names): leave one out")
     return names
+
+
+def _numbers(keys: Iterable[str]) -> dict[str, float]:
+    """The keys that are numbers or stars, and which."""
+    found = {key: as_number(key) if stars_of(key) is None else stars_of(key) for key in keys}
+    return {key: number for key, number in found.items() if number is not None}
+
+
+def _all_strays(keys: Collection[str], column: LabelColumn, fewest: int = FEWEST_ROWS) -> bool:
+    return len(strays({key: column.counts[key] for key in keys}, column.rows, fewest)) == len(keys)
+
+
+def _found(column: LabelColumn, wanted: int | None, declared: Sequence[str]) -> LabelRule:
+    """The rule for a column whose classes nobody has named."""
+    numbers = _numbers(column.counts)
+    sure = {canonical(name) for name in declared}
+    perhaps = [key for key in column.counts if key in PERHAPS_MISSING and key not in sure]
+    words = [key for key in column.counts if key not in numbers and key not in perhaps]
+    _refuse_placeholders([key for key in words if not _all_strays([key], column)])
+    mixed = _as_polarities(column, numbers, words)
+    if mixed is not None:
+        return _of_polarities(column, mixed, perhaps, wanted, declared)
+    if numbers and _all_strays(words, column):
+        return _of_numbers(column, numbers, None, wanted)
+    if numbers and not _all_strays(numbers, column):
+        raise _mixture(column, words, numbers)
+    truth = [key for key in words if key in _TRUTH]
+    if truth and _all_strays([key for key in words if key not in truth], column):
+        return _of_booleans(None, wanted)
+    polar = {key: word for key in words if (word := column.polarity(key))}
+    if polar and _all_strays([key for key in words if key not in polar], column, FEWEST_ROWS_OF_WORDS):
+        return _of_polarities(column, polar, perhaps, wanted, declared)
+    return _of_strings(column, [*words, *_classes_among(perhaps, words, column)], wanted, declared)
+
+
+def _refuse_placeholders(keys: Sequence[str]) -> None:
+    """`CallError` for the names that transformers gives to labels without names."""
+    numbers = sorted({int(found[1]) for key in keys if (found := _PLACEHOLDER.fullmatch(key))})
+    if numbers:
+        listed = ", ".join(f"LABEL_{number}" for number in numbers[:_SHOWN])
+        example = "NAME_OF_0,NAME_OF_1" + ",..." * (numbers[-1] > 1)
+        raise CallError(
+            f"labels {listed} don't say what they mean: name them in the order of their numbers, --labels {example}"
+        )
+
+
+def _as_polarities(column: LabelColumn, numbers: Mapping[str, float], words: Sequence[str]) -> dict[str, str] | None:
+    """The polarity word of each key of a mixture of polarity words, truth values and codes, if it is plain which."""
+    meaning = {key: word for key in words if (word := column.polarity(key))}
+    truth = {key: BINARY[index] for key in words if (index := _TRUTH.get(key)) is not None}
+    if sum(map(bool, (numbers, meaning, truth))) < 2:
+        return None
+    if not _all_strays([key for key in words if key not in meaning and key not in truth], column):
+        return None
+    if truth and not set(meaning.values()) <= set(BINARY):
+        return None
+    few = strays({key: column.counts[key] for key in numbers}, column.rows)
+    for kept in ([key for key in numbers if key not in few], list(numbers)):
+        scale = tuple(sorted({numbers[key] for key in kept}))
+        codes = POLARITY_CODES.get(scale, () if scale else TERNARY)
+        # 1 is neutral in {0, 1, 2} only, which the words have to confirm; -1, 0 and 1 can mean one thing.
+        allowed = TERNARY if scale in ((), (-1, 1)) else codes
+        unconfirmed = scale == (0, 1, 2) and "neutral" not in meaning.values()
+        plain = set(meaning.values()) <= set(allowed) and not unconfirmed and not (truth and len(codes) > 2 and scale)
+        if codes and plain and (scale or (meaning and truth)):
+            coded = dict(zip(scale, codes, strict=True)) if scale else {}
+            return meaning | truth | {key: coded[numbers[key]] for key in kept}
+    return None
+
+
+def _mixture(column: LabelColumn, words: Sequence[str], numbers: Mapping[str, float]) -> CallError:
+    def listed(keys: Iterable[str]) -> str:
+        common = sorted(keys, key=lambda key: (-column.counts[key], key))[:3]
+        return ", ".join(f"{column.name([key])} in {column.counts[key]:,} rows" for key in common)
+
+    return CallError(
+        f"the label column mixes names ({listed(words)}) and numbers ({listed(numbers)}): what is the same is not "
+        "certain; write one of them for each class, or name the classes to keep, --labels a,b"
+    )
+
+
+def _of_numbers(
+    column: LabelColumn, numbers: Mapping[str, float], names: tuple[str, ...] | None, wanted: int | None
+) -> LabelRule:
+    counts: Counter[float] = Counter()
+    for key, number in numbers.items():
+        counts[number] += column.counts[key]
+    starred = sum(column.counts[key] for key in numbers if stars_of(key) is not None)
+    return rule_of_numbers(counts, names, wanted, starred=2 * starred > counts.total())
 
 
 def _of_booleans(names: tuple[str, ...] | None, wanted: int | None) -> LabelRule:
@@ -98,35 +259,150 @@ def _of_booleans(names: tuple[str, ...] | None, wanted: int | None) -> LabelRule
     return discrete("booleans", _TRUTH, names or BINARY)
 
 
-def _of_names(keys: Sequence[str], names: tuple[str, ...]) -> LabelRule:
-    """The rule for names that the user gives; a polarity word in any spelling, where it can mean one only."""
-    folded = [fold(name) for name in names]
-    polar = {key for key in POLARITY_ORDER if folded.count(key) == 1}
-    mapping: dict[str, int | None] = {key: i for i, key in enumerate(folded) if key in polar}
+def _of_names(column: LabelColumn, names: tuple[str, ...], owner: str) -> LabelRule:
+    """The rule for names that are given: of the values themselves, in any spelling that can mean one only, or of
+    truth values, stars, scores or indices in their order."""
+    keys = list(column.counts)
+    placed = {int(found[1]): key for key in keys if (found := _PLACEHOLDER.fullmatch(key))}
+    if len(placed) == len(keys) and max(placed) < len(names) and not _named(keys, names):
+        return discrete("names", {key: number for number, key in sorted(placed.items())}, names)
+    own = _named(keys, names)
+    if not own or not _all_strays([key for key in keys if key not in own], column):
+        common = [key for key in keys if not _all_strays([key], column)] or keys
+        if not own and all(key in _TRUTH for key in common):
+            return _of_booleans(names, len(names))
+        numbers = _numbers(keys)
+        if not any(key in own for key in common) and set(common) <= set(numbers):
+            return _of_numbers(column, numbers, names, len(names))
+    if not own:
+        held = ", ".join(sorted(column.name([key]) for key in keys)[:5])
+        raise CallError(f"none of {owner} {','.join(names)} is in the label column, which holds {held}")
+    folded = Counter(map(fold, map(canonical, names)))
+    mapping: dict[str, int | None] = {fold(canonical(name)): index for index, name in enumerate(names)}
+    mapping = {key: index for key, index in mapping.items() if folded[key] == 1}
     mapping |= {canonical(name): index for index, name in enumerate(names)}
-    if not any(key in mapping or fold(key) in polar for key in keys):
-        held = ", ".join(sorted(keys)[:5])
-        raise CallError(f"none of --labels {','.join(names)} is in the label column, which holds {held}")
+    mixed = _as_polarities(column, _numbers(keys), [key for key in keys if key not in _numbers(keys)])
+    if mixed and names in (BINARY, TERNARY):
+        mapping |= {key: names.index(word) for key, word in mixed.items() if word in names}
     text = "; ".join(f"{name} -> {index}" for index, name in enumerate(names))
     return LabelRule("names", names, f"names: {text}", mapping)
 
 
-def _of_strings(keys: Sequence[str], num_labels: int | None) -> LabelRule:
+def _named(keys: Iterable[str], names: Sequence[str]) -> set[str]:
+    """The keys that are one of the names."""
+    exact = {canonical(name) for name in names}
+    polar = {fold(key) for key in exact} & set(POLARITY_ORDER)
+    return {key for key in keys if key in exact or fold(key) in polar}
+
+
+def _of_polarities(
+    column: LabelColumn,
+    meaning: Mapping[str, str],
+    perhaps: Sequence[str],
+    wanted: int | None,
+    declared: Sequence[str],
+) -> LabelRule:
+    """The rule for values whose polarity word is known; one of these in a row or two is a slip among hundreds."""
+    counts: Counter[str] = Counter()
+    for key, word in meaning.items():
+        counts[word] += column.counts[key]
+    few = strays(counts, column.rows, FEWEST_ROWS_OF_WORDS)
+    common = [word for word in POLARITY_ORDER if word in counts and word not in few]
+    words = [word for word in POLARITY_ORDER if word in counts]
+    words = common if len(common) > 1 and wanted in (None, len(common)) else words
+    for key in perhaps:
+        if column.counts[key] >= min(counts[word] for word in words):
+            name = column.name([key])
+            raise CallError(
+                f"the label {name!r} stands in {column.counts[key]:,} of {column.rows:,} rows: if it is a class, name "
+                f"all of them, --labels {','.join(words)},{name}; if it means that there is no label, name the others"
+            )
+    if len(words) < 2:
+        raise CallError(f"only one label, {words[0]!r}: two or more are needed; name them, --labels {','.join(BINARY)}")
+    if tuple(words) == TERNARY and wanted == 2:
+        place: dict[str, int | None] = {"negative": 0, "neutral": None, "positive": 1}
+        words = list(BINARY)
+    else:
+        _check_count(words, wanted)
+        # The data set's own order, so that a model's classes have the numbers that they have there.
+        order = {fold(canonical(name)): index for index, name in enumerate(declared)}
+        words = sorted(words, key=order.__getitem__) if set(words) <= set(order) else words
+        place = {word: index for index, word in enumerate(words)}
+    mapping = place | {key: place[word] for key, word in meaning.items() if fold(key) != word and word in place}
+    return discrete("booleans" if set(meaning) & set(_TRUTH) else "names", mapping, tuple(words))
+
+
+def _check_count(labels: Sequence[str], wanted: int | None) -> None:
+    if wanted not in (None, len(labels)):
+        what = f"{len(labels)} labels ({', '.join(labels[:_SHOWN])})"
+        raise contradiction(wanted, what, f"use --num_labels {len(labels)}, or name those to keep, --labels a,b")
+
+
+def _classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelColumn) -> list[str]:
+    """Those of "none", "unknown", ... that are classes beside the given names: as frequent as one of these."""
+    counts = {key: column.counts[key] for key in words}
+    usual = [count for key, count in counts.items() if key not in strays(counts, column.rows)]
+    least = min(min(usual, default=0), _FREQUENT * column.rows)
+    found = [key for key in perhaps if column.counts[key] >= least]
+    if found:
+        names = column.name(found[:1]), ",".join(column.name([key]) for key in words[:3])
+        logger.info("%r is as frequent as a class and is taken for one; if it means no label, --labels %s", *names)
+    return found
+
+
+def _of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None, declared: Sequence[str]) -> LabelRule:
     """The rule for class names in the data."""
     if len(keys) > MAX_STRING_LABELS:
         raise CallError(
             f"{len(keys)} different labels, such as {keys[0][:40]!r}: probably not the label column; "
             "name it with --label_column NAME, or the classes with --labels a,b"
         )
-    folded = {fold(key) for key in keys}
-    polar = folded <= set(POLARITY_ORDER)
-    ordered = tuple(name for name in POLARITY_ORDER if name in folded) if polar else tuple(sorted(keys))
+    same: dict[str, list[str]] = {}
+    for key in keys:
+        same.setdefault(fold(key), []).append(key)
+    names = {folded: column.name(members) for folded, members in same.items()}
+    order = {fold(canonical(name)): index for index, name in enumerate(declared)}
+    ordered = sorted(names, key=lambda folded: (order.get(folded, len(order)), names[folded]))
     if len(ordered) < 2:
-        example = ",".join(BINARY) if polar else "a,b"
-        raise CallError(f"only one label, {ordered[0]!r}: two or more are needed; name them, --labels {example}")
-    if ordered == TERNARY and num_labels == 2:
-        return discrete("names", {"negative": 0, "neutral": None, "positive": 1}, BINARY)
-    if num_labels not in (None, len(ordered)):
-        what = f"{len(ordered)} labels ({', '.join(ordered[:8])})"
-        raise contradiction(num_labels, what, f"use --num_labels {len(ordered)}, or name those to keep, --labels a,b")
-    return discrete("names", {name: index for index, name in enumerate(ordered)}, ordered)
+        raise CallError(f"only one label, {names[ordered[0]]!r}: two or more are needed; name them, --labels a,b")
+    labels = tuple(names[folded] for folded in ordered)
+    _check_count(labels, wanted)
+    text = "; ".join(f"{name} -> {name}" for name in labels)
+    return LabelRule("names", labels, f"names: {text}", {folded: index for index, folded in enumerate(ordered)})
+
+
+def _say_what_was_merged(column: LabelColumn, rule: LabelRule) -> None:
+    """One line on labels of several spellings, and one on what was left out."""
+    if column.lists:
+        logger.info("%d labels are lists of one value, which is taken", column.lists)
+    found: dict[int, Counter[str]] = {}
+    unknown: Counter[str] = Counter()
+    for spelling, count in (item for spellings in column.spellings.values() for item in spellings.items()):
+        try:
+            index = rule(spelling)
+        except UnknownLabel:
+            unknown[spelling] += count
+            continue
+        if index is not None:
+            found.setdefault(index, Counter())[spelling] += count
+    if rule.kind in ("names", "booleans", "integers"):
+        several = {index: spellings for index, spellings in sorted(found.items()) if len(spellings) > 1}
+        merged = [f"{rule.labels[index]} = {_counted(spellings)}" for index, spellings in several.items()]
+        if merged:
+            logger.info("labels in several spellings are one class: %s", "; ".join(merged[:_SHOWN]))
+    empty = Counter({spelling: count for spelling, count in unknown.items() if rule.lacks(spelling)})
+    if empty:
+        logger.info("taken for no label: %s; where that is a class, name them all with --labels", _counted(empty))
+    if slips := unknown - empty:
+        logger.info(
+            "too rare to be a class beside %s, so bad rows: %s; where one is a class, name them all with --labels",
+            *(rule.known, _counted(slips)),
+        )
+
+
+def _counted(spellings: Counter[str]) -> str:
+    """Spellings and their rows, with marks where white space or invisible characters would be overlooked."""
+    listed = sorted(spellings.items(), key=lambda item: (-item[1], item[0]))[:_SHOWN]
+    marked = ((name if name.isprintable() and name == name.strip() else repr(name), count) for name, count in listed)
+    more = f", and {len(spellings) - _SHOWN} more" if len(spellings) > _SHOWN else ""
+    return ", ".join(f"{name[:40]} ({count:,})" for name, count in marked) + more

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 
 from hf_sentiment.data.audit import row_findings
 from hf_sentiment.data.audit_rows import AuditRows
-from hf_sentiment.data.checks import RowReport, apply_rule
+from hf_sentiment.data.checks import RowReport, apply_rule, labels_of
 from hf_sentiment.data.contamination import contamination_finding
 from hf_sentiment.data.label_rule import BINARY
 from hf_sentiment.data.labels import LabelRule, infer_label_rule
@@ -154,7 +154,7 @@ def load_with_rule(
     raw = load_data(dataset, keep_broken=keep_broken, **source)
     if "train" not in raw.splits:
         raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
-    values = raw.splits["train"]["label"][:]
+    values = labels_of(raw, "train", keep_bad=keep_broken)
     return raw, infer_label_rule(values, num_labels=num_labels, labels=labels, label_names=raw.label_names)
 
 
@@ -183,7 +183,7 @@ def prepare_unlabelled(
     rule = infer_label_rule(names, labels=names)
     if test_file is not None:
         raw = load_data(test_file=test_file, text_column=text_column, label_column=label_column)
-        rule = infer_label_rule(raw.splits["test"]["label"][:], labels=names)
+        rule = infer_label_rule(labels_of(raw, "test", keep_bad=False), labels=names)
         tested, rows = apply_rule(raw, rule)
         splits |= tested
     sizes = {name: len(split) for name, split in splits.items()}

@@ -47,7 +47,8 @@ class RawData:
         sources: split → path or name, for messages.
         text_column: the column that the texts are from.
         label_column: the column that the labels are from, or None.
-        label_names: the names of integer labels, where the source gives them (a `ClassLabel` feature).
+        label_names: the class names in the training split's order, where the source declares them (a `ClassLabel`
+            feature). Labels are these names already, each split's its own.
         description: the source in one line.
         files: split → the file as it was read, where the splits are from files.
 
@@ -269,14 +270,21 @@ def _standard(
         feature = dataset.features["label"]
         if isinstance(feature, ClassLabel):
             names = tuple(feature.names)
-            values = [None if value is None or value < 0 else value for value in dataset["label"]]
-            dataset = dataset.remove_columns("label").add_column("label", values, feature=Value("int64"))
+            values = [_class_name(value, names) for value in dataset["label"]]
+            dataset = dataset.remove_columns("label").add_column("label", values, feature=Value("string"))
         elif not isinstance(feature, Value):
             raise CallError(
                 f"{where}: the column '{label}' holds {_type_name(feature)}, not one label a row: "
                 "name another with --label_column NAME"
             )
     return dataset.add_column("row", rows), names
+
+
+def _class_name(value: int | None, names: tuple[str, ...]) -> str | None:
+    """A `ClassLabel`'s integer by name: what it means in this split, whatever it means in another."""
+    if value is None or value < 0:
+        return None
+    return names[value] if value < len(names) else f"index {value} of {len(names)} names"
 
 
 def _type_name(feature: object) -> str:

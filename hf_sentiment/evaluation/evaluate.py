@@ -6,8 +6,8 @@ import dataclasses
 import logging
 from typing import Any
 
-from hf_sentiment.data.checks import apply_rule
-from hf_sentiment.data.labels import LabelRule, infer_label_rule
+from hf_sentiment.data.checks import apply_rule, labels_of
+from hf_sentiment.data.labels import LabelRule, rule_of_classes
 from hf_sentiment.data.seen_texts import read_seen_texts
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError
@@ -32,9 +32,10 @@ def evaluate_model(
 ) -> dict[str, Any]:
     """The report of a model on a labelled file, or on the test split of a data set.
 
-    Raw labels are read by the rule that the model was trained with, where its config has one, and else by its label
-    names. Where the model is a run's folder, a warning says how many of the texts the run has seen, and `seen` of the
-    report what the model is like on the others.
+    Raw labels are read by the rule that the model was trained with, where its config has one, and by its label names;
+    a test file in another scheme (0 and 1 for a model that learned negative and positive) is read by that scheme's own
+    rule, where it gives the model's labels in the model's order. Where the model is a run's folder, a warning says how
+    many of the texts the run has seen, and `seen` of the report what the model is like on the others.
 
     Raises:
         CallError: A wrong argument, or labels that the model does not have.
@@ -55,7 +56,9 @@ def evaluate_model(
     if saved:
         rule = LabelRule.from_dict(saved)
     else:
-        rule = infer_label_rule(raw.splits["test"]["label"][:], labels=classifier.labels)
+        values = labels_of(raw, "test", keep_bad=on_bad_rows == "drop")
+        rule = rule_of_classes(values, classifier.labels, "the model's labels")
+        logger.info("%s: %s", raw.description, rule.description)
     if list(rule.labels) != classifier.labels:
         raise CallError(f"{model} has the labels {', '.join(classifier.labels)}, and the data {', '.join(rule.labels)}")
     labelled, rows = apply_rule(raw, rule, "drop" if on_bad_rows == "drop" else "error")

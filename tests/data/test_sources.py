@@ -160,7 +160,7 @@ def test_dataset_dict_aliases_class_names_and_unlabelled_test():
     raw = load_data(DatasetDict(parts))
     assert list(raw.splits) == ["train", "validation"]
     assert raw.label_names == ("neg", "pos")
-    assert rows_of(raw) == [(1, "t0", 0), (2, "t1", 1), (3, "t-1", None)]
+    assert rows_of(raw) == [(1, "t0", "neg"), (2, "t1", "pos"), (3, "t-1", None)]
     assert raw.sources["validation"] == "the data set, split validation"
 
 

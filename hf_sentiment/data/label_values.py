@@ -1,0 +1,259 @@
+"""Raw labels as they stand in a column: one key for all spellings of a value, and what is no label at all."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+POLARITY_ORDER = ("very negative", "negative", "neutral", "positive", "very positive")
+"""Polarity words in order; a label name is one of these or is kept as it is written."""
+
+PERHAPS_MISSING = frozenset(
+    {"none", "unknown", "missing", "unlabeled", "unlabelled", "no label", "not labeled", "not labelled"}
+    | {"not available", "tbd"}
+)
+"""Words that stand for "no label" in one column and are a class in another; `infer_label_rule` says when."""
+
+STRAY_ROWS = 5
+"""A value in more rows than this may be a class; one in fewer, and in less than 1 %, is a slip (see `strays`)."""
+
+STRAY_SHARE = 0.01
+STRAYS_SHARE = 0.05
+FEWEST_ROWS = 20
+"""Labelled rows from which on a value in a single row can be told from a rare class: it is 1 in 20 at most."""
+
+FEWEST_ROWS_OF_WORDS = 100
+"""The same for a word among polarity words, which is more likely to be a class than 60 is among them."""
+
+_MISSING = frozenset(
+    {"", "nan", "nat", "null", "na", "n/a", "<na>", "<null>", "(null)", "n.a.", "n.a", "nil", "\\n", "undefined"}
+    | {"(blank)", "[]", "{}"}
+)
+# The errors of a spreadsheet in any language (#REF!, #NAME?, #N/A, #NV, ####), and marks that say nothing.
+_MISSING_FORMS = re.compile(r"#+|#\S*[!?]|#n/?[a-z]|#getting_data|[-_.?/\\·]+")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
+_PARTS = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s,]+")
+_OBJECT = re.compile(r"\{.*[\"'].*:.*\}", re.DOTALL)
+_STARS = re.compile(
+    r"(\d+(?:[.,]\d+)?)(?:[\s-]*(?:stars?|★|⭐)|\s*(?:/|out of)\s*5(?:[\s-]*stars?)?)|([★⭐🌟*]+)☆*", re.IGNORECASE
+)
+_SIGNS = {"+": "positive", "-": "negative", "++": "very positive", "--": "very negative"}
+_POLARITY = {
+    "neg": "negative",
+    "neu": "neutral",
+    "pos": "positive",
+    **{name: name for name in POLARITY_ORDER},
+    **{name.replace(" ", mark): name for name in POLARITY_ORDER for mark in "_-"},
+}
+_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\xab": "\xbb"}
+# Letters that lose their dot or get one where Turkish is put in lower case, dashes and apostrophes of all kinds.
+_ALIKE = str.maketrans({"\u0131": "i", "\u2019": "'"} | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
+# Selectors of a letter's picture, and fillers, which are letters to Unicode.
+_UNSEEN = frozenset("\u034f\u115f\u1160\u3164\uffa0\u2800") | {chr(code) for code in range(0xFE00, 0xFE10)}
+
+
+class SeveralLabels(ValueError):
+    """A list or an object in a label's place."""
+
+
+def only_value(value: object) -> object:
+    """The value itself, or that of a list of exactly one, as JSON, Python and NumPy write lists.
+
+    Raises:
+        SeveralLabels: It is a list of more, or an object.
+    """
+    if isinstance(value, bytes):
+        value = value.decode("utf-8", "replace")
+    if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
+        return value
+    text = value.strip()
+    try:
+        parsed = json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        parsed = _written_list(text)
+    if isinstance(parsed, list) and len(parsed) == 1 and not isinstance(parsed[0], list | dict):
+        return parsed[0]
+    if parsed is None or parsed in ([], {}):
+        return value
+    raise SeveralLabels(value)
+
+
+def _written_list(text: str) -> list[Any] | dict[str, Any] | None:
+    """The parts of a list that Python or NumPy wrote, a stand-in for its object, or None for "[any other name]"."""
+    if text.startswith("{"):
+        return {text: None} if _OBJECT.fullmatch(text) else None
+    parts = _PARTS.findall(text[1:-1]) if text.endswith("]") else []
+    if not parts or not all(part[0] in "\"'" or as_number(part) is not None for part in parts):
+        return None
+    return [part.strip("\"'") for part in parts]
+
+
+def is_several(value: object) -> bool:
+    """Whether a list of several values, or an object, stands in a label's place."""
+    try:
+        only_value(value)
+    except SeveralLabels:
+        return True
+    return False
+
+
+def is_missing(value: object) -> bool:
+    """Whether a raw value stands for "no label" in any column: None, NaN, a blank, `#N/A`, `#REF!`, "-", "?", …"""
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return True
+    if not isinstance(value, str | bytes):
+        return False
+    key = canonical(value)
+    return key in _MISSING or _MISSING_FORMS.fullmatch(key) is not None
+
+
+def as_number(value: object) -> float | None:
+    """A finite number as float, from a number or a numeric string; None for all else (booleans included).
+
+    A comma is a decimal one: "1,0" is 1.
+    """
+    if isinstance(value, bool | np.bool_):
+        return None
+    if isinstance(value, str):
+        value = visible(unicodedata.normalize("NFKC", value)).translate(_ALIKE)
+        # float() alone also takes "1_000" and "infinity".
+        if not _NUMBER.fullmatch(value):
+            return None
+        value = value.replace(",", ".")
+    elif not hasattr(value, "__float__"):
+        return None
+    number = float(value)
+    return number if math.isfinite(number) else None
+
+
+def plain(number: float) -> str:
+    """The shortest spelling of a number: "1" for 1.0, "0.5" for 0.5."""
+    return str(int(number)) if number == int(number) else repr(number)
+
+
+def stars_of(key: str) -> float | None:
+    """The number in "4 stars", "3.5★", "4.0 out of 5 stars", "4/5" or "★★★☆☆"; None where no star is named."""
+    match = _STARS.fullmatch(key)
+    if match is None:
+        return None
+    return float(match[1].replace(",", ".")) if match[1] else float(len(match[2]))
+
+
+def visible(text: str) -> str:
+    """What a reader sees: without invisible characters, white space at the ends and a pair of quotes around it."""
+    kept = (c for c in text if c.isspace() or not (unicodedata.category(c) in ("Cf", "Cc") or c in _UNSEEN))
+    text = " ".join("".join(kept).split())
+    while len(text) > 2 and _QUOTES.get(text[0]) == text[-1]:
+        text = text[1:-1].strip()
+    return text
+
+
+def canonical(value: object) -> str:
+    """One key for a value in all its spellings: "1" for 1, 1.0, " 1 " and "1,0"; "true" for True; other strings as a
+    reader sees them, in lower case and in Unicode's one form for letters that look the same (NFKC)."""
+    try:
+        value = only_value(value)
+    except SeveralLabels as error:
+        value = str(error)
+    if isinstance(value, bool | np.bool_):
+        return "true" if value else "false"
+    number = as_number(value)
+    if number is not None:
+        return plain(number)
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(value)).casefold())
+    return visible(folded).translate(_ALIKE).replace("i\u0307", "i")
+
+
+def fold(key: str) -> str:
+    """Case folded, and a polarity word in its full spelling ("NEG" → "negative")."""
+    folded = key.casefold()
+    return _POLARITY.get(folded, folded)
+
+
+def strays(counts: Mapping[Any, int], rows: int, fewest: int = FEWEST_ROWS) -> frozenset[Any]:
+    """Values that are too few to be meant as classes.
+
+    A value is one if it stands in at most `STRAY_ROWS` rows and in at most 1 % of them (or in a single one), and all
+    such values together make up 5 % of the rows at most: in a column of scores nearly every value is rare.
+
+    Args:
+        counts: value → rows.
+        rows: labelled rows of the whole column.
+        fewest: with fewer rows there is none: a rare class looks the same.
+    """
+    if rows < fewest:
+        return frozenset()
+    most = max(1, min(STRAY_ROWS, int(STRAY_SHARE * rows)))
+    few = frozenset(value for value, count in counts.items() if count <= most)
+    return few if sum(counts[value] for value in few) <= STRAYS_SHARE * rows else frozenset()
+
+
+@dataclass(frozen=True)
+class LabelColumn:
+    """The values of a label column.
+
+    Attributes:
+        counts: key (see `canonical`) → rows, without what is missing.
+        spellings: key → raw spelling → rows.
+        rows: labelled rows.
+        lists: rows whose label is a list of exactly one.
+        several: a list or object that stands in a label's place, if there is one.
+        signs: whether "+" is among the labels, so that "-" is one too.
+    """
+
+    counts: dict[str, int]
+    spellings: dict[str, Counter[str]]
+    rows: int
+    lists: int
+    several: str | None
+    signs: bool
+
+    @classmethod
+    def of(cls, values: Iterable[object], declared: Sequence[str] = ()) -> LabelColumn:
+        """Count a column.
+
+        Args:
+            values: raw values.
+            declared: names that are classes for certain, whatever they look like.
+        """
+        # True == 1 in a dict: keep them apart by type.
+        raw = Counter((type(value), value) for value in values if value is not None)
+        sure = {canonical(name) for name in declared}
+        signs = any(isinstance(value, str) and canonical(value) in ("+", "++") for _, value in raw)
+        sure |= set(_SIGNS) if signs else set()
+        counts: Counter[str] = Counter()
+        spellings: dict[str, Counter[str]] = {}
+        lists, several = 0, None
+        for (_, value), count in raw.items():
+            if is_several(value):
+                several = several or str(value)
+                continue
+            single = only_value(value)
+            key = canonical(single)
+            if is_missing(single) and key not in sure:
+                continue
+            lists += count if single is not value and not isinstance(value, bytes) else 0
+            counts[key] += count
+            spellings.setdefault(key, Counter())[str(single)] += count
+        return cls(dict(counts), spellings, sum(counts.values()), lists, several, signs)
+
+    def name(self, keys: Iterable[str]) -> str:
+        """The most frequent spelling of the given keys, as a reader sees it; of equally frequent ones the first."""
+        seen: Counter[str] = Counter()
+        for key in keys:
+            for spelling, count in self.spellings[key].items():
+                seen[unicodedata.normalize("NFC", visible(spelling))] += count
+        return min(seen, key=lambda spelling: (-seen[spelling], spelling))
+
+    def polarity(self, key: str) -> str | None:
+        """The polarity word that a key is for certain."""
+        word = _SIGNS.get(key, key) if self.signs else key
+        return fold(word) if fold(word) in POLARITY_ORDER else None

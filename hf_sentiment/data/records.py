@@ -138,12 +138,13 @@ class _Reader:
                 return
             except csv.Error:
                 cells = None
-            if cells is not None and len(cells) == width and len(taken) == 1 and spaced not in taken[0]:
+            one = len(taken) == 1
+            if one and cells and len(cells) == width and not (spaced in taken[0] and any(map(_spaced, cells))):
                 yield Record(cells, at, at)
                 at += 1
             elif cells == []:
                 at += len(taken)
-            elif cells is not None and len(taken) == 1 and '"' not in taken[0]:
+            elif one and cells and '"' not in taken[0]:
                 yield self._fitted(cells, at, at, AS_WRITTEN)
                 at += 1
             else:
@@ -181,7 +182,7 @@ class _Reader:
         for written, spaces, note in ways:
             cells = _strict(written, separator, spaces)
             # A cell that still begins with a quote had a space before it.
-            if cells is not None and not any(_quoted_after_space(cell) for cell in cells):
+            if cells is not None and not any(_spaced(cell) for cell in cells):
                 yield [cell.replace(_LONE_CR, "\r") for cell in cells], note
         yield _literal(line, separator), STRAY_QUOTE if '"' in line else AS_WRITTEN
         lenient = next(csv.reader([plain], delimiter=separator))
@@ -343,6 +344,6 @@ def _literal(line: str, separator: str) -> list[str]:
     return cells
 
 
-def _quoted_after_space(cell: str) -> bool:
+def _spaced(cell: str) -> bool:
     stripped = cell.strip()
     return cell != stripped and len(stripped) > 1 and stripped[0] == stripped[-1] == '"'

@@ -55,12 +55,14 @@ class Rows(datasets.ArrowBasedBuilder):
         found = _records(Path(path), json.loads(self.config.settings))
         schema = self.info.features.arrow_schema
         for i, batch in enumerate(iter(lambda: list(islice(found, _BATCH)), [])):
-            cells = zip(*(record.cells for record in batch), strict=True)
-            beside = zip(*(record[1:] for record in batch), strict=True)
+            cells, *beside = zip(*batch, strict=True)
             yield (
                 Key(0, i),
                 pa.Table.from_arrays(
-                    [pa.array(column, kind.type) for column, kind in zip([*cells, *beside], schema, strict=True)],
+                    [
+                        pa.array(column, kind.type)
+                        for column, kind in zip([*zip(*cells, strict=True), *beside], schema, strict=True)
+                    ],
                     schema=schema,
                 ),
             )

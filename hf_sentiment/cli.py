@@ -36,6 +36,10 @@ _FORWARD = {"allow_extra_args": True, "ignore_unknown_options": True, "help_opti
 
 Model = Annotated[str, typer.Argument(metavar="MODEL", help="A trained model's folder or a Hub id.")]
 TextColumn = Annotated[str | None, typer.Option("--text_column", "--text-column", help="Column of the texts.")]
+Encoding = Annotated[
+    str | None,
+    typer.Option("--encoding", help="Encoding of a text file, such as windows-1252, if it is not found out."),
+]
 Revision = Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit of a Hub repository.")]
 Threads = Annotated[int | None, typer.Option("--num_threads", "--num-threads", min=1, help="CPU threads.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on stdout.")]
@@ -154,6 +158,7 @@ def evaluate_command(
     label_column: Annotated[
         str | None, typer.Option("--label_column", "--label-column", help="Column of the labels.")
     ] = None,
+    encoding: Encoding = None,
     on_bad_rows: Annotated[str, typer.Option("--on_bad_rows", "--on-bad-rows", help="'error' or 'drop'.")] = "error",
     output: Annotated[Path | None, typer.Option("--output", help="Write the report there as JSON.")] = None,
     revision: Revision = None,
@@ -173,6 +178,7 @@ def evaluate_command(
         dataset_name=dataset_name,
         text_column=text_column,
         label_column=label_column,
+        encoding=encoding,
         on_bad_rows=on_bad_rows,
         revision=revision,
         num_threads=num_threads,
@@ -188,8 +194,11 @@ def evaluate_command(
 @app.command("predict")
 def predict_command(
     model: Model,
-    file: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL or Parquet; - reads a text a line.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL, Parquet or Excel; - reads a text a line.")
+    ],
     text_column: TextColumn = None,
+    encoding: Encoding = None,
     output: Annotated[Path | None, typer.Option("--output", help="Write there instead of to stdout.")] = None,
     backend: Annotated[str, typer.Option("--backend", help="torch.")] = "torch",
     revision: Revision = None,
@@ -201,7 +210,13 @@ def predict_command(
 
     _quieten_libraries()
     lines = predict_file(
-        model, file, text_column=text_column, backend=backend, revision=revision, num_threads=num_threads
+        model,
+        file,
+        text_column=text_column,
+        encoding=encoding,
+        backend=backend,
+        revision=revision,
+        num_threads=num_threads,
     )
     if output is None:
         _print_lines(lines)

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -134,6 +134,20 @@ def read_file(
     if table.faults and (not keep_broken or len(table.faults) == len(table.dataset)):
         raise DataError(_faults_message(table))
     return table
+
+
+def table_rows(table: FileTable) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every row with its number and all its columns, in order.
+
+    The values are strings, of JSON what it says, and of Parquet what it holds. A row that can't be read (see `faults`)
+    has empty strings, in JSON nothing.
+    """
+    if table.kind in ("jsonl", "array"):
+        for row, line in zip(table.rows.tolist(), table.dataset["line"], strict=True):
+            parsed = parse_line(line)
+            yield row, {} if isinstance(parsed, str) else parsed
+    else:
+        yield from zip(table.rows.tolist(), table.dataset, strict=True)
 
 
 def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:

@@ -164,6 +164,7 @@ def prepare_unlabelled(
     unlabeled_file: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    encoding: str | None = None,
 ) -> PreparedData:
     """No training texts: the labels' names, texts without labels, and labelled ones to test on, if there are any.
 
@@ -173,6 +174,7 @@ def prepare_unlabelled(
         unlabeled_file: Texts without labels, a file as in `load_data`.
         text_column: Of both files.
         label_column: Of the texts to test on.
+        encoding: Of both files, where it is not found out.
 
     Raises:
         CallError: As `prepare_data`.
@@ -182,22 +184,28 @@ def prepare_unlabelled(
     splits, rows = {"train": Dataset.from_dict({"text": [], "label": [], "row": []}, features=_COLUMNS)}, RowReport({})
     rule = infer_label_rule(names, labels=names)
     if test_file is not None:
-        raw = load_data(test_file=test_file, text_column=text_column, label_column=label_column)
+        raw = load_data(test_file=test_file, text_column=text_column, label_column=label_column, encoding=encoding)
         rule = infer_label_rule(labels_of(raw, "test", keep_bad=False), labels=names)
         tested, rows = apply_rule(raw, rule)
         splits |= tested
     sizes = {name: len(split) for name, split in splits.items()}
     counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in splits.items()}
     made = SplitReport(sizes, counts, dict.fromkeys(splits, "given"), None, {}, {})
-    unlabelled = None if unlabeled_file is None else _unlabelled(unlabeled_file, text_column)
+    unlabelled = None if unlabeled_file is None else _unlabelled(unlabeled_file, text_column, encoding)
     told = "no labelled texts" if unlabelled is None else f"{len(unlabelled):,} texts without labels"
     named = "" if unlabeled_file is None else f" ({unlabeled_file.rpartition('/')[2]})"
     return PreparedData(splits, rule, rows, made, told + named, unlabelled)
 
 
-def _unlabelled(file: str, text_column: str | None) -> Dataset:
-    raw = load_data(test_file=file, text_column=text_column, label_optional=True)
-    texts = [text for text in raw.splits["test"]["text"][:] if text and text.strip()]
+def _unlabelled(file: str, text_column: str | None, encoding: str | None) -> Dataset:
+    raw = load_data(test_file=file, text_column=text_column, label_optional=True, encoding=encoding)
+    rows = raw.splits["test"]
+    texts = [text for text in rows["text"] if text and text.strip()]
+    if len(texts) < len(rows):
+        first = next(row for row, text in zip(rows["row"], rows["text"], strict=True) if not (text and text.strip()))
+        logger.info(
+            "%s: %d of %d rows have no text (the first is row %d)", file, len(rows) - len(texts), len(rows), first
+        )
     return Dataset.from_dict({"text": texts, "label": [0] * len(texts)})
 
 

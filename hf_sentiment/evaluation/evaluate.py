@@ -26,6 +26,7 @@ def evaluate_model(
     dataset_name: str | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
+    encoding: str | None = None,
     on_bad_rows: str = "error",
     revision: str | None = None,
     num_threads: int | None = None,
@@ -46,7 +47,14 @@ def evaluate_model(
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
-    raw = load_data(dataset_name, test_file=test_file, text_column=text_column, label_column=label_column)
+    raw = load_data(
+        dataset_name,
+        test_file=test_file,
+        text_column=text_column,
+        label_column=label_column,
+        encoding=encoding,
+        keep_broken=on_bad_rows == "drop",
+    )
     if "test" not in raw.splits:
         if list(raw.splits) != ["train"]:
             raise CallError(f"{dataset_name} has no labelled test split: name a file with --test_file FILE")

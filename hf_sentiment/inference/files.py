@@ -18,6 +18,7 @@ def predict_file(
     file: str,
     *,
     text_column: str | None = None,
+    encoding: str | None = None,
     backend: str = "torch",
     revision: str | None = None,
     num_threads: int | None = None,
@@ -26,8 +27,9 @@ def predict_file(
 
     Args:
         model: A folder or Hub id.
-        file: CSV, TSV, JSONL or Parquet, or `-` for a text a line on stdin.
+        file: CSV, TSV, JSONL, Parquet or Excel, or `-` for a text a line on stdin.
         text_column: Column of the texts; guessed if only one can be it.
+        encoding: Of a text file, where it is not found out.
         backend: `"torch"`.
         revision: Branch, tag or commit of a Hub repository.
         num_threads: CPU threads.
@@ -40,7 +42,7 @@ def predict_file(
     if file == "-":
         texts, total = _lines(sys.stdin.buffer), None
     else:
-        texts = _texts(file, text_column)
+        texts = _texts(file, text_column, encoding)
         total = len(texts)
     classifier = SentimentClassifier.from_pretrained(model, backend=backend, revision=revision, num_threads=num_threads)
     return (json.dumps(prediction, ensure_ascii=False) for prediction in classifier.predict_iter(texts, total))
@@ -55,8 +57,8 @@ def _lines(stream: BinaryIO) -> Iterator[str]:
             raise CallError(f"standard input, line {number}: not UTF-8: convert it first") from error
 
 
-def _texts(file: str, text_column: str | None) -> list[str]:
-    raw = load_data(None, test_file=file, text_column=text_column, label_optional=True)
+def _texts(file: str, text_column: str | None, encoding: str | None) -> list[str]:
+    raw = load_data(None, test_file=file, text_column=text_column, label_optional=True, encoding=encoding)
     table = raw.splits["test"]
     texts: list[str] = table["text"][:]
     for text, row in zip(texts, table["row"], strict=True):

@@ -53,7 +53,7 @@ class SentimentArguments:
         default=None, metadata={"help": "Branch, tag or commit of the data set on the Hub."}
     )
     train_file: Optional[str] = field(
-        default=None, metadata={"help": "CSV, TSV, JSONL or Parquet file to train on, instead of a data set."}
+        default=None, metadata={"help": "CSV, TSV, JSONL, Parquet or Excel file to train on, instead of a data set."}
     )
     validation_file: Optional[str] = field(
         default=None, metadata={"help": "Labelled file to validate on. Default: a share of the training data."}
@@ -66,6 +66,10 @@ class SentimentArguments:
     )
     label_column: Optional[str] = field(
         default=None, metadata={"help": "Column of the labels. Default: guessed, if only one column can be it."}
+    )
+    encoding: Optional[str] = field(
+        default=None,
+        metadata={"help": "Encoding of text files, such as windows-1252. Default: UTF-8, or what is certain."},
     )
     labels: Optional[list[str]] = field(
         default=None, metadata={"help": "Label names in index order: negative,positive. Default: from the data."}
@@ -191,7 +195,7 @@ class SentimentArguments:
     def source(self) -> dict[str, Any]:
         """What names the data, beside `dataset_name`, by the names that `load_data` has for it."""
         names = ("dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
-        return {name: getattr(self, name) for name in (*names, "text_column", "label_column")}
+        return {name: getattr(self, name) for name in (*names, "text_column", "label_column", "encoding")}
 
     def _check_unlabelled(self) -> None:
         """Texts without labels stand alone: beside labels they gained nothing (benchmarks/README.md)."""

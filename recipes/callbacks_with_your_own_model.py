@@ -1,6 +1,9 @@
 # /// script
-# requires-python = ">=3.10"
+# requires-python = ">=3.11"
 # dependencies = ["hf-sentiment"]
+#
+# [tool.uv.sources]
+# hf-sentiment = { path = ".." }
 # ///
 """The four callbacks on a model that is not ours: any `transformers.Trainer` takes them.
 

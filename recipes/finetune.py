@@ -1,6 +1,9 @@
 # /// script
-# requires-python = ">=3.10"
+# requires-python = ">=3.11"
 # dependencies = ["hf-sentiment"]
+#
+# [tool.uv.sources]
+# hf-sentiment = { path = ".." }
 # ///
 """Fine-tune a BERT for sentiment with the plain `transformers.Trainer`.
 

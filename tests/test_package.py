@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import inspect
 import pkgutil
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import hf_sentiment
+from hf_sentiment.hub.package_source import PACKAGE_ON_INDEX, install_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -81,3 +87,74 @@ def test_the_wheel_has_the_templates_and_is_found_there(tmp_path: Path) -> None:
         check=True,
     )
     assert Path(done.stdout.strip()) == tmp_path / "site" / "hf_sentiment" / "model_card_templates"
+
+
+def written() -> list[Path]:
+    """Everything that people read or run: documents, recipes, templates, modules, the Makefile."""
+    places = ("*.md", "*.toml", "Makefile", "docs/**/*.md", "benchmarks/*", "recipes/*", "model_card_templates/*")
+    found = [path for place in (*places, "hf_sentiment/**/*.py") for path in ROOT.glob(place) if path.is_file()]
+    return [path for path in found if path.name != "package_source.py"]
+
+
+_PROMISE = re.compile(r"(?:install|add|run --with|run|-U|--upgrade)\s+[\"']?hf[-_]sentiment(?![-\w/.]|\s+@)")
+
+
+def test_nothing_promises_the_package_from_an_index_that_does_not_have_it() -> None:
+    assert _PROMISE.search('pip install "hf-sentiment[starter]"') and _PROMISE.search("uv add hf-sentiment")
+    assert not _PROMISE.search('pip install "hf-sentiment @ git+https://example.org/me/hf-sentiment@v1"')
+    assert install_command(None) == ("pip install hf-sentiment" if PACKAGE_ON_INDEX else None)
+    if PACKAGE_ON_INDEX:
+        return
+    promised = [path.name for path in written() if _PROMISE.search(path.read_text(encoding="utf-8", errors="replace"))]
+    assert promised == []
+    for path in ROOT.glob("recipes/*.py"):
+        block = re.match(r"# /// script\n((?:#.*\n)*?)# ///\n", path.read_text(encoding="utf-8"))
+        assert block is not None
+        header = tomllib.loads(re.sub(r"(?m)^# ?", "", block[1]))
+        assert header["dependencies"] == ["hf-sentiment"]
+        source = header["tool"]["uv"]["sources"]["hf-sentiment"]["path"]
+        assert (path.parent / source / "pyproject.toml").samefile(ROOT / "pyproject.toml")
+        assert header["requires-python"] == project()["requires-python"]
+
+
+def project() -> dict[str, Any]:
+    content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    return content
+
+
+EXTRAS = project()["optional-dependencies"]
+
+
+def requirements(extra: str) -> list[Requirement]:
+    """Those of an extra that are not extras of this package."""
+    return [item for item in map(Requirement, EXTRAS[extra]) if item.name != "hf-sentiment"]
+
+
+def test_the_extra_all_is_all_of_them() -> None:
+    (all_of_them,) = map(Requirement, EXTRAS["all"])
+    assert all_of_them.extras == set(EXTRAS) - {"all"}
+
+
+def test_every_dependency_is_pinned_and_within_its_bounds() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = dict(line.split("==") for line in lines if not line.startswith("#"))
+    pinned = {str(canonicalize_name(name)): version for name, version in pins.items()}
+    assert len(pinned) == len(pins)
+    named = [*map(Requirement, project()["dependencies"]), *(item for extra in EXTRAS for item in requirements(extra))]
+    for item in named:
+        assert item.specifier.contains(pinned[canonicalize_name(item.name)]), item
+
+
+@pytest.mark.parametrize("extra", sorted(set(EXTRAS) - {"all", "test", "dev"}))  # these two the tests themselves import
+def test_an_extra_can_be_imported(extra: str) -> None:
+    modules: dict[str, list[str]] = {}
+    for module, names in importlib.metadata.packages_distributions().items():
+        for name in names:
+            modules.setdefault(canonicalize_name(name), []).append(module)
+    wanted = {canonicalize_name(item.name) for item in requirements(extra)}
+    if missing := sorted(wanted - set(modules)):
+        pytest.skip(f"{', '.join(missing)} not installed: make install-all")
+    for name in wanted:
+        for module in modules[name]:
+            if module.isidentifier() and not module.startswith("_"):
+                importlib.import_module(module)

@@ -59,7 +59,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
@@ -74,7 +74,7 @@ HELD_BACK = 0.3  # share of alpha that the probe cannot release before its plann
 _VERSION = 2
 
 
-class GapLevel(str, Enum):
+class GapLevel(StrEnum):
     """What an evaluation says about the run. `overconfident` and `overfitting` are alarms, the others information."""
 
     OK = "ok"

@@ -24,7 +24,7 @@ def template_folder() -> Path:
     for folder in (package / "model_card_templates", package.parent / "model_card_templates"):
         if (folder / "sentiment.md").is_file():
             return folder
-    raise FileNotFoundError(f"no model card templates beside {package}: install hf-sentiment again")
+    raise FileNotFoundError(f"no model card templates beside {package}: the installation is incomplete, make it again")
 
 
 def fill(template: str | Path, variables: Mapping[str, Any]) -> str:

@@ -31,7 +31,6 @@ from hf_sentiment.training.rules import holdout_shares, is_sentence_encoder
 logger = logging.getLogger(__name__)
 
 
-# HfArgumentParser reads these annotations at run time and knows Optional[X], so they stay in that form.
 @dataclass
 class AuditArguments:
     """What an audit does beside the checks that cost little."""

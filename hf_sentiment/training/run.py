@@ -10,7 +10,7 @@ import resource
 import sys
 import time
 from collections.abc import Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -162,7 +162,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
     """What the run took and with what it ran, why it stopped, and which alarms sounded."""
     state, stopping, alarm = run.trainer.state, run.stopping, run.alarm
     return {
-        "date": datetime.now(timezone.utc).date().isoformat(),
+        "date": datetime.now(UTC).date().isoformat(),
         "seconds": round(seconds, 1),
         "peak_memory_bytes": _peak_memory(),
         "steps": state.global_step,

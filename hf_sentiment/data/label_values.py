@@ -7,7 +7,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,7 +123,8 @@ def as_number(value: object) -> float | None:
     if isinstance(value, bool | np.bool_):
         return None
     if isinstance(value, str):
-        value = visible(unicodedata.normalize("NFKC", value)).translate(_ALIKE)
+        # An apostrophe before it makes a spreadsheet keep a number as text.
+        value = visible(unicodedata.normalize("NFKC", value)).translate(_ALIKE).removeprefix("'")
         # float() alone also takes "1_000" and "infinity".
         if not _NUMBER.fullmatch(value):
             return None
@@ -207,6 +208,7 @@ class LabelColumn:
         lists: rows whose label is a list of exactly one.
         several: a list or object that stands in a label's place, if there is one.
         signs: whether "+" is among the labels, so that "-" is one too.
+        declared: keys that are classes for certain.
     """
 
     counts: dict[str, int]
@@ -215,6 +217,7 @@ class LabelColumn:
     lists: int
     several: str | None
     signs: bool
+    declared: frozenset[str]
 
     @classmethod
     def of(cls, values: Iterable[object], declared: Sequence[str] = ()) -> LabelColumn:
@@ -226,9 +229,9 @@ class LabelColumn:
         """
         # True == 1 in a dict: keep them apart by type.
         raw = Counter((type(value), value) for value in values if value is not None)
-        sure = {canonical(name) for name in declared}
+        sure = frozenset(canonical(name) for name in declared)
         signs = any(isinstance(value, str) and canonical(value) in ("+", "++") for _, value in raw)
-        sure |= set(_SIGNS) if signs else set()
+        labels = sure | (set(_SIGNS) if signs else set())
         counts: Counter[str] = Counter()
         spellings: dict[str, Counter[str]] = {}
         lists, several = 0, None
@@ -238,12 +241,20 @@ class LabelColumn:
                 continue
             single = only_value(value)
             key = canonical(single)
-            if is_missing(single) and key not in sure:
+            if is_missing(single) and key not in labels:
                 continue
             lists += count if single is not value and not isinstance(value, bytes) else 0
             counts[key] += count
             spellings.setdefault(key, Counter())[str(single)] += count
-        return cls(dict(counts), spellings, sum(counts.values()), lists, several, signs)
+        return cls(dict(counts), spellings, sum(counts.values()), lists, several, signs, sure)
+
+    def strays(self, keys: Iterable[str], fewest: int = FEWEST_ROWS) -> frozenset[str]:
+        """Those of the keys that are too few to be classes; none that is declared to be one."""
+        return strays({key: self.counts[key] for key in keys}, self.rows, fewest) - self.declared
+
+    def are_strays(self, keys: Collection[str], fewest: int = FEWEST_ROWS) -> bool:
+        """Whether all of the keys are too few to be classes."""
+        return len(self.strays(keys, fewest)) == len(keys)
 
     def name(self, keys: Iterable[str]) -> str:
         """The most frequent spelling of the given keys, as a reader sees it; of equally frequent ones the first."""

@@ -5,19 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from ..errors import CallError
-from .label_rule import (
-    BINARY,
-    TERNARY,
-    LabelRule,
-    UnknownLabel,
-    contradiction,
-    discrete,
-)
+from .label_rule import BINARY, TERNARY, LabelRule, UnknownLabel, discrete
 from .label_values import (
-    FEWEST_ROWS,
     FEWEST_ROWS_OF_WORDS,
     PERHAPS_MISSING,
     POLARITY_ORDER,
@@ -25,23 +17,23 @@ from .label_values import (
     as_number,
     canonical,
     fold,
-    is_missing,
     stars_of,
-    strays,
 )
-from .numeric_labels import POLARITY_CODES, rule_of_numbers
+from .numeric_labels import rule_of_numbers
+from .word_labels import (
+    MAX_STRING_LABELS,
+    TRUTH,
+    as_polarities,
+    classes_among,
+    rule_of_booleans,
+    rule_of_polarities,
+    rule_of_strings,
+)
 
-__all__ = ["MAX_STRING_LABELS", "LabelRule", "UnknownLabel", "infer_label_rule", "is_missing", "rule_of_classes"]
+__all__ = ["MAX_STRING_LABELS", "LabelRule", "UnknownLabel", "infer_label_rule", "rule_for_split", "rule_of_classes"]
 
 logger = logging.getLogger(__name__)
 
-MAX_STRING_LABELS = 50
-"""More distinct strings than this are taken for the wrong column."""
-
-_FREQUENT = 0.2
-"""A share of the rows from which on "none" or "unknown" is a class among names, however frequent the others are."""
-
-_TRUTH: Mapping[str, int | None] = {"false": 0, "true": 1, "no": 0, "yes": 1}
 _PLACEHOLDER = re.compile(r"label[\s_-]*(\d+)")
 _SHOWN = 8
 
@@ -97,7 +89,7 @@ def infer_label_rule(
             )
         raise CallError("the label column is empty: name another one with --label_column NAME")
     rule = _of_names(column, names, "--labels") if names else _found(column, num_labels, label_names or ())
-    _say_what_was_merged(column, rule)
+    _say_what_was_done(column, rule, "none of --labels" if names else "too rare to be classes")
     return rule
 
 
@@ -170,31 +162,27 @@ def _numbers(keys: Iterable[str]) -> dict[str, float]:
     return {key: number for key, number in found.items() if number is not None}
 
 
-def _all_strays(keys: Collection[str], column: LabelColumn, fewest: int = FEWEST_ROWS) -> bool:
-    return len(strays({key: column.counts[key] for key in keys}, column.rows, fewest)) == len(keys)
-
-
 def _found(column: LabelColumn, wanted: int | None, declared: Sequence[str]) -> LabelRule:
     """The rule for a column whose classes nobody has named."""
     numbers = _numbers(column.counts)
-    sure = {canonical(name) for name in declared}
-    perhaps = [key for key in column.counts if key in PERHAPS_MISSING and key not in sure]
+    perhaps = [key for key in column.counts if key in PERHAPS_MISSING and key not in column.declared]
     words = [key for key in column.counts if key not in numbers and key not in perhaps]
-    _refuse_placeholders([key for key in words if not _all_strays([key], column)])
-    mixed = _as_polarities(column, numbers, words)
+    _refuse_placeholders([key for key in words if not column.are_strays([key])])
+    mixed = as_polarities(column, numbers, words)
     if mixed is not None:
-        return _of_polarities(column, mixed, perhaps, wanted, declared)
-    if numbers and _all_strays(words, column):
+        return rule_of_polarities(column, mixed, perhaps, wanted, declared)
+    if numbers and column.are_strays(words):
         return _of_numbers(column, numbers, None, wanted)
-    if numbers and not _all_strays(numbers, column):
+    if numbers and not column.are_strays(list(numbers)):
         raise _mixture(column, words, numbers)
-    truth = [key for key in words if key in _TRUTH]
-    if truth and _all_strays([key for key in words if key not in truth], column):
-        return _of_booleans(None, wanted)
+    truth = [key for key in words if key in TRUTH]
+    if truth and column.are_strays([key for key in words if key not in truth]):
+        return rule_of_booleans(None, wanted)
     polar = {key: word for key in words if (word := column.polarity(key))}
-    if polar and _all_strays([key for key in words if key not in polar], column, FEWEST_ROWS_OF_WORDS):
-        return _of_polarities(column, polar, perhaps, wanted, declared)
-    return _of_strings(column, [*words, *_classes_among(perhaps, words, column)], wanted, declared)
+    if polar and column.are_strays([key for key in words if key not in polar], FEWEST_ROWS_OF_WORDS):
+        return rule_of_polarities(column, polar, perhaps, wanted, declared)
+    words = [key for key in words if key not in column.strays(truth)]
+    return rule_of_strings(column, [*words, *classes_among(perhaps, words, column)], wanted, declared)
 
 
 def _refuse_placeholders(keys: Sequence[str]) -> None:
@@ -206,30 +194,6 @@ def _refuse_placeholders(keys: Sequence[str]) -> None:
         raise CallError(
             f"labels {listed} don't say what they mean: name them in the order of their numbers, --labels {example}"
         )
-
-
-def _as_polarities(column: LabelColumn, numbers: Mapping[str, float], words: Sequence[str]) -> dict[str, str] | None:
-    """The polarity word of each key of a mixture of polarity words, truth values and codes, if it is plain which."""
-    meaning = {key: word for key in words if (word := column.polarity(key))}
-    truth = {key: BINARY[index] for key in words if (index := _TRUTH.get(key)) is not None}
-    if sum(map(bool, (numbers, meaning, truth))) < 2:
-        return None
-    if not _all_strays([key for key in words if key not in meaning and key not in truth], column):
-        return None
-    if truth and not set(meaning.values()) <= set(BINARY):
-        return None
-    few = strays({key: column.counts[key] for key in numbers}, column.rows)
-    for kept in ([key for key in numbers if key not in few], list(numbers)):
-        scale = tuple(sorted({numbers[key] for key in kept}))
-        codes = POLARITY_CODES.get(scale, () if scale else TERNARY)
-        # 1 is neutral in {0, 1, 2} only, which the words have to confirm; -1, 0 and 1 can mean one thing.
-        allowed = TERNARY if scale in ((), (-1, 1)) else codes
-        unconfirmed = scale == (0, 1, 2) and "neutral" not in meaning.values()
-        plain = set(meaning.values()) <= set(allowed) and not unconfirmed and not (truth and len(codes) > 2 and scale)
-        if codes and plain and (scale or (meaning and truth)):
-            coded = dict(zip(scale, codes, strict=True)) if scale else {}
-            return meaning | truth | {key: coded[numbers[key]] for key in kept}
-    return None
 
 
 def _mixture(column: LabelColumn, words: Sequence[str], numbers: Mapping[str, float]) -> CallError:
@@ -249,39 +213,31 @@ def _of_numbers(
     counts: Counter[float] = Counter()
     for key, number in numbers.items():
         counts[number] += column.counts[key]
-    starred = sum(column.counts[key] for key in numbers if stars_of(key) is not None)
-    return rule_of_numbers(counts, names, wanted, starred=2 * starred > counts.total())
-
-
-def _of_booleans(names: tuple[str, ...] | None, wanted: int | None) -> LabelRule:
-    if wanted not in (None, 2):
-        raise contradiction(wanted, "true and false", "leave --num_labels out")
-    return discrete("booleans", _TRUTH, names or BINARY)
+    starred = 2 * sum(column.counts[key] for key in numbers if stars_of(key) is not None) > counts.total()
+    return rule_of_numbers(counts, names, wanted, starred=starred, declared=bool(column.declared & set(numbers)))
 
 
 def _of_names(column: LabelColumn, names: tuple[str, ...], owner: str) -> LabelRule:
     """The rule for names that are given: of the values themselves, in any spelling that can mean one only, or of
     truth values, stars, scores or indices in their order."""
-    keys = list(column.counts)
-    placed = {int(found[1]): key for key in keys if (found := _PLACEHOLDER.fullmatch(key))}
-    if len(placed) == len(keys) and max(placed) < len(names) and not _named(keys, names):
-        return discrete("names", {key: number for number, key in sorted(placed.items())}, names)
+    keys, numbers = list(column.counts), _numbers(column.counts)
     own = _named(keys, names)
-    if not own or not _all_strays([key for key in keys if key not in own], column):
-        common = [key for key in keys if not _all_strays([key], column)] or keys
-        if not own and all(key in _TRUTH for key in common):
-            return _of_booleans(names, len(names))
-        numbers = _numbers(keys)
-        if not any(key in own for key in common) and set(common) <= set(numbers):
-            return _of_numbers(column, numbers, names, len(names))
+    placed = {int(found[1]): key for key in keys if (found := _PLACEHOLDER.fullmatch(key))}
+    if not own and placed and max(placed) < len(names):
+        return discrete("names", {key: number for number, key in sorted(placed.items())}, names)
+    common = [key for key in keys if not column.are_strays([key])] or keys
+    if not own and all(key in TRUTH for key in common):
+        return rule_of_booleans(names, len(names))
+    if not own.intersection(common) and set(common) <= set(numbers):
+        return _of_numbers(column, numbers, names, len(names))
     if not own:
         held = ", ".join(sorted(column.name([key]) for key in keys)[:5])
         raise CallError(f"none of {owner} {','.join(names)} is in the label column, which holds {held}")
-    folded = Counter(map(fold, map(canonical, names)))
+    folded = Counter(fold(canonical(name)) for name in names)
     mapping: dict[str, int | None] = {fold(canonical(name)): index for index, name in enumerate(names)}
     mapping = {key: index for key, index in mapping.items() if folded[key] == 1}
     mapping |= {canonical(name): index for index, name in enumerate(names)}
-    mixed = _as_polarities(column, _numbers(keys), [key for key in keys if key not in _numbers(keys)])
+    mixed = as_polarities(column, numbers, [key for key in keys if key not in numbers])
     if mixed and names in (BINARY, TERNARY):
         mapping |= {key: names.index(word) for key, word in mixed.items() if word in names}
     text = "; ".join(f"{name} -> {index}" for index, name in enumerate(names))
@@ -295,84 +251,8 @@ def _named(keys: Iterable[str], names: Sequence[str]) -> set[str]:
     return {key for key in keys if key in exact or fold(key) in polar}
 
 
-def _of_polarities(
-    column: LabelColumn,
-    meaning: Mapping[str, str],
-    perhaps: Sequence[str],
-    wanted: int | None,
-    declared: Sequence[str],
-) -> LabelRule:
-    """The rule for values whose polarity word is known; one of these in a row or two is a slip among hundreds."""
-    counts: Counter[str] = Counter()
-    for key, word in meaning.items():
-        counts[word] += column.counts[key]
-    few = strays(counts, column.rows, FEWEST_ROWS_OF_WORDS)
-    common = [word for word in POLARITY_ORDER if word in counts and word not in few]
-    words = [word for word in POLARITY_ORDER if word in counts]
-    words = common if len(common) > 1 and wanted in (None, len(common)) else words
-    for key in perhaps:
-        if column.counts[key] >= min(counts[word] for word in words):
-            name = column.name([key])
-            raise CallError(
-                f"the label {name!r} stands in {column.counts[key]:,} of {column.rows:,} rows: if it is a class, name "
-                f"all of them, --labels {','.join(words)},{name}; if it means that there is no label, name the others"
-            )
-    if len(words) < 2:
-        raise CallError(f"only one label, {words[0]!r}: two or more are needed; name them, --labels {','.join(BINARY)}")
-    if tuple(words) == TERNARY and wanted == 2:
-        place: dict[str, int | None] = {"negative": 0, "neutral": None, "positive": 1}
-        words = list(BINARY)
-    else:
-        _check_count(words, wanted)
-        # The data set's own order, so that a model's classes have the numbers that they have there.
-        order = {fold(canonical(name)): index for index, name in enumerate(declared)}
-        words = sorted(words, key=order.__getitem__) if set(words) <= set(order) else words
-        place = {word: index for index, word in enumerate(words)}
-    mapping = place | {key: place[word] for key, word in meaning.items() if fold(key) != word and word in place}
-    return discrete("booleans" if set(meaning) & set(_TRUTH) else "names", mapping, tuple(words))
-
-
-def _check_count(labels: Sequence[str], wanted: int | None) -> None:
-    if wanted not in (None, len(labels)):
-        what = f"{len(labels)} labels ({', '.join(labels[:_SHOWN])})"
-        raise contradiction(wanted, what, f"use --num_labels {len(labels)}, or name those to keep, --labels a,b")
-
-
-def _classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelColumn) -> list[str]:
-    """Those of "none", "unknown", ... that are classes beside the given names: as frequent as one of these."""
-    counts = {key: column.counts[key] for key in words}
-    usual = [count for key, count in counts.items() if key not in strays(counts, column.rows)]
-    least = min(min(usual, default=0), _FREQUENT * column.rows)
-    found = [key for key in perhaps if column.counts[key] >= least]
-    if found:
-        names = column.name(found[:1]), ",".join(column.name([key]) for key in words[:3])
-        logger.info("%r is as frequent as a class and is taken for one; if it means no label, --labels %s", *names)
-    return found
-
-
-def _of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None, declared: Sequence[str]) -> LabelRule:
-    """The rule for class names in the data."""
-    if len(keys) > MAX_STRING_LABELS:
-        raise CallError(
-            f"{len(keys)} different labels, such as {keys[0][:40]!r}: probably not the label column; "
-            "name it with --label_column NAME, or the classes with --labels a,b"
-        )
-    same: dict[str, list[str]] = {}
-    for key in keys:
-        same.setdefault(fold(key), []).append(key)
-    names = {folded: column.name(members) for folded, members in same.items()}
-    order = {fold(canonical(name)): index for index, name in enumerate(declared)}
-    ordered = sorted(names, key=lambda folded: (order.get(folded, len(order)), names[folded]))
-    if len(ordered) < 2:
-        raise CallError(f"only one label, {names[ordered[0]]!r}: two or more are needed; name them, --labels a,b")
-    labels = tuple(names[folded] for folded in ordered)
-    _check_count(labels, wanted)
-    text = "; ".join(f"{name} -> {name}" for name in labels)
-    return LabelRule("names", labels, f"names: {text}", {folded: index for index, folded in enumerate(ordered)})
-
-
-def _say_what_was_merged(column: LabelColumn, rule: LabelRule) -> None:
-    """One line on labels of several spellings, and one on what was left out."""
+def _say_what_was_done(column: LabelColumn, rule: LabelRule, why_unknown: str) -> None:
+    """One line on labels of several spellings, one on what is no label, and one on what else is no class."""
     if column.lists:
         logger.info("%d labels are lists of one value, which is taken", column.lists)
     found: dict[int, Counter[str]] = {}
@@ -394,10 +274,8 @@ def _say_what_was_merged(column: LabelColumn, rule: LabelRule) -> None:
     if empty:
         logger.info("taken for no label: %s; where that is a class, name them all with --labels", _counted(empty))
     if slips := unknown - empty:
-        logger.info(
-            "too rare to be a class beside %s, so bad rows: %s; where one is a class, name them all with --labels",
-            *(rule.known, _counted(slips)),
-        )
+        wrong = "where one is a class, name them all with --labels"
+        logger.info("%s, so bad rows: %s (known: %s); %s", why_unknown, _counted(slips), rule.known, wrong)
 
 
 def _counted(spellings: Counter[str]) -> str:

@@ -38,7 +38,13 @@ Names = tuple[str, ...] | None
 """Class names that the user gives."""
 
 
-def rule_of_numbers(counts: Mapping[float, int], names: Names, wanted: int | None, starred: bool = False) -> LabelRule:
+def rule_of_numbers(
+    counts: Mapping[float, int],
+    names: Names,
+    wanted: int | None,
+    starred: bool = False,
+    declared: bool = False,
+) -> LabelRule:
     """The rule for numbers; what it leaves out is unknown to it.
 
     Numbers that are too few to be classes (`label_values.strays`) are left out where the others have a certain rule;
@@ -49,12 +55,13 @@ def rule_of_numbers(counts: Mapping[float, int], names: Names, wanted: int | Non
         names: class names, or None.
         wanted: the number of classes, or None.
         starred: whether most of them are written as stars.
+        declared: whether each is a class for certain, however rare.
 
     Raises:
         CallError: no rule is certain.
     """
     seen = sorted(counts)
-    common = [number for number in seen if number not in _strays(counts)]
+    common = seen if declared else [number for number in seen if number not in _strays(counts)]
     attempts = [common, seen] if wanted is None else [seen, common]
     refused: CallError | None = None
     for numbers in attempts if common != seen else [seen]:

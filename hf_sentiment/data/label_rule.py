@@ -98,15 +98,13 @@ class LabelRule:
         if self.kind == "scores" and number is not None:
             return self._of_score(number)
         key = canonical(value)
-        # As it is written first: rules of earlier versions have keys in any case.
-        spellings = [str(value).strip(), key, fold(key)]
+        written = str(value).strip()
+        if written in self.mapping:  # rules of earlier versions have keys in any case
+            return self.mapping[written]
         star = stars_of(key) if self.kind == "stars" else None
-        if star is not None:
-            spellings.append(plain(star))
-        for known in (self.mapping, self._by_key):
-            for spelling in spellings:
-                if spelling in known:
-                    return known[spelling]
+        for spelling in (key, fold(key), plain(star) if star is not None else key):
+            if spelling in self._by_key:
+                return self._by_key[spelling]
         raise UnknownLabel(value)
 
     @cached_property

@@ -89,7 +89,10 @@ def rule_of_polarities(
         words = sorted(words, key=order.__getitem__) if set(words) <= set(order) else words
         place = {word: index for index, word in enumerate(words)}
     mapping = place | {key: place[word] for key, word in meaning.items() if fold(key) != word and word in place}
-    return discrete("booleans" if set(meaning) & set(TRUTH) else "names", mapping, tuple(words))
+    if not set(meaning) & set(TRUTH):
+        return discrete("names", mapping, tuple(words))
+    truth = {key: place[BINARY[index]] for key, index in TRUTH.items() if index is not None}
+    return discrete("booleans", mapping | truth, tuple(words))
 
 
 def _check_count(labels: Sequence[str], wanted: int | None) -> None:

@@ -1,0 +1,262 @@
+"""Label columns as people have them: slips, empty values, several spellings and mixtures become classes or bad rows."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hf_sentiment.data.label_rule import LabelRule
+from hf_sentiment.data.label_values import canonical, is_missing, is_several, only_value, stars_of, strays
+from hf_sentiment.data.labels import UnknownLabel, infer_label_rule, rule_for_split, rule_of_classes
+from hf_sentiment.data.prepare import prepare_data
+from hf_sentiment.errors import CallError, DataError, SentimentError
+
+BINARY = ("negative", "positive")
+TERNARY = ("negative", "neutral", "positive")
+STARS = {str(star): 100 for star in range(1, 6)}
+
+
+def column(counts: dict[Any, int]) -> list[Any]:
+    return [value for value, count in counts.items() for _ in range(count)]
+
+
+def unknown(rule: LabelRule, values: Any) -> set[Any]:
+    """The values that the rule has no class for and does not drop."""
+    found = set()
+    for value in values:
+        try:
+            rule(value)
+        except UnknownLabel:
+            found.add(value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("counts", "options", "labels", "bad"),
+    [
+        ({0: 200, 1: 200, 2: 1}, {}, BINARY, {2}),
+        ({0: 8, 1: 392, 2: 1, "?": 3}, {}, BINARY, {2, "?"}),
+        ({0: 200, 1: 200, 2: 1}, {"num_labels": 3}, TERNARY, set()),
+        ({0: 200, 1: 200, 2: 1}, {"labels": ["a", "b", "c"]}, ("a", "b", "c"), set()),
+        ({0: 200, 1: 200, 2: 1}, {"labels": ["a", "b"]}, ("a", "b"), {2}),
+        ({0: 200, 1: 200, 2: 40}, {}, TERNARY, set()),
+        ({-1: 200, 1: 200, 0: 1}, {}, BINARY, {0}),
+        ({-1: 200, 1: 200, 0: 1}, {"num_labels": 3}, TERNARY, set()),
+        ({-1: 200, 0: 200, 1: 200, 5: 1, "x": 1}, {}, TERNARY, {5, "x"}),
+        ({0: 200, 4: 200, 2: 1}, {}, BINARY, {2}),
+        ({0: 200, 1: 200, 0.53: 1, "Total": 1}, {}, BINARY, {0.53, "Total"}),
+        (STARS | {"0": 1}, {}, BINARY, {"0"}),
+        (STARS | {"5 stars": 1, "★★☆☆☆": 1, "4/5": 1, "1.0 out of 5 stars": 1}, {}, BINARY, set()),
+        (STARS | {"five": 1, "55": 1, "-1": 1, "3.72": 1, "1484": 1}, {}, BINARY, {"five", "55", "-1", "3.72", "1484"}),
+        (STARS | {"3.5": 1}, {"num_labels": 5}, tuple(f"{i} star{'s' * (i > 1)}" for i in range(1, 6)), {"3.5"}),
+        ({"1 star": 50, "5 stars": 50, "4": 1, "n/a": 2}, {}, BINARY, {"n/a"}),
+        ({i / 100: 2 for i in range(100)} | {60: 1}, {}, BINARY, {60}),
+        ({i / 10: 4 for i in range(-39, 40)} | {35: 1}, {}, BINARY, {35}),
+        ({True: 60, False: 60, "maybe": 1}, {}, BINARY, {"maybe"}),
+        ({"positive": 200, "negative": 200, "maybe": 1, "neutral": 1}, {}, BINARY, {"maybe", "neutral"}),
+        ({"positive": 200, "negative": 200, "maybe": 20}, {}, ("maybe", *BINARY), set()),
+        ({"positive": 30, "negative": 30, "60": 1}, {}, BINARY, {"60"}),
+        ({"spam": 100, "ham": 100, "200": 1, "TRUE": 1, "#NAME?": 2}, {}, ("ham", "spam"), {"200", "TRUE", "#NAME?"}),
+        ({"a": 10, "b": 10, "c": 1}, {}, ("a", "b", "c"), set()),
+        ({"positive": 30, "negative": 24, "None": 6, "-": 2}, {}, BINARY, {"None", "-"}),
+        ({"0": 30, "1": 24, "None": 100, "unknown": 1}, {}, BINARY, {"None", "unknown"}),
+        ({"joy": 100, "fear": 100, "none": 100}, {}, ("fear", "joy", "none"), set()),
+        ({"joy": 400, "fear": 60, "unknown": 70}, {}, ("fear", "joy", "unknown"), set()),
+        ({"joy": 100, "fear": 100, "None": 9}, {}, ("fear", "joy"), {"None"}),
+        ({"joy": 100, "fear": 100, "None": 9}, {"labels": ["joy", "none", "fear"]}, ("joy", "none", "fear"), set()),
+        ({"joy": 99, "fear": 99, "none": 2}, {"label_names": ["none", "joy", "fear"]}, ("none", "joy", "fear"), set()),
+        ({"negative": 200, "positive": 200, "neutral": 1}, {"label_names": TERNARY}, TERNARY, set()),
+        ({"0": 200, "1": 200, "2": 1}, {"label_names": ["2", "0", "1"]}, TERNARY, set()),
+        ({"+": 20, "-": 20, "?": 1}, {}, BINARY, {"?"}),
+    ],
+)  # fmt: skip
+def test_slips_and_empty_values_are_no_classes(counts, options, labels, bad):
+    rule = infer_label_rule(column(counts), **options)
+    assert rule.labels == labels
+    assert unknown(rule, counts) == bad
+
+
+def test_few_rows_or_many_rare_values_are_no_slips():
+    assert strays({"a": 10, "b": 8, "c": 1}, 19) == frozenset()
+    assert strays({"a": 10, "b": 9, "c": 1}, 20) == {"c"}
+    assert strays({"a": 500, "b": 494, "c": 6}, 1000) == frozenset()
+    assert strays({"a": 500, "b": 495, "c": 5}, 1000) == {"c"}
+    assert strays(dict.fromkeys(range(100), 1), 100) == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("counts", "meaning"),
+    [
+        ({"negative": 14, "0": 18, "1": 12, "positive": 16}, {"0": 0, "negative": 0, "1": 1, "POS": 1}),
+        ({"neg": 14, -1: 18, 1: 12, "pos": 16}, {-1: 0, "neg": 0, "1.0": 1}),
+        ({"true": 12, "false": 18, "1": 14, "0": 16}, {"true": 1, "1": 1, "0": 0, "No": 0}),
+        ({"true": 12, "false": 18, "positive": 14}, {"true": 1, "positive": 1, "false": 0, "neg": 0}),
+        ({"1,0": 10, "0,0": 9, "1.0": 4, "1": 3, " 0 ": 1}, {"1,0": 1, "0": 0, 0.0: 0}),
+        ({"'1": 10, "0": 9, "\uff11": 1}, {"1": 1, "0": 0}),
+        ({"+": 9, "-": 8}, {"+": 1, "-": 0}),
+    ],
+)
+def test_what_plainly_means_the_same_is_one_class(counts, meaning):
+    rule = infer_label_rule(column(counts))
+    assert rule.labels == BINARY
+    assert {value: rule(value) for value in meaning} == meaning
+    assert not unknown(rule, counts)
+
+
+@pytest.mark.parametrize(
+    ("counts", "options", "message"),
+    [
+        (
+            {"negative": 20, "positive": 20, "1": 10, "2": 5},
+            {},
+            r"mixes names \(negative in 20 rows.*numbers \(1 in 10",
+        ),
+        ({"negative": 20, "neutral": 9, "positive": 20, "0": 5, "1": 5}, {}, "mixes names"),
+        ({"spam": 20, "ham": 20, "0": 9, "1": 9}, {}, "--labels a,b"),
+        ({"negative": 90, "positive": 80, "none": 85}, {}, "--labels negative,positive,none; if it means no label"),
+        ({"LABEL_0": 20, "LABEL_1": 20}, {}, "labels LABEL_0, LABEL_1 don't say what they mean.*--labels NAME_OF_0"),
+        ({"label_2": 20, "Label 0": 20, "label-1": 5}, {}, "LABEL_0, LABEL_1, LABEL_2"),
+        ({"LABEL_0": 20, "LABEL_1": 20}, {"labels": ["LABEL_0", "LABEL_1"]}, "say what they mean"),
+        ({"LABEL_0": 20, "LABEL_1": 20}, {"label_names": ["LABEL_0", "LABEL_1"]}, "don't say what they mean"),
+        ({"a": 5, "b": 5}, {"labels": ["a", "A"]}, "two or more different names"),
+        ({"[1, 0]": 5, "[0, 1]": 5}, {}, "lists or objects"),
+        ({"#N/A": 5, "-": 5, "NaN": 5}, {}, "the label column is empty"),
+    ],
+)
+def test_what_is_not_certain_is_asked_for(counts, options, message):
+    with pytest.raises(CallError, match=message) as caught:
+        infer_label_rule(column(counts), **options)
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+def test_spellings_are_one_class_which_is_said(caplog):
+    spelled = {"Good": 10, "good": 5, " GOOD\t": 2, "go\u200bod": 1, "\uff47ood": 1, "scho\u0308n": 4, "sch\xf6n": 5}
+    spelled |= {"SCH\xd6N\xa0": 1, "\ufeffscho\u0308n": 1, '"good"': 1, "poz\u0131tif": 1, "POZ\u0130T\u0130F": 2}
+    with caplog.at_level(logging.INFO):
+        rule = infer_label_rule(column(spelled))
+    assert rule.labels == ("Good", "POZ\u0130T\u0130F", "sch\xf6n")
+    assert [rule(value) for value in spelled] == [0] * 5 + [2] * 4 + [0, 1, 1]
+    [line] = [message for message in caplog.messages if "one class" in message]
+    assert "Good (10), good (5), ' GOOD\\t' (2), \"good\" (1), 'go\\u200bod' (1)" in line
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        infer_label_rule(column({"good": 10, "bad": 10}))
+    assert caplog.messages == []
+
+
+def test_labels_name_placeholders_in_the_order_of_their_numbers():
+    rule = infer_label_rule(["LABEL_1", "label_0", "LABEL_1"], labels=["praise", "complaint"])
+    assert (rule("LABEL_0"), rule("Label_1"), rule("PRAISE")) == (0, 1, 0)
+
+
+def test_a_list_of_one_is_that_label_and_other_lists_are_none():
+    for text in ('["positive"]', "['positive']", '[ "positive" ]'):
+        assert only_value(text) == "positive"
+    assert only_value("[1]") == 1 and canonical("['1']") == "1"
+    for text in ('["a", "b"]', "['a', 'b']", "['a' 'b']", "[1, 0]", "[0. 1.]", '{"choices": ["a"]}', "{'a': 1}"):
+        assert is_several(text), text
+    for text in ("[deleted]", "{x}", "[not sure]", "(a)", "[", "a]"):
+        assert only_value(text) == text
+    assert is_missing("[]") and is_missing("{}")
+
+
+def test_values_that_stand_for_no_label_in_any_column():
+    empty = "  |#N/A|#NA|#NV|N/A|na|NaN|NaT|null|<NA>|-|--|\u2014|?|...|\u2026|\u200b\ufeff|undefined"
+    assert all(map(is_missing, [*empty.split("|"), "#REF!", "#DIV/0!", "#NAME?", "##"]))
+    assert not any(map(is_missing, ("none", "unknown", "neutral", "#1", "n", ":(", "0", "\u2605", "+1", "no", "*")))
+
+
+def test_stars_as_shops_write_them():
+    stars = {"4 stars": 4, "3.5\u2605": 3.5, "4.0 out of 5 stars": 4, "2/5": 2, "***": 3, "\u2605\u2605\u2606": 2}
+    assert {text: stars_of(text) for text in stars} == stars
+    assert [stars_of(text) for text in ("4", "4/10", "star", "five stars", "")] == [None] * 5
+
+
+def test_a_rule_knows_its_classes_by_their_names():
+    for values in ([0, 1], [-1, 1], [True, False], [1, 2, 3, 4, 5], [0.1, 0.9], [-3.5, 2.0], ["neg", "pos"]):
+        rule = infer_label_rule(values)
+        assert (rule("negative"), rule("POS"), rule(" Positive\t")) == (0, 1, 1)
+    for values in ([1, 2, 3, 4, 5], [-3.5, 2.0]):
+        assert infer_label_rule(values)("neutral") is None
+    with pytest.raises(UnknownLabel):
+        infer_label_rule([0, 1])("neutral")
+    rule = infer_label_rule([0, 1], labels=["Ham", "spam"])
+    assert (rule("ham"), rule("SPAM"), rule("1")) == (0, 1, 1)
+    assert rule.known == "0, 1, Ham, spam"
+    swapped = infer_label_rule([0, 1], labels=["1", "0"])
+    assert (swapped("0"), swapped(1)) == (1, 0)  # the value that is called so
+
+
+def test_rules_saved_by_earlier_versions_are_read():
+    old = {"kind": "names", "labels": ["Bad", "Good", "good"], "description": "names"}
+    rule = LabelRule.from_dict(old | {"mapping": {"Bad": 0, "Good": 1, "good": 2}})
+    assert (rule("Good"), rule("good"), rule("BAD")) == (1, 2, 0)
+    with pytest.raises(UnknownLabel):
+        rule("GOOD")
+    stars = {"1": 0, "5": 1, "1 star": 0, "5 stars": 1}
+    rule = LabelRule.from_dict({"kind": "stars", "labels": BINARY, "description": "stars", "mapping": stars})
+    assert (rule(5), rule("1 star"), rule("positive")) == (1, 0, 1)
+    scores = {"kind": "scores", "labels": BINARY, "description": "scores", "cuts": [0.5], "classes": [0, 1]}
+    assert LabelRule.from_dict(scores)(7) == 1
+
+
+def test_a_split_in_a_scheme_of_its_own_is_read_by_it_only_where_the_order_agrees():
+    assert rule_for_split([0, 1, 1], infer_label_rule(["neg", "pos"]), "x")(1) == 1
+    assert rule_for_split(STARS, infer_label_rule(["neg", "pos"]), "x")("3") is None
+    for names in (["joy", "fear"], ["positive", "negative"]):
+        rule = infer_label_rule(names, label_names=names)
+        assert rule_for_split([0, 1], rule, "x") is rule
+    ternary = infer_label_rule(["neg", "neu", "pos"])
+    assert rule_for_split([0, 1], ternary, "x") is ternary  # 1 may be neutral
+    with pytest.raises(CallError, match=r"none of the model's labels LABEL_0,LABEL_1 is in .* negative, positive"):
+        rule_of_classes(["negative", "positive"], ["LABEL_0", "LABEL_1"], "the model's labels")
+    assert rule_of_classes(["1", "0"], ["LABEL_0", "LABEL_1"], "the model's labels")("1") == 1
+
+
+def write(path: Path, labels: list[Any], extra: dict[int, str] | None = None) -> str:
+    """A file with a text a label; `extra`: line → what is put before it."""
+    if path.suffix == ".jsonl":
+        lines = [json.dumps({"text": f"text {i} of a kind", "label": label}) for i, label in enumerate(labels)]
+    else:
+        lines = ["text,label", *(f'text {i} of a kind,"{label}"' for i, label in enumerate(labels))]
+    for row, line in (extra or {}).items():
+        lines.insert(row, line)
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return str(path)
+
+
+def test_rows_are_named_with_what_they_hold_in_every_split(tmp_path):
+    train = write(tmp_path / "train.csv", [0, 1] * 60, {30: "text,label", 61: "Text , LABEL", 100: "Total,60"})
+    with pytest.raises(DataError) as caught:
+        prepare_data(train_file=train)
+    assert str(caught.value).startswith(
+        f"3 bad rows: {train}, row 31: unknown label 'label': the header of a table again; {train}, row 62: "
+        f"unknown label ' LABEL': the header of a table again; {train}, row 101: unknown label '60' (known: 0, 1, "
+    )
+    data = prepare_data(train_file=train, on_bad_rows="drop")
+    assert (data.rule.labels, data.rows.splits["train"].bad, data.rows.splits["train"].kept) == (BINARY, 3, 120)
+    good = write(tmp_path / "good.csv", [0, 1] * 60)
+    test = write(tmp_path / "test.csv", ["negative", "POSITIVE", "#N/A", "None", "posiitve", "2"] + [1, 0] * 9)
+    with pytest.raises(DataError) as caught:
+        prepare_data(train_file=good, test_file=test)
+    assert f"{test}, row 4: no label ('#N/A'); {test}, row 5: no label ('None'); {test}, row 6: " in str(caught.value)
+    assert "unknown label 'posiitve' (misspelt positive? known: 0, 1, negative, positive)" in str(caught.value)
+
+
+@pytest.mark.parametrize("several", [["a", "b"], [1, 0], {"choices": ["a"]}, {"a": 1}])
+def test_several_labels_or_an_object_are_refused_with_their_row(tmp_path, several):
+    lists = write(tmp_path / "lists.jsonl", [["a"], ["b"]] * 30)
+    assert prepare_data(train_file=lists).rule.labels == ("a", "b")
+    mixed = write(tmp_path / "mixed.jsonl", [["a"], ["b"]] * 30 + [several])
+    with pytest.raises(CallError, match=r"mixed\.jsonl, row 61: the label .* is not one label: write one value a row"):
+        prepare_data(train_file=mixed)
+    assert prepare_data(train_file=mixed, on_bad_rows="drop").rows.bad == 1
+    only = write(tmp_path / "only.jsonl", [several] * 30)
+    with pytest.raises(SentimentError, match=r"only\.jsonl, row 1: the label .* is not one label"):
+        prepare_data(train_file=only, on_bad_rows="drop")
+    with pytest.raises(DataError, match=r"mixed\.jsonl, row 61: unknown label .*several labels, or an object"):
+        prepare_data(train_file=lists, test_file=mixed)

@@ -57,8 +57,9 @@ class LabelRule:
     """How a raw label becomes a class index. Call it with one value.
 
     Values are known in any case, with any white space and invisible characters, and numbers in any spelling, wherever
-    that can mean one value only. Beside the values that the rule was found for, it knows its classes by their names;
-    "neutral" is dropped where two classes leave out a middle.
+    that can mean one value only. Beside the values that the rule was found for, it knows its classes by their names,
+    and true and false where they can mean 1 and 0, or positive and negative; "neutral" is dropped where two classes
+    leave out a middle.
 
     Attributes:
         kind: "names", "integers", "booleans", "stars" or "scores".
@@ -113,8 +114,11 @@ class LabelRule:
         named: list[tuple[str, int | None]] = [(fold(canonical(name)), i) for i, name in enumerate(self.labels)]
         if None in (*self.mapping.values(), *self.classes):
             named.append(("neutral", None))
+        truth: dict[str, int | None] = {"false": 0, "true": 1} if self.labels == BINARY else {}
+        if self.kind == "integers" and set(self.mapping) == {"0", "1"}:
+            truth = {"false": self.mapping["0"], "true": self.mapping["1"]}
         # A value goes before a name: in a rule for 0 and 1 with the names "1" and "0", "0" is the value.
-        return {**_certain(named), **_certain((canonical(key), index) for key, index in self.mapping.items())}
+        return {**truth, **_certain(named), **_certain((canonical(key), index) for key, index in self.mapping.items())}
 
     def _of_score(self, number: float) -> int | None:
         if self.limits and not self.limits[0] <= number <= self.limits[1]:

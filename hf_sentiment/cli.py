@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import errno
 import json
 import logging
 import os
@@ -24,7 +25,8 @@ from hf_sentiment.errors import CallError, SentimentError
 
 app = typer.Typer(
     name="hf-sentiment",
-    help="Fine-tune, evaluate and use a BERT sentiment classifier of the Hugging Face ecosystem.",
+    help="Fine-tune a BERT for sentiment, measure, use and publish it.",
+    epilog="`hf-sentiment COMMAND --help` says what a command takes. --debug shows the traceback of an error.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -55,7 +57,7 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 @app.command("train", context_settings=_FORWARD)
 def train_command(context: typer.Context) -> None:
-    """Fine-tune: `train [RECIPE.yaml] --output_dir DIR [--name value …]`; `train --help` lists the arguments."""
+    """Fine-tune a model; `train --help` lists the arguments."""
     words, as_json, wants_help = _forwarded(context)
     if wants_help:
         _print_train_help()
@@ -85,21 +87,20 @@ def _forwarded(context: typer.Context) -> tuple[list[str], bool, bool]:
 def _print_train_help() -> None:
     from hf_sentiment.training.arguments import RecipeParser, SentimentArguments
 
-    parser = RecipeParser([SentimentArguments])
-    parser.prog = "hf-sentiment train [RECIPE.yaml] --output_dir DIR"
-    parser.usage = f"{parser.prog} [--name value ...]"
-    parser.epilog = (
+    text = RecipeParser([SentimentArguments]).help_of(
+        "hf-sentiment train [RECIPE.yaml] --output_dir DIR",
         "Every argument of transformers.TrainingArguments is accepted as well: --learning_rate, --num_train_epochs, "
         "--per_device_train_batch_size, --seed, --bf16, --report_to, ...  A recipe is a YAML file of the same names; "
-        "flags override it. What is left out is planned from the data. Said again, the same command goes on with an "
-        "unfinished run. --json prints the evaluation on stdout."
+        "flags override it. What is left out is planned from the data: `hf-sentiment plan` shows it. The same command "
+        "again goes on with an unfinished run, and changes nothing in a finished one. --json prints the evaluation on "
+        "stdout.",
     )
-    print(parser.format_help())
+    print(text)
 
 
 @app.command("plan", context_settings=_FORWARD)
 def plan_command(context: typer.Context) -> None:
-    """Show what `train` would do, with reasons and sources: `plan [RECIPE.yaml] [--name value …]`."""
+    """Show what `train` would do, and why, and train nothing."""
     words, as_json, wants_help = _forwarded(context)
     if wants_help:
         print(
@@ -123,7 +124,7 @@ def plan_command(context: typer.Context) -> None:
 
 @app.command("audit", context_settings=_FORWARD)
 def audit_command(context: typer.Context) -> None:
-    """Check data before training: `audit [RECIPE.yaml] --train_file F [--fix DIR] [--name value …]`."""
+    """Check the data before training, and write cleaned copies."""
     words, as_json, wants_help = _forwarded(context)
     from hf_sentiment.training.auditing import audit_data, audit_help, parse_audit
 
@@ -264,7 +265,7 @@ def publish_command(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Publish a run on the Hub: whole and verified, or not at all."""
+    """Publish a run on the Hub, verified, or not at all."""
     from hf_sentiment.hub.publish import publish
 
     _quieten_libraries()
@@ -373,7 +374,9 @@ def _run(words: list[str], debug: bool) -> int:
         if debug:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        return _failed(f"{where}{error.strerror or error}: choose another place, or make room there", 1)
+        remedies = {errno.ENOSPC: "make room there, or name another place", errno.EDQUOT: "make room there"}
+        remedies |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name another place, or change its rights")
+        return _failed(f"{where}{error.strerror or error}: {remedies.get(error.errno or 0, '--debug shows where')}", 1)
     except Exception as error:  # the last stop: one line for a person, the traceback on request
         if debug:
             raise

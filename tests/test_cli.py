@@ -32,6 +32,13 @@ def test_help_lists_the_commands(run_cli: Cli) -> None:
     assert "--model_name_or_path" in out and "TrainingArguments" in out
 
 
+def test_the_help_of_train_says_each_argument_once_and_no_default_that_says_nothing(run_cli: Cli) -> None:
+    code, out, _ = run_cli("train", "--help")
+    assert code == 0 and "(default: None)" not in out and "--train-file" not in out
+    assert "--lora_rank" in out and "(default: 8)" in out
+    assert "--no_calibrate        Do not: the opposite of --calibrate." in out
+
+
 def test_help_imports_neither_torch_nor_transformers() -> None:
     script = (
         "import sys\nfrom hf_sentiment.cli import main\n"

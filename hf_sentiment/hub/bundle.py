@@ -194,7 +194,7 @@ def _put_config(records: RunRecords, target: Path) -> None:
             _copy(source if source.is_file() else package / name, target / name)
     elif config.get("auto_map"):
         raise CallError(
-            f"{records.folder}: its auto_map is code that this command does not know: push_to_hub it by hand"
+            f"{records.folder}: its auto_map is code that this command does not know: call model.push_to_hub yourself"
         )
     (target / "config.json").write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 

@@ -87,7 +87,7 @@ def publish(
 def _check_call(repo_id: str, card: Mapping[str, Any]) -> None:
     name = repo_id.rpartition("/")[2] or "reviews"
     if "/" not in repo_id:
-        raise CallError(f"{repo_id}: whose? Name it OWNER/{name}, with your user name or your organisation's")
+        raise CallError(f"{repo_id}: say whose it is, OWNER/{name}, with your user name or your organisation's")
     if not is_repo_id(repo_id):
         raise CallError(f"{repo_id} is no name for a repository: OWNER/NAME of letters, digits, - _ .")
     for name, check in _CHECKS.items():

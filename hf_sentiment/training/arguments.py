@@ -6,6 +6,7 @@ the command line, so that a flag overrides the file.
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import difflib
 import json
@@ -91,7 +92,9 @@ class SentimentArguments:
     )
     unlabeled_file: Optional[str] = field(
         default=None,
-        metadata={"help": "Texts without labels, instead of labelled ones: the head is made of the lexicon alone."},
+        metadata={
+            "help": "Texts without labels, instead of labelled ones: the head is made of the lexicon and of them."
+        },
     )
     max_train_samples: Optional[int] = field(
         default=None, metadata={"help": "Train on that many texts only, drawn at random; 0: on the lexicon alone."}
@@ -249,6 +252,22 @@ class RecipeParser(HfArgumentParser):
         if unknown:
             raise CallError(self._unknown(unknown[0]))
         return {name: value for name, value in vars(namespace).items() if value is not dataclasses.MISSING}
+
+    def help_of(self, command: str, more: str) -> str:
+        """The help of a command that takes these arguments: one spelling each, and no default that says nothing.
+
+        Args:
+            command: The command and its words: "hf-sentiment audit [RECIPE.yaml]".
+            more: What is to be said below the list.
+        """
+        self.usage, self.epilog = f"{command} [--name value ...]", more
+        for action in self._actions:
+            action.option_strings = [option for option in action.option_strings if "-" not in option[2:]]
+            if action.default is None:
+                action.default = argparse.SUPPRESS
+            if isinstance(action, argparse._StoreFalseAction):
+                action.help, action.default = f"Do not: the opposite of --{action.dest}.", argparse.SUPPRESS
+        return self.format_help()
 
     def _unknown(self, token: str) -> str:
         known = [option for option in self._option_string_actions if "-" not in option[2:]]

@@ -111,15 +111,12 @@ class AuditResult:
 
 def audit_help() -> str:
     """The help of the command: the arguments of data, model and audit."""
-    made = RecipeParser((AuditArguments, SentimentArguments))
-    made.prog = "hf-sentiment audit [RECIPE.yaml]"
-    made.usage = f"{made.prog} [--name value ...]"
-    made.epilog = (
+    return RecipeParser((AuditArguments, SentimentArguments)).help_of(
+        "hf-sentiment audit [RECIPE.yaml]",
         "The arguments and recipes of `hf-sentiment train` are taken, those of training without effect. --json prints "
         "the report on stdout. Exit code: 0 if nothing is worse than a warning, 1 if there are errors, 2 if the call "
-        "was wrong."
+        "was wrong.",
     )
-    return made.format_help()
 
 
 def _parser() -> RecipeParser:

@@ -30,7 +30,7 @@ from .columns import WantedColumns
 from .encodings import Encoding, find_encoding, open_lines
 from .json_files import json_value, list_items, parse_line, shape_fault
 from .layout import SEPARATOR_NAMES, Layout, find_layout
-from .records import BACKSLASH, BARE_SEPARATOR, STRAY_QUOTE, Dialect
+from .records import BACKSLASH, BARE_SEPARATOR, LINES, STRAY_QUOTE, Dialect
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +57,7 @@ _NOTES = {
     STRAY_QUOTE: "a quote opens no cell and is taken as text",
     BARE_SEPARATOR: "a separator without quotes around it is taken as text",
     BACKSLASH: "quotes are escaped by backslashes",
+    LINES: "a quoted text goes over several lines",
 }
 
 

@@ -21,9 +21,9 @@ from ..errors import DataError
 WHOLE_LINE = "\x1f"
 """In place of a separator: a file of one column, where whatever stands in a line is its cell."""
 
-AS_WRITTEN, STRAY_QUOTE, BARE_SEPARATOR, BACKSLASH = range(4)
+AS_WRITTEN, STRAY_QUOTE, BARE_SEPARATOR, BACKSLASH, LINES = range(5)
 """How a record was read: as it is written; with a quote that opens nothing taken as text; with separators in the text
-taken as text; with quotes escaped by backslashes."""
+taken as text; with quotes escaped by backslashes; over several lines, where no other column bears that out."""
 
 _LONGEST_CELL = 2**24
 _LONE_CR = "\ue00d"  # in place of a lone carriage return, which the csv module refuses outside of quotes
@@ -156,7 +156,7 @@ class _Reader:
         """A record that is not plain: as it was read, or its first line in another way."""
         taken = list(self._lines.taken)
         if cells is not None and len(taken) > 1 and not self._swallowed(taken, cells, at):
-            return self._fitted(cells, at, at + len(taken) - 1, AS_WRITTEN)
+            return self._fitted(cells, at, at + len(taken) - 1, AS_WRITTEN if self._columns.tell else LINES)
         self._lines.put_back(taken)
         if cells is None and '\\"' in taken[0]:
             unescaped = self._unescaped(at)
@@ -226,8 +226,10 @@ class _Reader:
                 and (columns.fit(alone[-1]) or not columns.fit(cells))
             )
         alike = len(taken) > _LONG_CELL_LINES if width == 1 else len(inner) > 1 and sum(fit) >= len(inner) / 2
-        if columns.unquoted or not alike or columns.quoted:
+        if columns.quoted is not columns.unquoted:
             return columns.unquoted and (width == 1 or alike)
+        if not (alike or columns.commas or columns.unquoted):
+            return False
         raise DataError(
             f"row {at}: a quote opens a cell that ends only in row {at + len(taken) - 1}: if it is text, double it and "
             "put the text in quotes; if the cell has so many lines, give the file as Excel or JSON lines"
@@ -262,6 +264,7 @@ class _Columns:
         kinds: for each column the few values that occur, or their few shapes, or None where it may hold anything.
         shapes: for each column whether `kinds` has shapes.
         unquoted: there are quotes in cells that no program that quotes would have left bare.
+        commas: in a file of one column there are bare commas, which few programs that quote would have left.
         quoted: there are cells that are quoted for what is in them.
     """
 
@@ -269,16 +272,23 @@ class _Columns:
     shapes: tuple[bool, ...]
     unquoted: bool
     quoted: bool
+    commas: bool
 
     @classmethod
     def of(cls, lines: Iterator[str], dialect: Dialect) -> _Columns:
         values: list[Counter[str]] = [Counter() for _ in range(dialect.width)]
-        bare = quoted = rows = 0
+        bare_quote = re.compile(rf'[^{re.escape(dialect.separator)}"\s]\s*"\s*[^{re.escape(dialect.separator)}"\s]')
+        bare = quoted = commas = rows = 0
+        inside = False  # of what may be a cell of several lines
         for i, line in enumerate(lines):
             # All of a small file, and parts from all over a large one, whose labels may be in order.
             if i >= _SAMPLE and i % 16:
                 continue
-            bare += line.rstrip()[:1] != '"' and '"' in line.rstrip()[:-1].replace('""', "")
+            bare += '"' in line and bare_quote.search(line.replace('""', "")) is not None
+            if dialect.width == 1:
+                text = line.strip()
+                inside = not text.endswith('"') if inside else text.startswith('"') and not text[1:].endswith('"')
+                commas += "," in text and '"' not in text and not inside
             cells = _strict(line.rstrip("\r\n"), dialect.separator, True) if line.strip() else None
             if cells is not None and len(cells) == dialect.width:
                 rows += 1
@@ -287,7 +297,9 @@ class _Columns:
                     if len(cell) <= 60 and len(counter) <= 5_000:
                         counter[cell.strip()] += 1
         found = [_kind(counter, rows) for counter in values]
-        return cls(tuple(kind for kind, _ in found), tuple(shaped for _, shaped in found), bare > 0, quoted > 0)
+        return cls(
+            tuple(kind for kind, _ in found), tuple(shaped for _, shaped in found), bare > 0, quoted > 0, commas > 0
+        )
 
     @property
     def tell(self) -> bool:
@@ -308,7 +320,9 @@ def _kind(counter: Counter[str], rows: int) -> tuple[frozenset[str] | None, bool
         return None, False
     if len(counter) <= 2:
         return frozenset(counter), False
-    again = frozenset(value for value, count in counter.items() if count > 1)  # once: a slip, or a line within a cell
+    # Once is a slip, and some words are a line within a cell.
+    often = 0.15 * max(counter.values())
+    again = frozenset(v for v, count in counter.items() if count > 1 and (count > often or v.count(" ") < 2))
     if len(again) <= 50 and sum(counter[value] for value in again) >= 0.9 * rows:
         return again, False
     shapes: Counter[str] = Counter()

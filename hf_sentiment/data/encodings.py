@@ -102,7 +102,10 @@ def open_lines(path: Path, encoding: Encoding, *, exact: bool = False) -> Iterat
     utf8 = exact and encoding.name == UTF8
     name, errors = ("utf-8", "surrogateescape") if utf8 else (encoding.name, "replace")
     with open(path, encoding=name, errors=errors, newline=newline) as file:
-        yield from file
+        if exact:
+            yield from file
+        else:
+            yield from (line.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in line else line for line in file)
 
 
 def encode_lines(lines: str, encoding: Encoding) -> bytes:
@@ -130,18 +133,12 @@ def _by_mark(path: Path) -> str | None:
     for mark, name in _MARKS.items():
         if start.startswith(mark):
             return name
-    start = start[: len(start) // 2 * 2]
-    if b"\0" not in start:
-        return None
-    # A line end is 0A 00 or 00 0A, and so is a space in any script.
-    little, big = (sum(start[i::2].count(0) for _ in "x") for i in (1, 0))
-    name = "utf-16-le" if little > big else "utf-16-be"
-    few, many = sorted((little, big))
-    try:
-        start.decode(name)
-    except UnicodeDecodeError:
-        return None
-    return name if many >= 0.05 * len(start) / 2 and few < 0.1 * many else None
+    # A line end is 0A 00 or 00 0A, whatever the script.
+    ends = start.count(b"\n")
+    for name, end in (("utf-16-le", b"\n\0"), ("utf-16-be", b"\0\n")):
+        if ends and start.count(end) >= 0.9 * ends and b"\0" in start.replace(end, b""):
+            return name
+    return None
 
 
 def _by_content(path: Path, source: str) -> str:
@@ -236,7 +233,7 @@ def _odd(text: str) -> bool:
     for a, sign, b in zip(text, text[1:], text[2:], strict=False):
         if sign.isascii() or not (a.isalpha() and b.isalpha()):
             continue
-        if a.islower() and sign.isupper() and b.islower():
+        if sign == "ς" or (a.islower() and sign.isupper()):
             return True
         if not (sign.isalnum() or sign.isspace() or sign in _WITHIN_WORDS):
             return True

@@ -6,14 +6,14 @@ import contextlib
 import datetime
 import zipfile
 from collections.abc import Iterator
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, DataError
 from .columns import WantedColumns
 from .layout import Layout, find_header, is_certain_header, text_position
-from .records import Record
+from .records import AS_WRITTEN, NO_VALUE, Record
 
 if TYPE_CHECKING:
     from openpyxl import Workbook
@@ -51,7 +51,8 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
     row, cells = rows[at]
     if len(rows) == at + 1:
         raise CallError(f"{source}: the file has no data rows")
-    header = [cell.strip() for cell in cells]
+    width = max(max(i for i, cell in enumerate(filled_cells) if cell.strip()) for _, filled_cells in rows[at:]) + 1
+    header = [*(cell.strip() for cell in cells[:width]), *[""] * (width - len(cells))]
     return likely[0], Layout("", row, tuple(header), text_position(header, wanted)), len(filled)
 
 
@@ -64,11 +65,23 @@ def read_rows(path: Path, sheet: str, start: int, width: int) -> Iterator[Record
         start: a row number of Excel's.
         width: cells of a row.
     """
-    with _opened(path, str(path)) as book:
-        for row, values in enumerate(book[sheet].iter_rows(min_row=start, values_only=True), start=start):
+    with contextlib.ExitStack() as stack:
+        found = stack.enter_context(_opened(path, str(path)))[sheet].iter_rows(min_row=start, values_only=True)
+        formulas: Iterator[tuple[Any, ...]] = repeat(())
+        if _has_formulas(path):
+            book = stack.enter_context(_opened(path, str(path), data_only=False))
+            formulas = book[sheet].iter_rows(min_row=start, values_only=True)
+        for row, (values, written) in enumerate(zip(found, formulas, strict=False), start=start):
             cells = [_string(value) for value in values[:width]]
-            if any(cells):
-                yield Record([*cells, *[""] * (width - len(cells))], row, row)
+            lacks = any(value is None and formula is not None for value, formula in zip(values, written, strict=False))
+            if any(cells) or lacks:
+                yield Record([*cells, *[""] * (width - len(cells))], row, row, NO_VALUE if lacks else AS_WRITTEN)
+
+
+def _has_formulas(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        sheets = (name for name in archive.namelist() if name.startswith("xl/worksheets/"))
+        return any(b"<f>" in content or b"<f " in content for content in map(archive.read, sheets))
 
 
 def _top(book: Workbook, sheet: str) -> list[tuple[int, list[str]]]:
@@ -78,14 +91,14 @@ def _top(book: Workbook, sheet: str) -> list[tuple[int, list[str]]]:
 
 
 @contextlib.contextmanager
-def _opened(path: Path, source: str) -> Iterator[Workbook]:
+def _opened(path: Path, source: str, data_only: bool = True) -> Iterator[Workbook]:
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         # openpyxl goes by the extension, which a cached download lacks.
         file = path.open("rb")
-        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+        book = openpyxl.load_workbook(file, read_only=True, data_only=data_only)
     except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
         raise DataError(f"{source}: not an Excel workbook (.xlsx), or a broken one: save it again") from error
     try:

@@ -30,7 +30,7 @@ from .columns import WantedColumns
 from .encodings import Encoding, find_encoding, open_lines
 from .json_files import json_value, list_items, parse_line, shape_fault
 from .layout import SEPARATOR_NAMES, Layout, find_layout
-from .records import BACKSLASH, BARE_SEPARATOR, LINES, STRAY_QUOTE, Dialect
+from .records import BACKSLASH, BARE_SEPARATOR, LINES, NO_VALUE, STRAY_QUOTE, Dialect
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,7 @@ _NOTES = {
     BARE_SEPARATOR: "a separator without quotes around it is taken as text",
     BACKSLASH: "quotes are escaped by backslashes",
     LINES: "a quoted text goes over several lines",
+    NO_VALUE: "a formula has no value: open the workbook in Excel and save it",
 }
 
 
@@ -218,6 +219,8 @@ def _by_content(path: Path, kind: str, name: str) -> str:
     found = kind
     if start.startswith(b"PAR1"):
         found = "parquet"
+    elif kind == "parquet":
+        raise DataError(f"{name}: not a Parquet file, or not a whole one: write it again")
     elif start.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             found = "excel" if "xl/workbook.xml" in archive.namelist() else kind
@@ -318,10 +321,9 @@ def _of_rows(table: FileTable) -> FileTable:
 def _say_how_it_was_read(table: FileTable, rows: np.ndarray, last: np.ndarray, notes: np.ndarray) -> None:
     """One line for each thing about the file that its reader may not expect."""
     assert table.layout is not None
-    first = 1 if table.encoding else None
     if table.encoding is not None and table.encoding.detected:
         logger.info("%s: encoded in %s", table.source, table.encoding.title)
-    if table.layout.header_row > 1 and first:
+    if table.layout.header_row > 1:
         logger.info("%s: the header is row %d", table.source, table.layout.header_row)
     for note, what in _NOTES.items():
         found = rows[notes == note]

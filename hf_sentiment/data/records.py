@@ -21,9 +21,10 @@ from ..errors import DataError
 WHOLE_LINE = "\x1f"
 """In place of a separator: a file of one column, where whatever stands in a line is its cell."""
 
-AS_WRITTEN, STRAY_QUOTE, BARE_SEPARATOR, BACKSLASH, LINES = range(5)
+AS_WRITTEN, STRAY_QUOTE, BARE_SEPARATOR, BACKSLASH, LINES, NO_VALUE = range(6)
 """How a record was read: as it is written; with a quote that opens nothing taken as text; with separators in the text
-taken as text; with quotes escaped by backslashes; over several lines, where no other column bears that out."""
+taken as text; with quotes escaped by backslashes; over several lines, where no other column bears that out;
+with a formula whose value the workbook does not have."""
 
 _LONGEST_CELL = 2**24
 _LONE_CR = "\ue00d"  # in place of a lone carriage return, which the csv module refuses outside of quotes
@@ -162,7 +163,7 @@ class _Reader:
             unescaped = self._unescaped(at)
             if unescaped is not None:
                 return unescaped
-        line = next(self._lines).rstrip("\r\n").replace("\0", "\N{REPLACEMENT CHARACTER}")
+        line = next(self._lines).rstrip("\r\n")
         readings = list(self._readings(line))
         for fits in (self._columns.fit, lambda found: len(found) == self._dialect.width):
             for found, note in readings:
@@ -296,7 +297,7 @@ class _Columns:
                 for counter, cell in zip(values, cells, strict=True):
                     if len(cell) <= 60 and len(counter) <= 5_000:
                         counter[cell.strip()] += 1
-        found = [_kind(counter, rows) for counter in values]
+        found = [(None, False) if i == dialect.text else _kind(counter, rows) for i, counter in enumerate(values)]
         return cls(
             tuple(kind for kind, _ in found), tuple(shaped for _, shaped in found), bare > 0, quoted > 0, commas > 0
         )

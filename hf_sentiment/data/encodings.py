@@ -41,7 +41,9 @@ _HOME = {
 _BLOCK = 2**20
 _EVIDENCE = 2**16  # bytes of lines that are not ASCII: more tell nothing more
 _LEAST_LINES = 3
+_CHAOS = 0.35  # the library's default of 0.2 refuses short French lines in their own encoding
 _STRAY_BYTES = 0.1
+_NOT_WESTERN = frozenset("šžŠŽŸ¤")  # on a Mac š is ö, and ¤ is the euro of Latin-9
 _WITHIN_WORDS = "’‘`´–—·“”，。、！？；："
 
 
@@ -198,17 +200,16 @@ def _by_language(evidence: bytes) -> str | None:
     import py3langid
 
     readings: dict[str, str] = {}
-    for match in charset_normalizer.from_bytes(evidence, cp_isolation=list(_HOME)):
+    known = set(" ".join(_HOME.values()).split())
+    for match in charset_normalizer.from_bytes(evidence, cp_isolation=list(_HOME), threshold=_CHAOS):
+        text = str(match)
+        likely = (language for language, _ in py3langid.rank(text[:5000]) if language in known)
+        language = _by_script(text) or next(likely)
         for name in match.could_be_from_charset:
-            if name in _HOME and match.chaos < 0.2:
-                text = str(match)
-                language = _by_script(text) or py3langid.classify(text[:5000])[0]
-                if language in _HOME[name].split() and not _odd(text):
-                    readings.setdefault(text, name)
-    if len(readings) != 1:
-        return None
-    names = [name for name in _HOME if name in readings.values()]
-    return names[0]
+            foreign = name == "cp1252" and language != "fi" and bool(_NOT_WESTERN.intersection(text))
+            if name in _HOME and language in _HOME[name].split() and not foreign and not _odd(text):
+                readings.setdefault(text, name)
+    return next(iter(readings.values())) if len(readings) == 1 else None
 
 
 def _by_script(text: str) -> str | None:

@@ -170,6 +170,10 @@ def _one_column(lines: Sequence[str], found: Sequence[Layout], steady: Sequence[
     """The layout of a file whose header has one cell under every separator."""
     row = found[0].header_row
     for layout in found:
+        # Commas of prose have a space behind them.
+        prose = [f"{layout.separator} " in line for line in lines[row:]]
+        if sum(prose) > len(prose) / 2:
+            continue
         widths = Counter(len(cells) for _, cells in _rows(lines, layout.separator, row))
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         if width > 1 and count >= 3 and count >= 0.95 * widths.total():

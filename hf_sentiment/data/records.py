@@ -211,21 +211,19 @@ class _Reader:
     def _swallowed(self, taken: Sequence[str], cells: Sequence[str], at: int) -> bool:
         """Whether a quoted cell over several lines is none: its lines are records of their own.
 
-        A line within a cell may have as many separators as the header by chance, but hardly a known label behind the
-        last of them.
+        A line within a cell may have as many separators as the header by chance, but hardly a known label beside them:
+        then the first and the last line, which have what is around the cell, tell.
         """
         columns, width = self._columns, self._dialect.width
         alone = [parse_alone(line, self._dialect.separator, spaces=False) for line in taken]
         inner = [found for found in alone[1:-1] if found]
         fit = [columns.fit(found) for found in inner]
         if columns.tell:
-            if inner and sum(fit) >= len(inner) / 2:
-                return True
-            return (
-                columns.fit(alone[0])
-                and not (inner and columns.fit(cells))
-                and (columns.fit(alone[-1]) or not columns.fit(cells))
-            )
+            ends = [columns.fit(self._merged(found) or found) for found in (alone[0], alone[-1])]
+            most = sum(fit) >= len(inner) / 2
+            if columns.fit(cells):
+                return most and all(ends)
+            return most and (ends[0] or bool(inner))
         alike = len(taken) > _LONG_CELL_LINES if width == 1 else len(inner) > 1 and sum(fit) >= len(inner) / 2
         if columns.quoted is not columns.unquoted:
             return columns.unquoted and (width == 1 or alike)
@@ -244,17 +242,23 @@ class _Reader:
             return Record([*cells, *[""] * missing], first, last, note)
         if not any(cell.strip() for cell in cells[width:]):
             return Record(cells[:width], first, last, note)
-        text = self._dialect.text
-        if text is not None:
-            merged = [*cells[:text], separator.join(cells[text : text - missing + 1]), *cells[text - missing + 1 :]]
-            if self._columns.tell and self._columns.fit(merged):
-                return Record(merged, first, last, BARE_SEPARATOR)
+        merged = self._merged(cells)
+        if merged is not None:
+            return Record(merged, first, last, BARE_SEPARATOR)
         shown = "a tab" if separator == "\t" else f'"{separator}"'
         fault = (
             f"{len(cells)} cells, but the header has {width}: put a text that contains {shown} in double quotes, and "
             "double the quotes in it"
         )
         return Record([""] * width, first, last, note, fault)
+
+    def _merged(self, cells: list[str]) -> list[str] | None:
+        """Too many cells as what the header wants, the text taking those beside it, where all columns then fit."""
+        text, more = self._dialect.text, len(cells) - self._dialect.width
+        if text is None or more <= 0 or not self._columns.tell:
+            return None
+        merged = [*cells[:text], self._dialect.separator.join(cells[text : text + more + 1]), *cells[text + more + 1 :]]
+        return merged if self._columns.fit(merged) else None
 
 
 @dataclass(frozen=True)
@@ -278,22 +282,18 @@ class _Columns:
     @classmethod
     def of(cls, lines: Iterator[str], dialect: Dialect) -> _Columns:
         values: list[Counter[str]] = [Counter() for _ in range(dialect.width)]
-        bare_quote = re.compile(rf'[^{re.escape(dialect.separator)}"\s]\s*"\s*[^{re.escape(dialect.separator)}"\s]')
+        separator = re.escape(dialect.separator)
+        bare_quote = re.compile(rf'[^{separator}"\s]\s*"\s*[^{separator}"\s]')
         bare = quoted = commas = rows = 0
-        inside = False  # of what may be a cell of several lines
-        for i, line in enumerate(lines):
+        for i, (line, cells) in enumerate(_single_lines(lines, dialect)):
             # All of a small file, and parts from all over a large one, whose labels may be in order.
             if i >= _SAMPLE and i % 16:
                 continue
             bare += '"' in line and bare_quote.search(line.replace('""', "")) is not None
-            if dialect.width == 1:
-                text = line.strip()
-                inside = not text.endswith('"') if inside else text.startswith('"') and not text[1:].endswith('"')
-                commas += "," in text and '"' not in text and not inside
-            cells = _strict(line.rstrip("\r\n"), dialect.separator, True) if line.strip() else None
-            if cells is not None and len(cells) == dialect.width:
+            if len(cells) == dialect.width:
                 rows += 1
                 quoted += any('"' in cell for cell in cells) and line.lstrip()[0] == '"'
+                commas += "," in line and '"' not in line and dialect.width == 1
                 for counter, cell in zip(values, cells, strict=True):
                     if len(cell) <= 60 and len(counter) <= 5_000:
                         counter[cell.strip()] += 1
@@ -315,20 +315,35 @@ class _Columns:
         )
 
 
+def _single_lines(lines: Iterator[str], dialect: Dialect) -> Iterator[tuple[str, list[str]]]:
+    """The records that take one line, read in order: what is within a cell of several lines is none."""
+    source = _Lines(lines)
+    reader = csv.reader(source, delimiter=dialect.separator, strict=True, skipinitialspace=True)
+    while True:
+        source.taken.clear()
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            source.put_back(source.taken[1:])
+            yield source.taken[0], []
+            continue
+        if cells and len(source.taken) == 1:
+            yield source.taken[0], cells
+
+
 def _kind(counter: Counter[str], rows: int) -> tuple[frozenset[str] | None, bool]:
     """Values or shapes of a column; see `_Columns`."""
     if rows < 2 or sum(counter.values()) < 0.9 * rows:  # long cells are texts
         return None, False
-    if len(counter) <= 2:
-        return frozenset(counter), False
-    # Once is a slip, and some words are a line within a cell.
-    often = 0.15 * max(counter.values())
-    again = frozenset(v for v, count in counter.items() if count > 1 and (count > often or v.count(" ") < 2))
-    if len(again) <= 50 and sum(counter[value] for value in again) >= 0.9 * rows:
-        return again, False
     shapes: Counter[str] = Counter()
     for value, count in counter.items():
         shapes[_shape(value)] += count
+    again = frozenset(value for value, count in counter.items() if count > 1 or len(counter) <= 2)
+    words = any("a" in shape for shape in shapes)  # of numbers there may be more than were seen
+    if words and len(again) <= 50 and sum(counter[value] for value in again) >= 0.9 * rows:
+        return again, False
     common = frozenset(shape for shape, count in shapes.items() if count >= 0.02 * rows)
     if not any(" " in shape for shape in common) and sum(shapes[shape] for shape in common) >= 0.9 * rows:
         return common, True

@@ -101,7 +101,7 @@ def test_several_files(tmp_path):
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', DataError, "row 2: not JSON"),
         ("a.jsonl", "\n[1]\n", DataError, "row 2: not a JSON object"),
         ("a.json", '[{"text": "a"', DataError, "row 1: not JSON"),
-        ("a.parquet", "no parquet", DataError, "cannot be read"),
+        ("a.parquet", "no parquet", DataError, "not a Parquet file"),
         ("a.csv", "txt,label\na,1\n", CallError, r"--text_column NAME \(columns: txt, label\)"),
         ("a.csv", "text,review,label\na,b,1\n", CallError, "text and review could each be the text"),
         ("a.csv", "text,foo\na,1\n", CallError, "--label_column NAME"),

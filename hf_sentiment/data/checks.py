@@ -8,9 +8,11 @@ from difflib import get_close_matches
 from typing import Any, Literal
 
 import numpy as np
+import pyarrow as pa
 from datasets import Dataset, Value
 
 from ..errors import CallError, DataError
+from .columns import LABEL_NAMES, TEXT_NAMES
 from .label_values import canonical, is_several
 from .labels import LabelRule, UnknownLabel, rule_for_split
 from .sources import RawData
@@ -159,7 +161,7 @@ def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
     dataset = raw.splits[split]
     table = dataset.with_format("arrow")[:]
     labels: list[Any] = table.column("label").to_pylist()
-    for i in _headers(raw, table.column("text").to_pylist(), labels):
+    for i in _headers(raw, table, labels):
         labels[i] = None
     several = next((i for i, label in enumerate(labels) if is_several(label)), None)
     if several is not None and (not keep_bad or all(label is None or is_several(label) for label in labels)):
@@ -171,12 +173,17 @@ def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
     return labels
 
 
-def _headers(raw: RawData, texts: list[str | None], labels: list[Any]) -> list[int]:
-    """The rows that repeat the names of the columns, as where two files were put together."""
+def _headers(raw: RawData, table: pa.Table, labels: list[Any]) -> list[int]:
+    """The rows that are the names of columns, as where two files were put together."""
     text, label = canonical(raw.text_column), canonical(raw.label_column)
-    longest = len(text) + 4  # with quotes, a byte-order mark or a blank around it
-    named = (i for i, value in enumerate(texts) if value and len(value) <= longest and canonical(value) == text)
-    return [i for i in named if isinstance(labels[i], str) and canonical(labels[i]) == label]
+    keys = {value: canonical(value) for value in set(labels) if isinstance(value, str)}
+    named = {value: key for value, key in keys.items() if key == label or key in LABEL_NAMES}
+    found = []
+    for i in (i for i, value in enumerate(labels) if isinstance(value, str) and value in named):
+        key, beside = named[labels[i]], canonical(table.column("text")[i].as_py())
+        own = key == label and (beside == text or label in LABEL_NAMES)
+        found += [i] if own or (key in LABEL_NAMES and beside in TEXT_NAMES) else []
+    return found
 
 
 def _examine(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, SplitRows]:
@@ -207,7 +214,7 @@ def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray,
         broken = table.column("fault").to_pylist()
         faults = np.array([why or fault for why, fault in zip(broken, faults, strict=True)], dtype=object)
     labels = table.column("label").to_pylist()
-    for row in _headers(raw, table.column("text").to_pylist(), labels):
+    for row in _headers(raw, table, labels):
         faults[row] = f"{UNKNOWN_LABEL} {labels[row]!r}: {_HEADER}"
     good = (label for label, fault in zip(labels, faults, strict=True) if not fault)
     rule = rule_for_split(good, rule, raw.sources[split])

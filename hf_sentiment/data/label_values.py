@@ -22,16 +22,20 @@ PERHAPS_MISSING = frozenset(
 )
 """Words that stand for "no label" in one column and are a class in another; `infer_label_rule` says when."""
 
-STRAY_ROWS = 5
-"""A value in more rows than this may be a class; one in fewer, and in less than 1 %, is a slip (see `strays`)."""
-
 STRAY_SHARE = 0.01
+"""A value in at most this share of the rows, or in a single one, may be a slip; a class of it could not be learned."""
+
 STRAYS_SHARE = 0.05
+"""Slips are at most this share of the rows together: in a column of scores nearly every value is rare."""
+
 FEWEST_ROWS = 20
 """Labelled rows from which on a value in a single row can be told from a rare class: it is 1 in 20 at most."""
 
 FEWEST_ROWS_OF_WORDS = 100
-"""The same for a word among polarity words, which is more likely to be a class than 60 is among them."""
+"""The same for a word among words: "mixed" is more likely to be a class beside "positive" than 60 is."""
+
+STRAY_ROWS_OF_WORDS = 5
+"""A word in more rows than this is written so on purpose, however many rows there are."""
 
 _MISSING = frozenset(
     {"", "nan", "nat", "null", "na", "n/a", "<na>", "<null>", "(null)", "n.a.", "n.a", "nil", "\\n", "undefined"}
@@ -179,20 +183,20 @@ def fold(key: str) -> str:
     return _POLARITY.get(folded, folded)
 
 
-def strays(counts: Mapping[Any, int], rows: int, fewest: int = FEWEST_ROWS) -> frozenset[Any]:
-    """Values that are too few to be meant as classes.
+def strays(counts: Mapping[Any, int], rows: int, among_words: bool = False) -> frozenset[Any]:
+    """Values that are too few to be meant as classes: slips, sums, the rest of another table.
 
-    A value is one if it stands in at most `STRAY_ROWS` rows and in at most 1 % of them (or in a single one), and all
-    such values together make up 5 % of the rows at most: in a column of scores nearly every value is rare.
+    Each stands in at most 1 % of the rows, or in a single one of at least 20; all of them together in 5 % at most.
 
     Args:
         counts: value → rows.
         rows: labelled rows of the whole column.
-        fewest: with fewer rows there is none: a rare class looks the same.
+        among_words: words among words, which are slips only in 100 rows or more, and in at most five of these.
     """
-    if rows < fewest:
+    if rows < (FEWEST_ROWS_OF_WORDS if among_words else FEWEST_ROWS):
         return frozenset()
-    most = max(1, min(STRAY_ROWS, int(STRAY_SHARE * rows)))
+    most = max(1, int(STRAY_SHARE * rows))
+    most = min(most, STRAY_ROWS_OF_WORDS) if among_words else most
     few = frozenset(value for value, count in counts.items() if count <= most)
     return few if sum(counts[value] for value in few) <= STRAYS_SHARE * rows else frozenset()
 
@@ -248,13 +252,13 @@ class LabelColumn:
             spellings.setdefault(key, Counter())[str(single)] += count
         return cls(dict(counts), spellings, sum(counts.values()), lists, several, signs, sure)
 
-    def strays(self, keys: Iterable[str], fewest: int = FEWEST_ROWS) -> frozenset[str]:
+    def strays(self, keys: Iterable[str], among_words: bool = False) -> frozenset[str]:
         """Those of the keys that are too few to be classes; none that is declared to be one."""
-        return strays({key: self.counts[key] for key in keys}, self.rows, fewest) - self.declared
+        return strays({key: self.counts[key] for key in keys}, self.rows, among_words) - self.declared
 
-    def are_strays(self, keys: Collection[str], fewest: int = FEWEST_ROWS) -> bool:
+    def are_strays(self, keys: Collection[str], among_words: bool = False) -> bool:
         """Whether all of the keys are too few to be classes."""
-        return len(self.strays(keys, fewest)) == len(keys)
+        return len(self.strays(keys, among_words)) == len(keys)
 
     def name(self, keys: Iterable[str]) -> str:
         """The most frequent spelling of the given keys, as a reader sees it; of equally frequent ones the first."""

@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from ..errors import CallError
 from .label_rule import BINARY, TERNARY, LabelRule, UnknownLabel, discrete
 from .label_values import (
-    FEWEST_ROWS_OF_WORDS,
     PERHAPS_MISSING,
     POLARITY_ORDER,
+    STRAYS_SHARE,
     LabelColumn,
     as_number,
     canonical,
@@ -65,10 +65,10 @@ def infer_label_rule(
 
     What is no class is unknown to the rule, and a row that has it is a bad row: what stands for "no label" in any
     column (`label_values.is_missing`); a slip among numbers, truth values or polarity words, or a number among names:
-    a value in at most 5 rows and 1 % of them, or in a single one (`label_values.strays`); and "none", "unknown" and
-    their like among numbers and truth values, among polarity words (an error, if as frequent as the rarest of these),
-    and among other names if less frequent than the rarest of these and in less than a fifth of the rows. `labels` and
-    `label_names` make a class of anything.
+    a value in at most 1 % of the rows, or in a single one (`label_values.strays`, which has the limits); and "none",
+    "unknown" and their like among numbers and truth values, among polarity words (an error, if as frequent as the
+    rarest of these), and among other names if less frequent than the rarest of these and in less than a fifth of the
+    rows. `labels` and `label_names` make a class of anything.
 
     Args:
         values: raw values of any of these types; numbers may be strings.
@@ -179,7 +179,7 @@ def _found(column: LabelColumn, wanted: int | None, declared: Sequence[str]) -> 
     if truth and column.are_strays([key for key in words if key not in truth]):
         return rule_of_booleans(None, wanted)
     polar = {key: word for key in words if (word := column.polarity(key))}
-    if polar and column.are_strays([key for key in words if key not in polar], FEWEST_ROWS_OF_WORDS):
+    if polar and column.are_strays([key for key in words if key not in polar], among_words=True):
         return rule_of_polarities(column, polar, perhaps, wanted, declared)
     words = [key for key in words if key not in column.strays(truth)]
     return rule_of_strings(column, [*words, *classes_among(perhaps, words, column)], wanted, declared)
@@ -225,10 +225,11 @@ def _of_names(column: LabelColumn, names: tuple[str, ...], owner: str) -> LabelR
     placed = {int(found[1]): key for key in keys if (found := _PLACEHOLDER.fullmatch(key))}
     if not own and placed and max(placed) < len(names):
         return discrete("names", {key: number for number, key in sorted(placed.items())}, names)
-    common = [key for key in keys if not column.are_strays([key])] or keys
-    if not own and all(key in TRUTH for key in common):
+    if not own and column.are_strays([key for key in keys if key not in TRUTH]):
         return rule_of_booleans(names, len(names))
-    if not own.intersection(common) and set(common) <= set(numbers):
+    # Numbers are a rule of their own, and it knows the names too, which may be a few of the values.
+    counted, named = (sum(column.counts[key] for key in group) for group in (numbers, own))
+    if 2 * counted > column.rows and not own & set(numbers) and named <= STRAYS_SHARE * column.rows:
         return _of_numbers(column, numbers, names, len(names))
     if not own:
         held = ", ".join(sorted(column.name([key]) for key in keys)[:5])

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import CallError
 from .label_rule import BINARY, TERNARY, LabelRule, contradiction, discrete
-from .label_values import FEWEST_ROWS_OF_WORDS, POLARITY_ORDER, LabelColumn, canonical, fold, strays
+from .label_values import POLARITY_ORDER, LabelColumn, canonical, fold, strays
 from .numeric_labels import POLARITY_CODES
 
 logger = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ def rule_of_polarities(
         counts[word] += column.counts[key]
     # The data set's own order, so that a model's classes have the numbers that they have there.
     order = {fold(canonical(name)): index for index, name in enumerate(declared)}
-    few = strays(counts, column.rows, FEWEST_ROWS_OF_WORDS) - set(order)
+    few = strays(counts, column.rows, among_words=True) - set(order)
     common = [word for word in POLARITY_ORDER if word in counts and word not in few]
     words = [word for word in POLARITY_ORDER if word in counts]
     words = common if len(common) > 1 and wanted in (None, len(common)) else words
@@ -103,7 +103,7 @@ def _check_count(labels: Sequence[str], wanted: int | None) -> None:
 
 def classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelColumn) -> list[str]:
     """Those of "none", "unknown", ... that are classes beside the given names: as frequent as one of these."""
-    usual = [column.counts[key] for key in words if key not in column.strays(words)]
+    usual = [column.counts[key] for key in words if key not in column.strays(words, among_words=True)]
     least = min(min(usual, default=0), _FREQUENT * column.rows)
     found = [key for key in perhaps if column.counts[key] >= least]
     if found:

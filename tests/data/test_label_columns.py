@@ -44,6 +44,10 @@ def unknown(rule: LabelRule, values: Any) -> set[Any]:
         ({0: 200, 1: 200, 2: 1}, {"labels": ["a", "b", "c"]}, ("a", "b", "c"), set()),
         ({0: 200, 1: 200, 2: 1}, {"labels": ["a", "b"]}, ("a", "b"), {2}),
         ({0: 200, 1: 200, 2: 40}, {}, TERNARY, set()),
+        ({0: 500, 1: 490, 2: 10}, {}, BINARY, {2}),
+        ({0: 200, 1: 200, "maybe": 40}, {"labels": ["bad", "good"]}, ("bad", "good"), {"maybe"}),
+        ({0: 200, 1: 200, "good": 1}, {"labels": ["bad", "good"]}, ("bad", "good"), set()),
+        ({True: 200, False: 200, "maybe": 1}, {"labels": ["bad", "good"]}, ("bad", "good"), {"maybe"}),
         ({-1: 200, 1: 200, 0: 1}, {}, BINARY, {0}),
         ({-1: 200, 1: 200, 0: 1}, {"num_labels": 3}, TERNARY, set()),
         ({-1: 200, 0: 200, 1: 200, 5: 1, "x": 1}, {}, TERNARY, {5, "x"}),
@@ -83,8 +87,8 @@ def test_slips_and_empty_values_are_no_classes(counts, options, labels, bad):
 def test_few_rows_or_many_rare_values_are_no_slips():
     assert strays({"a": 10, "b": 8, "c": 1}, 19) == frozenset()
     assert strays({"a": 10, "b": 9, "c": 1}, 20) == {"c"}
-    assert strays({"a": 500, "b": 494, "c": 6}, 1000) == frozenset()
-    assert strays({"a": 500, "b": 495, "c": 5}, 1000) == {"c"}
+    assert strays({"a": 500, "b": 494, "c": 6}, 1000, among_words=True) == frozenset()
+    assert strays({"a": 500, "b": 490, "c": 10}, 1000) == strays({"a": 500, "c": 5}, 1000, among_words=True) == {"c"}
     assert strays(dict.fromkeys(range(100), 1), 100) == frozenset()
 
 
@@ -231,6 +235,9 @@ def write(path: Path, labels: list[Any], extra: dict[int, str] | None = None) ->
 
 def test_rows_are_named_with_what_they_hold_in_every_split(tmp_path):
     train = write(tmp_path / "train.csv", [0, 1] * 60, {30: "text,label", 61: "Text , LABEL", 100: "Total,60"})
+    other = write(tmp_path / "other.csv", ["joy", "fear"] * 60, {30: "Review,sentiment", 61: "a text,Label"})
+    with pytest.raises(DataError, match=r"row 31: .*'sentiment': the header of a table again; .* row 62: .*'Label'"):
+        prepare_data(train_file=other)
     with pytest.raises(DataError) as caught:
         prepare_data(train_file=train)
     assert str(caught.value).startswith(

@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 import numpy as np
 from datasets import Dataset, Features, Value
-from sklearn.model_selection import train_test_split
 
 from hf_sentiment.data.audit import row_findings
 from hf_sentiment.data.audit_rows import AuditRows
@@ -129,7 +128,7 @@ def prepare_data(
         label_names=rule.labels,
     )
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
-        splits["train"] = _draw(splits["train"], max_train_samples, rule, seed)
+        splits["train"] = _draw(splits["train"], max_train_samples, seed)
     if max_train_samples != 0:
         _check_every_label(splits["train"], rule)
     return PreparedData(splits, rule, rows, made, raw.description)
@@ -209,14 +208,26 @@ def _unlabelled(file: str, text_column: str | None, encoding: str | None) -> Dat
     return Dataset.from_dict({"text": texts, "label": [0] * len(texts)})
 
 
-def _draw(train: Dataset, count: int, rule: LabelRule, seed: int) -> Dataset:
-    """`count` training texts at random, each label with its share; none at all for 0."""
+def _draw(train: Dataset, count: int, seed: int) -> Dataset:
+    """`count` training texts at random, each label with its share, and at least one of it; none at all for 0."""
     if count == 0:
         return train.select([])
-    if count < len(rule.labels):
-        raise CallError(f"--max_train_samples {count}: there are {len(rule.labels)} labels, and each needs a text")
-    rows, _ = train_test_split(np.arange(len(train)), train_size=count, stratify=train["label"][:], random_state=seed)
-    return train.select(rows)
+    labels = np.asarray(train["label"])
+    present, sizes = np.unique(labels, return_counts=True)
+    if count < len(present):
+        raise CallError(
+            f"--max_train_samples {count}: each of the {len(present)} labels needs a text: say a larger number"
+        )
+    # One of each label, and the others by what is then left of its share.
+    share = sizes * count / len(train)
+    taken = np.maximum(1, np.floor(share)).astype(np.int64)
+    while taken.sum() < count:
+        taken[np.argmax(np.where(taken < sizes, share - taken, -np.inf))] += 1
+    while taken.sum() > count:
+        taken[np.argmax(np.where(taken > 1, taken - share, -np.inf))] -= 1
+    draw = np.random.default_rng(seed)
+    drawn = [draw.choice(np.flatnonzero(labels == label), n, False) for label, n in zip(present, taken, strict=True)]
+    return train.select(np.sort(np.concatenate(drawn)))
 
 
 def _check_every_label(train: Dataset, rule: LabelRule) -> None:

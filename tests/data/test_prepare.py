@@ -32,8 +32,26 @@ def test_samples_are_drawn_with_each_labels_share_or_not_at_all(reviews_file: Pa
     none = prepare_data(train_file=str(reviews_file), max_train_samples=0)
     assert {name: len(split) for name, split in none.splits.items()} == {"train": 0, "validation": 48, "test": 48}
     assert none.audit()["used"]["train"] == 0
-    with pytest.raises(CallError, match="--max_train_samples 1: there are 2 labels"):
+    with pytest.raises(CallError, match="--max_train_samples 1: each of the 2 labels needs a text"):
         prepare_data(train_file=str(reviews_file), max_train_samples=1)
+
+
+def test_every_number_of_samples_keeps_every_label(tmp_path: Path) -> None:
+    path = tmp_path / "rare.csv"
+    labels = ["a"] * 50 + ["b"] * 9 + ["c"] * 2 + ["d"]
+    path.write_text("text,label\n" + "".join(f"review {i} of {i * i},{label}\n" for i, label in enumerate(labels)))
+    options = {"train_file": str(path), "holdout": lambda texts: Shares(0.0, 0.0)}
+    for count in range(4, 64):
+        train = prepare_data(**options, max_train_samples=count).splits["train"]
+        found = [train["label"][:].count(label) for label in range(4)]
+        assert sum(found) == min(count, 62) and len(set(train["text"])) == len(train)
+        assert all(0 < n <= labels.count(name) for n, name in zip(found, "abcd", strict=True))
+        assert all(abs(n - labels.count(name) * count / 62) < 3 for n, name in zip(found, "abcd", strict=True))
+    again = prepare_data(**options, max_train_samples=20).splits["train"]["row"][:]
+    assert again == prepare_data(**options, max_train_samples=20).splits["train"]["row"][:]
+    assert again != prepare_data(**options, max_train_samples=20, seed=7).splits["train"]["row"][:]
+    with pytest.raises(CallError, match="--max_train_samples 3: each of the 4 labels needs a text"):
+        prepare_data(**options, max_train_samples=3)
 
 
 def test_without_labels_there_are_names_and_perhaps_a_test(reviews_file: Path, tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ from .findings import LIMITS, MAX_EXAMPLES, Example, Finding, counted, graded
 from .json_files import NOT_JSON
 from .label_errors import label_error_finding, not_searched
 from .proportions import imbalance_finding, rare_label_finding, size_findings
-from .text_checks import language_finding, token_findings
+from .records import TOO_MANY
+from .text_checks import language_finding, placeholder_finding, token_findings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -76,6 +77,7 @@ def row_findings(
         *_bad_row_findings(rows, drop_bad_rows),
         _repeats(usable, int((reasons == REPEAT).sum())),
         _near_repeats(usable),
+        placeholder_finding(usable),
         *_leaks(usable, reasons[rows.codes >= 0]),
         _conflicts(usable, int((reasons == CONFLICT).sum())),
         imbalance_finding(usable),
@@ -119,7 +121,11 @@ def _bad_row_findings(rows: AuditRows, drop: bool) -> list[Finding]:
     correct = "left out by --on_bad_rows drop" if drop else "correct them, or leave them out with --on_bad_rows drop"
     kinds = {
         "empty": ("no text or no label", (NO_TEXT, EMPTY_TEXT, NO_LABEL), "--fix DIR removes them"),
-        "broken": ("broken encoding or JSON", (BROKEN, *NOT_JSON), f"save the file again from its source; {correct}"),
+        "broken": (
+            "broken encoding, JSON or cells",
+            (BROKEN, *NOT_JSON, TOO_MANY),
+            f"save the file again from its source; {correct}",
+        ),
         "unknown_labels": ("unknown labels", (UNKNOWN_LABEL,), correct),
     }
     findings = []

@@ -49,6 +49,7 @@ LIMITS = {
     "label_errors": Limits(note=0),
     "duplicates": Limits(note=0, warning=0.05),
     "near_duplicates": Limits(note=0, warning=0.05),
+    "placeholders": Limits(warning=0),
     "imbalance": Limits(note=0.4, warning=0.8),
     "rare_labels": Limits(warning=0),
     "small": Limits(note=0.02, warning=0.05),

@@ -26,6 +26,9 @@ AS_WRITTEN, STRAY_QUOTE, BARE_SEPARATOR, BACKSLASH, LINES, NO_VALUE = range(6)
 taken as text; with quotes escaped by backslashes; over several lines, where no other column bears that out;
 with a formula whose value the workbook does not have."""
 
+TOO_MANY = "too many cells"
+"""How the fault of a record begins that is longer than the header."""
+
 _LONGEST_CELL = 2**24
 _LONE_CR = "\ue00d"  # in place of a lone carriage return, which the csv module refuses outside of quotes
 _ESCAPED = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
@@ -247,8 +250,8 @@ class _Reader:
             return Record(merged, first, last, BARE_SEPARATOR)
         shown = "a tab" if separator == "\t" else f'"{separator}"'
         fault = (
-            f"{len(cells)} cells, but the header has {width}: put a text that contains {shown} in double quotes, and "
-            "double the quotes in it"
+            f"{TOO_MANY} ({len(cells)}, the header has {width}): put a text that contains {shown} in double quotes, "
+            "and double the quotes in it"
         )
         return Record([""] * width, first, last, note, fault)
 

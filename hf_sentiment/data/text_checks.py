@@ -25,7 +25,29 @@ corpora, which are English: of texts of 40 characters and more 99 to 100 % are c
 RECORDED = 2_000
 """Texts that a training run asks for their language: a tenth of a second."""
 
+PLACEHOLDERS = frozenset(
+    (
+        *("n/a", "n.a.", "na", "#n/a", "#na", "<na>", "nan", "#nan", "-nan", "null", "(null)", "[null]", "nil", "none"),
+        *("<none>", "undefined", "no text", "no comment", "no comments", "no review", "not available"),
+        *("not applicable", "[deleted]", "[removed]", "#ref!", "#value!", "#name?", "#div/0!"),
+        *("-", "--", "---", "–", "—", "_", ".", "..", "...", "…", "?", "??", "???"),
+    )
+)
+"""Texts, in lower case, that stand for no text: what spreadsheets, programs and people write into an empty cell."""
+
 _LANGUAGE_CHARACTERS = 500  # a language is certain long before, and reviews can have thousands
+
+
+def placeholder_finding(rows: AuditRows) -> Finding:
+    """Texts that stand for no text; they are read as texts all the same.
+
+    Args:
+        rows: usable ones.
+    """
+    found = np.flatnonzero([" ".join(text.split()).lower() in PLACEHOLDERS for text in rows.texts])
+    advice = "they are trained on as texts: empty the cells if nothing was written there"
+    examples = tuple(rows.example(int(i)) for i in found[:MAX_EXAMPLES])
+    return graded("placeholders", 'texts such as "N/A"', len(found), len(rows), advice, examples=examples)
 
 
 def token_findings(

@@ -64,6 +64,28 @@ def test_clean_data_have_no_finding_but_their_size(load: Load) -> None:
     assert not removals(load(train=different(200))).any()
 
 
+def test_texts_that_stand_for_no_text_are_found_and_stay(load: Load) -> None:
+    planted = ["N/A", "nan", "NULL", " - ", "None", "#N/A", "...", "[deleted]"]
+    sound = ["none of it works", "no", "Null problemo", "nan bread was fine"]
+    rows = load(train=[*different(20), *[(text, "negative") for text in planted + sound]])
+    found = named(row_findings(rows))["placeholders"]
+    assert (found.severity, found.count, found.fixable) == ("warning", len(planted), 0)
+    assert places(found) == [("train.jsonl", row) for row in range(21, 21 + len(planted))]
+    assert rows.usable.texts[20:].tolist() == planted + sound
+    assert "empty" not in removals(rows)
+
+
+def test_rows_with_too_many_cells_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    path.write_text("text,label\ngood film,positive\nbad film,negative\nso, so,meh\nfine film,positive\n")
+    raw = load_data(train_file=path, keep_broken=True)
+    rows = AuditRows.of_raw(raw, infer_label_rule(["negative", "positive"]))
+    found = named(row_findings(rows))
+    assert places(found["broken"]) == [("r.csv", 4)]
+    assert "too many cells (3, the header has 2)" in found["broken"].examples[0].says
+    assert found["empty"].count == 0
+
+
 def test_every_bad_row_is_named_and_none_ends_the_audit(load: Load) -> None:
     lines = [
         '{"text": "good film", "label": "positive"}',

@@ -88,7 +88,9 @@ def test_commas_in_a_text_without_quotes(tmp_path, caplog):
         assert [(text, label) for _, text, label in rows_of(path)] == [(row["text"], row["label"]) for row in made]
     assert "in rows 2, 33 a separator without quotes around it is taken as text" in caplog.text
     path.write_text("text,label\na review,pos\nanother,neg\na third,pos\na fourth,neg\nGood, cheap,maybe\n")
-    with pytest.raises(DataError, match=r'row 6: 3 cells, but the header has 2: put a text that contains "," in'):
+    with pytest.raises(
+        DataError, match=r'row 6: too many cells \(3, the header has 2\): put a text that contains "," in'
+    ):
         rows_of(path)
 
 

@@ -140,7 +140,9 @@ def test_one_column(tmp_path, caplog):
 def test_a_row_with_too_many_cells_is_named_and_can_be_left_out(tmp_path):
     path = tmp_path / "r.csv"
     path.write_text("text,date\n" + "A review of a kind,2024-01-05\n" * 9 + "Good, cheap\n,a,b,c\n")
-    with pytest.raises(DataError, match=r'row 12: 4 cells, but the header has 2: put a text that contains ","'):
+    with pytest.raises(
+        DataError, match=r'row 12: too many cells \(4, the header has 2\): put a text that contains ","'
+    ):
         read_file(path)
     kept = read_file(path, keep_broken=True)
     assert kept.faults is not None and list(kept.faults) == [12]

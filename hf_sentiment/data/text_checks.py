@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -34,6 +36,9 @@ PLACEHOLDERS = frozenset(
     )
 )
 """Texts, in lower case, that stand for no text: what spreadsheets, programs and people write into an empty cell."""
+
+_ADDRESS = re.compile(r"(https?://|www\.)\S+|\S+@\S+")
+_NO_LANGUAGE = "zxx"  # of ISO 639-2: nothing that is said
 
 _LANGUAGE_CHARACTERS = 500  # a language is certain long before, and reviews can have thousands
 
@@ -160,7 +165,15 @@ def _languages(texts: Sequence[str], most: int, seed: int) -> dict[int, str]:
 
     long_enough = [i for i, text in enumerate(texts) if _tells_language(text)]
     sample = [long_enough[j] for j in _sample(len(long_enough), seed, most).tolist()]
-    return {i: py3langid.classify(texts[i][:_LANGUAGE_CHARACTERS])[0] for i in sample}
+    words = {i: _words(texts[i][:_LANGUAGE_CHARACTERS]) for i in sample}
+    found = {i: py3langid.classify(text)[0] for i, text in words.items() if _tells_language(text)}
+    return {i: name for i, name in found.items() if name != _NO_LANGUAGE}
+
+
+def _words(text: str) -> str:
+    """A text without what is in no language: addresses, digits, signs. Of emoji alone, a language would be made up."""
+    text = _ADDRESS.sub(" ", text)
+    return " ".join("".join(c if unicodedata.category(c)[0] in "LM" or c in "'’" else " " for c in text).split())
 
 
 def _tells_language(text: str) -> bool:

@@ -103,14 +103,16 @@ def build_bundle(
     metadata = check_card(text)
     _put_results(records, metadata, target)
     check_files(target, secrets)
-    quoted = _count_quoted(records, text)
+    quoted = _count_quoted(records, text, metadata)
     return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted)
 
 
-def _count_quoted(records: RunRecords, card: str) -> int:
-    """How many texts of the test split stand on the card, which a template of one's own may leave out."""
+def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -> int:
+    """How many texts of the test split stand on the card or in its metadata; a template may leave them out."""
     rows = quoted_texts(records.measured, True)
-    return sum(as_cell(row["text"]) in card for row in [*rows["examples"], *rows["errors"]])
+    texts = {row["text"] for row in [*rows["examples"], *rows["errors"]]}
+    widget = {row["text"] for row in metadata.get("widget") or []}
+    return sum(text in widget or as_cell(text) in card for text in texts)
 
 
 def _check_labels(records: RunRecords) -> None:

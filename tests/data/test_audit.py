@@ -17,7 +17,7 @@ from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.proportions import half_width
 from hf_sentiment.data.sources import load_data
-from hf_sentiment.data.text_checks import token_findings
+from hf_sentiment.data.text_checks import language_record, token_findings
 from hf_sentiment.errors import DataError
 
 Rows = list[tuple[str | None, str | None]]
@@ -276,3 +276,21 @@ def test_limits_are_inclusive_and_nothing_is_always_ok() -> None:
     limits = Limits(note=0.01, warning=0.1)
     assert [limits.severity(x) for x in (0, 0.009, 0.01, 0.1, 1)] == ["ok", "ok", "note", "warning", "warning"]
     assert Limits(error=0).severity(0) == "ok" and Limits(error=0).severity(1e-9) == "error"
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("Der Film war lang, aber die Schauspieler haben den Abend gerettet.", "de"),
+        ("THE FILM WAS LONG AND DULL, BUT THE CAST MADE IT WORTH MY EVENING 👍👍👍", "en"),
+        ("这部电影很长很无聊但是演员们让我的夜晚值得我会和朋友再看一次", "zh"),
+        ("यह फिल्म बहुत लंबी और उबाऊ थी लेकिन कलाकारों ने मेरी शाम बना दी", "hi"),
+        ("😀😀😀😀😀😀😀😀😀😀😀😀", None),  # py3langid calls it Afrikaans
+        ("https://example.org/a/b/c/d/e/f/g?x=1&y=2&z=3", None),
+        ("1234567890 1234567890 1234567890 !!! ??? ---", None),
+        ("a good film", None),
+    ],
+)
+def test_the_language_of_texts_is_recorded_where_they_have_one(text: str, language: str | None) -> None:
+    expected = {"texts": 0, "shares": {}} if language is None else {"texts": 12, "shares": {language: 1.0}}
+    assert language_record([text] * 12) == expected

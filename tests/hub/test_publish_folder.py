@@ -62,6 +62,18 @@ def test_a_run_of_another_machine_without_records(elsewhere: Path, tmp_path: Pat
     assert "somebody" not in "".join(path.read_text() for path in (tmp_path / "out").glob("*.json"))
 
 
+def test_quoted_texts_are_counted_wherever_they_stand(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    own = tmp_path / "own.md"
+    own.write_text("# Ours\n")  # no text there, but in the metadata above it
+    quoted = []
+    for name, options in {"ours": {}, "own": {"template": own}, "none": {"quote_texts": False}}.items():
+        (tmp_path / name).mkdir()
+        quoted.append(build_bundle(run_folder, tmp_path / name, repo_id="me/reviews", **options).quoted)
+    evaluation = json.loads((run_folder / "records" / "evaluation.json").read_text())
+    texts = [{row["text"] for row in evaluation[name]} for name in ("examples", "errors")]
+    assert quoted == [len(texts[0] | texts[1]), len(texts[0]), 0] and quoted[1] > 0
+
+
 def test_an_adapter_says_what_its_merged_twin_says(lora_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     files = build(lora_folder, tmp_path / "out", adapter=True, base_model="org/base")
     assert files == (MODEL - {"model.safetensors"}) | CURVES | {"adapter_config.json", "adapter_model.safetensors"}

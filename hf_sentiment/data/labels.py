@@ -17,6 +17,7 @@ from .label_values import (
     as_number,
     canonical,
     fold,
+    plain,
     stars_of,
 )
 from .numeric_labels import rule_of_numbers
@@ -36,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _PLACEHOLDER = re.compile(r"label[\s_-]*(\d+)")
 _SHOWN = 8
+# A share of a split's rows: more labels that the rule doesn't know are no slips, but may be another scheme.
+_STRANGE = 0.2
 
 
 def infer_label_rule(
@@ -117,26 +120,46 @@ def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> La
         values: the split's raw labels.
         rule: the training split's.
         source: of the split, for messages.
+
+    Raises:
+        CallError: the split's numbers are another scheme, in which some mean another class: 0 and 1 beside stars.
     """
     column = LabelColumn.of(values)
-    if not column.counts or any(_is_known(key, rule) for key in column.counts):
+    known = {key: _class_of(key, rule) for key in column.counts}
+    strange = sum(column.counts[key] for key, name in known.items() if name is None)
+    if strange <= _STRANGE * column.rows:
         return rule
     try:
         own = _found(column, None if len(rule.labels) == 2 else len(rule.labels), ())
     except CallError:
         return rule
-    if [fold(canonical(name)) for name in own.labels] != [fold(canonical(name)) for name in rule.labels]:
-        return rule
-    logger.info("%s: labels in a scheme of their own: %s", source, own.description)
-    return own
+    if not any(known.values()):
+        if list(map(_folded, own.labels)) != list(map(_folded, rule.labels)):
+            return rule
+        logger.info("%s: labels in a scheme of their own: %s", source, own.description)
+        return own
+    shared = set(map(_folded, own.labels)) & set(map(_folded, rule.labels))
+    for key in _numbers(known) if own.kind != "scores" else ():
+        name, other = known[key], _class_of(key, own)
+        if name and other and name != other and shared & {_folded(name), _folded(other)}:
+            raise CallError(
+                f"{source}: labels in another scheme ({own.description[:100]}) than the training data's "
+                f"({rule.description[:100]}), in which {key} is {name}: write names, {', '.join(rule.labels[:_SHOWN])}"
+            )
+    return rule
 
 
-def _is_known(key: str, rule: LabelRule) -> bool:
+def _class_of(key: str, rule: LabelRule) -> str | None:
+    """The name of a value's class, "dropped" for one that the rule drops, or None for one that it doesn't know."""
     try:
-        rule(key)
+        index = rule(key)
     except UnknownLabel:
-        return False
-    return True
+        return None
+    return "dropped" if index is None else rule.labels[index]
+
+
+def _folded(name: str) -> str:
+    return fold(canonical(name))
 
 
 def _checked_names(labels: Sequence[str] | None, num_labels: int | None) -> tuple[str, ...] | None:
@@ -234,8 +257,8 @@ def _of_names(column: LabelColumn, names: tuple[str, ...], owner: str) -> LabelR
     if not own:
         held = ", ".join(sorted(column.name([key]) for key in keys)[:5])
         raise CallError(f"none of {owner} {','.join(names)} is in the label column, which holds {held}")
-    folded = Counter(fold(canonical(name)) for name in names)
-    mapping: dict[str, int | None] = {fold(canonical(name)): index for index, name in enumerate(names)}
+    folded = Counter(_folded(name) for name in names)
+    mapping: dict[str, int | None] = {_folded(name): index for index, name in enumerate(names)}
     mapping = {key: index for key, index in mapping.items() if folded[key] == 1}
     mapping |= {canonical(name): index for index, name in enumerate(names)}
     mixed = as_polarities(column, numbers, [key for key in keys if key not in numbers])
@@ -256,7 +279,7 @@ def _say_what_was_done(column: LabelColumn, rule: LabelRule, why_unknown: str) -
     """One line on labels of several spellings, one on what is no label, and one on what else is no class."""
     if column.lists:
         logger.info("%d labels are lists of one value, which is taken", column.lists)
-    found: dict[int, Counter[str]] = {}
+    found: dict[str, Counter[str]] = {}
     unknown: Counter[str] = Counter()
     for spelling, count in (item for spellings in column.spellings.values() for item in spellings.items()):
         try:
@@ -264,13 +287,12 @@ def _say_what_was_done(column: LabelColumn, rule: LabelRule, why_unknown: str) -
         except UnknownLabel:
             unknown[spelling] += count
             continue
-        if index is not None:
-            found.setdefault(index, Counter())[spelling] += count
-    if rule.kind in ("names", "booleans", "integers"):
-        several = {index: spellings for index, spellings in sorted(found.items()) if len(spellings) > 1}
-        merged = [f"{rule.labels[index]} = {_counted(spellings)}" for index, spellings in several.items()]
-        if merged:
-            logger.info("labels in several spellings are one class: %s", "; ".join(merged[:_SHOWN]))
+        star = _numbers([canonical(spelling)]).values() if rule.kind == "stars" else ()
+        name = " ".join(map(plain, star)) or ("dropped" if index is None else rule.labels[index])
+        found.setdefault(name, Counter())[spelling] += count
+    merged = [f"{name} = {_counted(found[name])}" for name in sorted(found) if len(found[name]) > 1]
+    if merged and rule.kind != "scores":
+        logger.info("labels in several spellings are one class: %s", "; ".join(merged[:_SHOWN]))
     empty = Counter({spelling: count for spelling, count in unknown.items() if rule.lacks(spelling)})
     if empty:
         logger.info("taken for no label: %s; where that is a class, name them all with --labels", _counted(empty))

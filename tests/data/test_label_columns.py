@@ -216,6 +216,12 @@ def test_a_split_in_a_scheme_of_its_own_is_read_by_it_only_where_the_order_agree
         assert rule_for_split([0, 1], rule, "x") is rule
     ternary = infer_label_rule(["neg", "neu", "pos"])
     assert rule_for_split([0, 1], ternary, "x") is ternary  # 1 may be neutral
+    for trained, tested in ((STARS, [0, 1]), ([0, 1], [-1, 0, 1]), ([0, 1], [0, 1, 2])):
+        with pytest.raises(CallError, match=r"x: labels in another scheme .* is (negative|positive): write names"):
+            rule_for_split(tested * 20, infer_label_rule(trained), "x")
+        kept = infer_label_rule(STARS, labels=["1", "5"])
+        assert rule_for_split(STARS, kept, "x") is kept  # what the user says
+        assert rule_for_split(tested + ["positive"] * 40, infer_label_rule(trained), "x")("positive") == 1
     with pytest.raises(CallError, match=r"none of the model's labels LABEL_0,LABEL_1 is in .* negative, positive"):
         rule_of_classes(["negative", "positive"], ["LABEL_0", "LABEL_1"], "the model's labels")
     assert rule_of_classes(["1", "0"], ["LABEL_0", "LABEL_1"], "the model's labels")("1") == 1

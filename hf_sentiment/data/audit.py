@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .audit_rows import AuditRows
-from .checks import BROKEN, EMPTY_TEXT, NO_LABEL, NO_TEXT, UNKNOWN_LABEL
+from .checks import BAD, EMPTY_TEXT, NO_LABEL, NO_TEXT, UNKNOWN_LABEL
 from .contamination import contamination_finding
 from .duplicates import later
 from .findings import LIMITS, MAX_EXAMPLES, Example, Finding, counted, graded
-from .json_files import NOT_JSON
 from .label_errors import label_error_finding, not_searched
 from .proportions import imbalance_finding, rare_label_finding, size_findings
-from .records import TOO_MANY
 from .text_checks import language_finding, placeholder_finding, token_findings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-EMPTY, CONFLICT, LEAK, REPEAT = "empty", "conflicts", "leakage", "duplicates"
+EMPTY, UNREADABLE, UNKNOWN = "empty", "broken", "unknown_labels"
+CONFLICT, LEAK, REPEAT = "conflicts", "leakage", "duplicates"
 """Why `--fix` removes a row; the names of the findings that it settles."""
 
 
@@ -87,15 +86,15 @@ def row_findings(
 
 
 def removals(rows: AuditRows) -> np.ndarray:
-    """Why `--fix` removes each row: `EMPTY`, `CONFLICT`, `LEAK`, `REPEAT`, or "" for one that stays.
+    """Why `--fix` removes each row, the name of a finding, or "" for one that stays.
 
-    Rows without text or label go. Of training rows, so do those that contradict another row with the same text, and
-    those that a validation or test row repeats; of validation rows, those that a test row repeats; test rows never for
-    either reason. Of rows that are the same in text, label and split, the first stays.
+    Bad rows go: training would stop at them. Of training rows, so do those that contradict another row with the same
+    text, and those that a validation or test row repeats; of validation rows, those that a test row repeats; test rows
+    never for either reason. Of rows that are the same in text, label and split, the first stays.
     """
     reasons = np.full(len(rows), "", dtype=object)
-    empty = [fault.startswith((NO_TEXT, EMPTY_TEXT, NO_LABEL)) for fault in rows.faults]
-    reasons[np.flatnonzero(empty)] = EMPTY
+    for i in np.flatnonzero(rows.codes == BAD):
+        reasons[i] = _kind_of(rows.faults[i])
     usable = rows.usable
     found = np.full(len(usable), "", dtype=object)
     found[later(_codes_of(usable.split), usable.keys, usable.codes)] = REPEAT
@@ -104,6 +103,13 @@ def removals(rows: AuditRows) -> np.ndarray:
     found[_conflicting(usable) & (usable.split == "train")] = CONFLICT
     reasons[rows.codes >= 0] = found
     return reasons
+
+
+def _kind_of(fault: str) -> str:
+    """The finding that a bad row belongs to, by what is wrong with it."""
+    if fault.startswith((NO_TEXT, EMPTY_TEXT, NO_LABEL)):
+        return EMPTY
+    return UNKNOWN if fault.startswith(UNKNOWN_LABEL) else UNREADABLE
 
 
 def _codes_of(values: np.ndarray) -> np.ndarray:
@@ -118,24 +124,20 @@ def _conflicting(rows: AuditRows) -> np.ndarray:
 
 
 def _bad_row_findings(rows: AuditRows, drop: bool) -> list[Finding]:
-    correct = "left out by --on_bad_rows drop" if drop else "correct them, or leave them out with --on_bad_rows drop"
+    removed = "left out by --on_bad_rows drop" if drop else "--fix DIR removes them"
     kinds = {
-        "empty": ("no text or no label", (NO_TEXT, EMPTY_TEXT, NO_LABEL), "--fix DIR removes them"),
-        "broken": (
-            "broken encoding, JSON or cells",
-            (BROKEN, *NOT_JSON, TOO_MANY),
-            f"save the file again from its source; {correct}",
-        ),
-        "unknown_labels": ("unknown labels", (UNKNOWN_LABEL,), correct),
+        EMPTY: ("no text or no label", removed),
+        UNREADABLE: ("broken encoding, JSON or cells", f"save the file again from its source; or {removed}"),
+        UNKNOWN: ("unknown labels", f"correct them; or {removed}"),
     }
+    found_kinds = np.array([_kind_of(fault) if fault else "" for fault in rows.faults], dtype=object)
     findings = []
-    for name, (title, begins, advice) in kinds.items():
-        found = np.flatnonzero([fault.startswith(begins) for fault in rows.faults])
+    for name, (title, advice) in kinds.items():
+        found = np.flatnonzero(found_kinds == name)
         severity = ("warning" if drop else "error") if len(found) else "ok"
         examples = tuple(rows.example(i, str(rows.faults[i])) for i in found[:MAX_EXAMPLES])
-        fixable = len(found) if name == "empty" else 0
         said = advice if len(found) else ""
-        findings.append(Finding(name, title, severity, len(found), len(rows), said, fixable, examples))
+        findings.append(Finding(name, title, severity, len(found), len(rows), said, len(found), examples))
     return findings
 
 

@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,14 +15,16 @@ import numpy as np
 
 from ..errors import CallError, DataError
 from ..files import folder_atomically, write_atomically
-from .audit import CONFLICT, EMPTY, LEAK, REPEAT, removals
+from .audit import CONFLICT, EMPTY, LEAK, REPEAT, UNKNOWN, UNREADABLE, removals
 from .audit_rows import AuditRows
 from .encodings import encode_lines, open_lines
-from .files import FileTable
+from .files import EXTENSIONS, FileTable
 from .sources import RawData
 
 _WHY = {
     EMPTY: "without text or label",
+    UNREADABLE: "unreadable",
+    UNKNOWN: "with an unknown label",
     CONFLICT: "same text, other label",
     LEAK: "also in validation or test",
     REPEAT: "repeated",
@@ -44,14 +47,35 @@ class CleanedFile:
         return f"{self.path}: {self.kept:,} rows kept, {removed}" + (f" ({why})" if why else "")
 
 
-def check_free(folder: str | os.PathLike[str]) -> None:
-    """`CallError` if there is something where the copies are to go."""
-    path = Path(folder)
-    if path.exists() and (not path.is_dir() or any(path.iterdir())):
-        raise CallError(f"--fix {folder} exists and is not overwritten: name another folder, or remove it")
+def check_free(folder: str | os.PathLike[str], overwrite: bool = False, sources: Iterable[str] = ()) -> None:
+    """See that the copies have a place.
+
+    Args:
+        folder: Where they are to go.
+        overwrite: A folder of data files alone may be replaced.
+        sources: The files that are copied.
+
+    Raises:
+        CallError: There is something, and it is not to be overwritten, or is more than copies, or is copied itself.
+    """
+    path = Path(folder).expanduser()
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not overwrite:
+        raise CallError(f"--fix {folder} exists and is not overwritten: name another folder, or say --overwrite")
+    if not path.is_dir():
+        raise CallError(f"--fix {folder} is a file: name a folder")
+    for entry in path.iterdir():
+        if not entry.is_file() or entry.suffix.lower() not in EXTENSIONS:
+            raise CallError(f"--fix {folder} holds {entry.name}, which is no copy of data: name another folder")
+    for source in sources:
+        if path.resolve() in Path(source).expanduser().resolve().parents:
+            raise CallError(f"--fix {folder} holds {source}, which is to be copied: name another folder")
 
 
-def write_cleaned(rows: AuditRows, raw: RawData, from_files: bool, folder: str | os.PathLike[str]) -> list[CleanedFile]:
+def write_cleaned(
+    rows: AuditRows, raw: RawData, from_files: bool, folder: str | os.PathLike[str], overwrite: bool = False
+) -> list[CleanedFile]:
     """Write the copies, all of them or none.
 
     Files keep their format, columns, order and, in CSV, TSV and JSON lines, the bytes of every row that stays; other
@@ -62,16 +86,18 @@ def write_cleaned(rows: AuditRows, raw: RawData, from_files: bool, folder: str |
         rows: of `raw`.
         raw: what was audited.
         from_files: whether `raw.sources` are files.
-        folder: where to write; it must not exist, or be empty.
+        folder: where to write.
+        overwrite: as in `check_free`.
 
     Returns:
         The copies.
 
     Raises:
-        CallError: there is something in `folder`.
+        CallError: as `check_free`.
         DataError: no row of a split would be left.
     """
-    check_free(folder)
+    folder = Path(folder).expanduser()
+    check_free(folder, overwrite, raw.sources.values() if from_files else ())
     reasons = removals(rows)
     targets = _targets(raw, from_files)
     written = []
@@ -89,7 +115,7 @@ def write_cleaned(rows: AuditRows, raw: RawData, from_files: bool, folder: str |
                 _write_rows(raw, split, beside / name, gone)
             counts = Counter(reasons[of_split & (reasons != "")].tolist())
             removed = {reason: counts[reason] for reason in _WHY if counts[reason]}
-            written.append(CleanedFile(split, str(Path(folder) / name), int(of_split.sum()) - len(gone), removed))
+            written.append(CleanedFile(split, str(folder / name), int(of_split.sum()) - len(gone), removed))
     return written
 
 

@@ -133,7 +133,7 @@ def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dat
     training = _plain(training)
     seed = int(training.get("seed", 42))
     set_seed(seed)
-    data = _load_planned_splits(arguments, training, seed, dataset)
+    data = load_planned_splits(arguments, training, seed, dataset)
     model, tokenizer = load_model(arguments, data)
     plan, facts = _plan(arguments, training, data, model, tokenizer)
     for line in plan_warnings(facts, plan):
@@ -148,10 +148,21 @@ def _plain(training: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value.value if isinstance(value, Enum) else value for name, value in training.items()}
 
 
-def _load_planned_splits(
-    arguments: SentimentArguments, training: Mapping[str, Any], seed: int, dataset: Any
+def load_planned_splits(
+    arguments: SentimentArguments, training: Mapping[str, Any], seed: int, dataset: Any = None
 ) -> PreparedData:
-    """As `load_splits`, but few labels of a sentence encoder are not split, and there may be none."""
+    """As `load_splits`, but few labels of a sentence encoder are not split, and there may be none.
+
+    Args:
+        arguments: Model and data.
+        training: Arguments of `TrainingArguments`, some of which ask for evaluations.
+        seed: Of the splits.
+        dataset: In place of the data that `arguments` names.
+
+    Raises:
+        CallError: As `load_splits`, or there is no such checkpoint.
+        DataError: As `load_splits`.
+    """
     if arguments.unlabeled_file is not None:
         return prepare_unlabelled(
             arguments.labels,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
-import shlex
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,11 +19,13 @@ from hf_sentiment.data.checks import DROPPED
 from hf_sentiment.data.cleaned import CleanedFile, check_free, write_cleaned
 from hf_sentiment.data.findings import SEVERITIES, Finding, counted, finding_lines, worst
 from hf_sentiment.data.label_errors import DEFAULT_TEXTS
+from hf_sentiment.data.label_rule import BINARY, LabelRule
 from hf_sentiment.data.prepare import load_with_rule
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
 from hf_sentiment.training.assembly import checkpoint_of, load_model
+from hf_sentiment.training.copies import call_on_copies
 from hf_sentiment.training.features import frozen_features
 from hf_sentiment.training.rules import holdout_shares, is_sentence_encoder
 
@@ -42,6 +43,7 @@ class AuditArguments:
         },
     )
     fix: str | None = field(default=None, metadata={"help": "Write cleaned copies of the files into this folder."})
+    overwrite: bool = field(default=False, metadata={"help": "Replace the copies that are in the folder of --fix."})
     output: str | None = field(
         default=None, metadata={"help": "Write the report there as JSON, with up to 1,000 rows a finding."}
     )
@@ -58,6 +60,9 @@ class AuditResult:
         dropped: good rows that the label rule drops.
         findings: in the order of the report.
         written: the cleaned copies, where `fix` was given.
+        command: what trains on the copies.
+        obstacle: why that command would stop all the same, in a line; `None` where it would not.
+        hint: what keeps the dropped rows, where something does.
     """
 
     source: str
@@ -66,6 +71,9 @@ class AuditResult:
     dropped: int
     findings: list[Finding]
     written: list[CleanedFile]
+    command: str | None = None
+    obstacle: str | None = None
+    hint: str = ""
 
     @property
     def severity(self) -> str:
@@ -82,6 +90,8 @@ class AuditResult:
             "severity": self.severity,
             "findings": [finding.to_dict() for finding in self.findings],
             "written": [asdict(copy) for copy in self.written],
+            "command": self.command,
+            "obstacle": self.obstacle,
         }
 
     def lines(self, width: int) -> list[str]:
@@ -91,7 +101,7 @@ class AuditResult:
             width: of a line, in characters.
         """
         sizes = ", ".join(f"{name} {size:,}" for name, size in self.sizes.items())
-        dropped = f", of which the label rule drops {self.dropped:,}" if self.dropped else ""
+        dropped = f", of which the label rule drops {self.dropped:,}{self.hint}" if self.dropped else ""
         lines = [
             self.source,
             f"Rows: {sizes}{dropped}. Labels: {self.label_rule}",
@@ -101,8 +111,10 @@ class AuditResult:
         ]
         fixable = sum(finding.fixable for finding in self.findings)
         if self.written:
-            files = " ".join(f"--{copy.split}_file {shlex.quote(copy.path)}" for copy in self.written)
-            lines += [*map(str, self.written), f"Train on the copies: hf-sentiment train {files} --output_dir DIR"]
+            lines += map(str, self.written)
+            if self.obstacle is not None:
+                lines.append(f"The copies cannot be trained on yet: {self.obstacle}")
+            lines.append(f"Train on the copies: {self.command}")
         elif fixable:
             lines.append(f"--fix DIR writes copies without {counted(fixable, 'row')}; the originals stay as they are.")
         counts = Counter(finding.severity for finding in self.findings)
@@ -129,8 +141,8 @@ def _parser() -> RecipeParser:
     return made
 
 
-def parse_audit(words: Sequence[str]) -> tuple[SentimentArguments, AuditArguments, int]:
-    """`[RECIPE.yaml] --flag value …` as arguments and the seed.
+def parse_audit(words: Sequence[str]) -> tuple[SentimentArguments, AuditArguments, dict[str, Any]]:
+    """`[RECIPE.yaml] --flag value …` as arguments, and those of training by name.
 
     Raises:
         CallError: See `RecipeParser` and `split_call`.
@@ -138,7 +150,7 @@ def parse_audit(words: Sequence[str]) -> tuple[SentimentArguments, AuditArgument
     said = _parser().explicit(split_call(words))
     ours = {name: said.pop(name) for name in list(said) if name in SentimentArguments.__dataclass_fields__}
     own = {name: said.pop(name) for name in list(said) if name in AuditArguments.__dataclass_fields__}
-    return SentimentArguments(**ours), AuditArguments(**own), int(said.get("seed", 42))
+    return SentimentArguments(**ours), AuditArguments(**own), said
 
 
 def audit_data(
@@ -147,7 +159,8 @@ def audit_data(
     *,
     label_errors: bool | None = None,
     fix: str | os.PathLike[str] | None = None,
-    seed: int = 42,
+    overwrite: bool = False,
+    **training: Any,
 ) -> AuditResult:
     """Audit the data that the arguments name, for the model that they name.
 
@@ -157,14 +170,18 @@ def audit_data(
         label_errors: Look for probable label errors, which takes a forward pass over all texts; by default, where they
             are at most 5,000.
         fix: Folder for cleaned copies of the files (see `hf_sentiment.data.cleaned`).
-        seed: Of samples and folds.
+        overwrite: Replace the copies that are there.
+        **training: Arguments of `TrainingArguments`: `seed` is that of samples and folds, and with `fix` all of them
+            are said again in the command that trains on the copies.
 
     Raises:
         CallError: A wrong argument, path or column, or something in `fix`.
         DataError: A file that cannot be read at all; no label occurs twice.
     """
+    seed = int(training.get("seed", 42))
     if fix is not None:
-        check_free(fix)
+        named = (arguments.train_file, arguments.validation_file, arguments.test_file)
+        check_free(fix, overwrite, [file for file in named if file is not None])
     if arguments.unlabeled_file is not None:
         raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
     checkpoint_of(arguments)  # a wrong name is said before files of any size are read
@@ -200,7 +217,19 @@ def audit_data(
         features=features,
         seed=seed,
     )
-    from_files = dataset is None and arguments.train_file is not None
-    written = [] if fix is None else write_cleaned(rows, raw, from_files, fix)
     sizes = {name: int(np.sum(rows.split == name)) for name in rows.names}
-    return AuditResult(raw.description, rule.description, sizes, int(np.sum(rows.codes == DROPPED)), findings, written)
+    dropped = int(np.sum(rows.codes == DROPPED))
+    result = AuditResult(raw.description, rule.description, sizes, dropped, findings, [], hint=_hint(arguments, rule))
+    if fix is None:
+        return result
+    from_files = dataset is None and arguments.train_file is not None
+    written = write_cleaned(rows, raw, from_files, fix, overwrite)
+    call = call_on_copies(arguments, training, written, raw, rule)
+    return replace(result, written=written, command=call.command, obstacle=call.obstacle(rule))
+
+
+def _hint(arguments: SentimentArguments, rule: LabelRule) -> str:
+    """What keeps rows that the rule drops: they lie between two classes, and nobody said that there are to be two."""
+    if rule.labels != BINARY or arguments.num_labels is not None or arguments.labels is not None:
+        return ""
+    return " (--num_labels 3 keeps them as neutral)"

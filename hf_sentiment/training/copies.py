@@ -1,0 +1,125 @@
+"""The call of `train` that takes an audit's cleaned copies, and whether it would get as far as training."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from hf_sentiment.data.cleaned import CleanedFile
+from hf_sentiment.data.label_rule import LabelRule
+from hf_sentiment.data.sources import RawData
+from hf_sentiment.errors import SentimentError
+from hf_sentiment.training.arguments import SentimentArguments, parse_call
+from hf_sentiment.training.assembly import load_planned_splits
+
+# The copies take the place of what these name; they are in UTF-8, and have names of their own.
+_SOURCES = ("dataset_name", "dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
+_OF_FILES = ("text_column", "label_column")
+
+
+@dataclass(frozen=True)
+class CallOnCopies:
+    """A call of `train`.
+
+    Attributes:
+        words: After `hf-sentiment train`.
+    """
+
+    words: list[str]
+
+    @property
+    def command(self) -> str:
+        """The call as one types it, quoted for a shell."""
+        return shlex.join(["hf-sentiment", "train", *self.words])
+
+    def obstacle(self, rule: LabelRule) -> str | None:
+        """Why the call would stop before it trains, or learn other labels than were audited; `None` where it would not.
+
+        Args:
+            rule: Of the audited files.
+        """
+        sentiment, training = parse_call(self.words)
+        try:
+            with _silence():
+                arguments = SentimentArguments(**sentiment)
+                data = load_planned_splits(arguments, training, int(training.get("seed", 42)))
+        except SentimentError as error:
+            return str(error)
+        if data.rule.labels != rule.labels:
+            return f"without the removed rows, the labels are read as {', '.join(data.rule.labels)}: correct the rows"
+        return None
+
+
+def call_on_copies(
+    arguments: SentimentArguments,
+    training: Mapping[str, Any],
+    written: Sequence[CleanedFile],
+    raw: RawData,
+    rule: LabelRule,
+) -> CallOnCopies:
+    """The call that trains on the copies as the audited call would have trained on the originals.
+
+    Args:
+        arguments: Of the audit.
+        training: Arguments of training that were said.
+        written: The copies.
+        raw: What was audited.
+        rule: For its labels.
+    """
+    from_files = arguments.train_file is not None
+    skipped = _SOURCES if from_files else (*_SOURCES, *_OF_FILES)
+    said: dict[str, Any] = {f"{copy.split}_file": copy.path for copy in written}
+    for field in fields(arguments):
+        value = getattr(arguments, field.name)
+        if field.name not in skipped and value != field.default:
+            said[field.name] = value
+    if raw.label_names is not None and arguments.labels is None and rule.kind == "names":
+        said["labels"] = list(rule.labels)  # a data set's own order, which a file does not tell
+    said |= training
+    wanted = Path(str(training.get("output_dir") or f"runs/{Path(written[0].path).stem}"))
+    said["output_dir"] = _free(wanted)
+    return CallOnCopies([word for name, value in said.items() for word in _words(name, value)])
+
+
+def _free(folder: Path) -> str:
+    """The folder, or one beside it that is not there yet."""
+    number, free = 1, folder
+    while free.exists():
+        number += 1
+        free = folder.with_name(f"{folder.name}-{number}")
+    return str(free)
+
+
+def _words(name: str, value: Any) -> list[str]:
+    """A flag and its values, as `parse_call` reads them."""
+    if value is None:
+        return []
+    values = [str(item).lower() if isinstance(item, bool) else str(item) for item in _items(name, value)]
+    if len(values) == 1 and values[0].startswith("-"):
+        return [f"--{name}={values[0]}"]  # or it would be taken for a flag
+    return [f"--{name}", *values]
+
+
+def _items(name: str, value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        return [value]
+    if name == "labels" and not any("," in str(item) for item in value):
+        return [",".join(map(str, value))]  # one word is split at its commas, several are taken as they are
+    return value
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Nothing is said twice of what an audit has said already."""
+    logger = logging.getLogger("hf_sentiment")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

@@ -15,7 +15,6 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -131,13 +130,13 @@ def audit_command(context: typer.Context) -> None:
     if wants_help:
         print(audit_help())
         return
-    arguments, own, seed = parse_audit(words)
+    arguments, own, training = parse_audit(words)
     output = None if own.output is None else Path(own.output)
     _refuse_existing(output)
     from hf_sentiment.files import write_json
 
     _quieten_libraries()
-    result = audit_data(arguments, label_errors=own.label_errors, fix=own.fix, seed=seed)
+    result = audit_data(arguments, label_errors=own.label_errors, fix=own.fix, overwrite=own.overwrite, **training)
     for line in result.lines(shutil.get_terminal_size((120, 24)).columns):
         _say(line)
     if output is not None:
@@ -196,34 +195,38 @@ def evaluate_command(
 def predict_command(
     model: Model,
     file: Annotated[
-        str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL, Parquet or Excel; - reads a text a line.")
+        str, typer.Argument(metavar="FILE", help="CSV, TSV, JSONL, Excel or Parquet; - reads a text a line.")
     ],
     text_column: TextColumn = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="A .csv, .tsv, .xlsx or .jsonl file; by default JSON lines on stdout."),
+    ] = None,
     encoding: Encoding = None,
-    output: Annotated[Path | None, typer.Option("--output", help="Write there instead of to stdout.")] = None,
     backend: Annotated[str, typer.Option("--backend", help="torch.")] = "torch",
     revision: Revision = None,
     num_threads: Threads = None,
 ) -> None:
-    """Label texts: one JSON a line, in the order of the file."""
-    _refuse_existing(output)
+    """Label the texts of a file: all its rows and columns, in its order."""
     from hf_sentiment.inference.files import predict_file
 
     _quieten_libraries()
-    lines = predict_file(
-        model,
-        file,
-        text_column=text_column,
-        encoding=encoding,
-        backend=backend,
-        revision=revision,
-        num_threads=num_threads,
-    )
-    if output is None:
-        _print_lines(lines)
-    else:
-        count = _write_lines(output, lines)
-        _say(f"{count} predictions in {output}")
+    try:
+        done = predict_file(
+            model,
+            file,
+            text_column=text_column,
+            output=output,
+            encoding=encoding,
+            backend=backend,
+            revision=revision,
+            num_threads=num_threads,
+        )
+        sys.stdout.flush()
+    except BrokenPipeError:  # the reader has had enough, as `head` has after some lines
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would flush into the pipe again
+        return
+    _say(str(done))
 
 
 @app.command("publish")
@@ -291,31 +294,6 @@ def publish_command(
         print(json.dumps(record | {"folder": None if published.folder is None else str(published.folder)}))
     elif not dry_run:
         print(published.url)
-
-
-def _print_lines(lines: Iterator[str]) -> None:
-    """Print until the reader has had enough, as `head` has after some lines."""
-    try:
-        for line in lines:
-            print(line)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would flush into the pipe again
-
-
-def _write_lines(path: Path, lines: Iterator[str]) -> int:
-    """Write beside, then rename; the number of lines."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.part")
-    count = 0
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            for count, line in enumerate(lines, start=1):  # noqa: B007
-                file.write(line + "\n")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return count
 
 
 def _refuse_existing(path: Path | None) -> None:

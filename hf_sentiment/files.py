@@ -14,19 +14,27 @@ from typing import Any
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Write beside `path`, then rename: a reader, or a kill at any moment, sees the old file or the whole new one."""
+    with file_atomically(path) as beside:
+        beside.write_bytes(content.encode("utf-8") if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def file_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A file beside `path` to write into, which then takes its place: whole or not there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=path.suffix)
+    os.close(handle)
+    beside = Path(name)
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content.encode("utf-8") if isinstance(content, str) else content)
-            file.flush()
+        yield beside
+        with beside.open("rb") as file:
             os.fsync(file.fileno())
         # mkstemp makes files that only their owner can read; a run's records are as readable as any other file.
-        os.chmod(name, 0o666 & ~current_umask())
-        os.replace(name, path)
+        beside.chmod(0o666 & ~current_umask())
+        os.replace(beside, path)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
 
 

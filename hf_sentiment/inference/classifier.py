@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from hf_sentiment.batching import length_sorted_batches, pad_batch
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.loading import check_head, find_checkpoint, load_tokenizer
+from hf_sentiment.inference.texts import no_text
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +25,15 @@ _CHUNK = 8192
 
 
 class Prediction(TypedDict):
-    """What is predicted of one text: the likeliest label, its probability, and every label's probability."""
+    """What is predicted of one text: the likeliest label, its probability, and every label's probability.
 
-    label: str
-    score: float
-    scores: dict[str, float]
+    Where there is no text all three are `None`, and `note` says what there is instead.
+    """
+
+    label: str | None
+    score: float | None
+    scores: dict[str, float] | None
+    note: NotRequired[str]
 
 
 class SentimentClassifier:
@@ -98,42 +103,48 @@ class SentimentClassifier:
         check_head(info, name)
         return cls(model.to(device), tokenizer)
 
-    def predict(self, texts: Sequence[str], progress: bool = False) -> list[Prediction]:
+    def predict(self, texts: Sequence[Any], progress: bool = False) -> list[Prediction]:
         """Predict every text, in the order given.
 
         Args:
-            texts: Any number of strings; an empty string is allowed.
+            texts: Any number of strings. What is no text gets no label, and a note: `None`, NaN, a blank, a number and
+                whatever is no string (see `hf_sentiment.inference.texts.no_text`).
             progress: Show a progress bar on stderr.
 
         Raises:
-            CallError: `texts` is one string, or holds something that is not a string (with its position).
+            CallError: `texts` is one string.
         """
         if isinstance(texts, str):
             raise CallError("predict takes a list of texts: predict([text])")
         return list(self.predict_iter(texts, total=len(texts) if progress else None))
 
-    def predict_iter(self, texts: Iterable[str], total: int | None = None) -> Iterator[Prediction]:
+    def predict_iter(self, texts: Iterable[Any], total: int | None = None) -> Iterator[Prediction]:
         """As `predict`, over a stream of any length, in memory for some thousand texts.
 
         Args:
-            texts: Strings.
+            texts: As in `predict`.
             total: Show a progress bar on stderr up to this number.
         """
         with tqdm(total=total, disable=total is None, unit=" texts", desc="Predicting") as bar:
-            iterator, position = iter(texts), 0
+            iterator = iter(texts)
             while chunk := list(islice(iterator, _CHUNK)):
-                for offset, text in enumerate(chunk):
-                    if not isinstance(text, str):
-                        raise CallError(f"text {position + offset} is not a string but {type(text).__name__}")
-                probabilities = self._probabilities(self.logits(chunk, bar))
-                best = probabilities.argmax(axis=1)
-                for row, index in zip(probabilities.tolist(), best.tolist(), strict=True):
-                    yield {
-                        "label": self.labels[index],
-                        "score": row[index],
-                        "scores": dict(zip(self.labels, row, strict=True)),
-                    }
-                position += len(chunk)
+                notes = [no_text(value) for value in chunk]
+                found = iter(
+                    self._predictions([text for text, note in zip(chunk, notes, strict=True) if not note], bar)
+                )
+                bar.update(sum(map(bool, notes)))
+                for note in notes:
+                    yield {"label": None, "score": None, "scores": None, "note": note} if note else next(found)
+
+    def _predictions(self, texts: list[str], bar: Any) -> Iterator[Prediction]:
+        """Of texts that are all texts."""
+        if not texts:
+            return
+        probabilities = self._probabilities(self.logits(texts, bar))
+        best = probabilities.argmax(axis=1)
+        for row, index in zip(probabilities.tolist(), best.tolist(), strict=True):
+            scores = dict(zip(self.labels, row, strict=True))
+            yield {"label": self.labels[index], "score": row[index], "scores": scores}
 
     def logits(self, texts: Sequence[str], bar: Any = None) -> np.ndarray:
         """The model's outputs before softmax, `[texts, labels]`, in float32 and in the order given.

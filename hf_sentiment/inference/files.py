@@ -1,16 +1,51 @@
-"""Predicting a file of texts, row by row, as JSON lines."""
+"""Predicting a file: its rows with all their columns, in its order, to a file of any kind or as JSON lines."""
 
 from __future__ import annotations
 
-import json
+import logging
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from typing import BinaryIO
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
-from hf_sentiment.data.sources import load_data
-from hf_sentiment.errors import CallError
-from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.inference.classifier import Prediction, SentimentClassifier
 from hf_sentiment.inference.loading import find_checkpoint
+from hf_sentiment.inference.outputs import JsonLines, Output, check_excel_rows, check_output, open_output
+from hf_sentiment.inference.rows import InputRow, InputRows, read_rows
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class PredictedRows:
+    """What became of the rows of a file.
+
+    Attributes:
+        rows: How many there were, each of which is in the output.
+        notes: What was noted, and of how many rows.
+        renamed: Columns of the file that are called something else in the output, and what.
+        output: The file, or `None` for standard output.
+    """
+
+    rows: int = 0
+    notes: Counter[str] = field(default_factory=Counter)
+    renamed: dict[str, str] = field(default_factory=dict)
+    output: Path | None = None
+
+    def __str__(self) -> str:
+        """The lines for people."""
+        where = f" in {self.output}" if self.output is not None else ""
+        lines = [f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}{where}"]
+        noted = self.notes.total()
+        if noted:
+            most = ", ".join(f"{count:,} {note}" for note, count in self.notes.most_common(3))
+            more = ", …" if len(self.notes) > 3 else ""
+            lines[0] += f", {noted:,} of them with a note: {most}{more}"
+        renamed = [f"the file's own column {column} is {name} here" for column, name in self.renamed.items()]
+        return "\n".join([*renamed, *lines])
 
 
 def predict_file(
@@ -18,50 +53,65 @@ def predict_file(
     file: str,
     *,
     text_column: str | None = None,
+    output: str | os.PathLike[str] | None = None,
     encoding: str | None = None,
     backend: str = "torch",
     revision: str | None = None,
     num_threads: int | None = None,
-) -> Iterator[str]:
-    """One JSON object a text, in the file's order: `{"label", "score", "scores"}`.
+) -> PredictedRows:
+    """Predict every row of a file, and write it with all its columns (see `hf_sentiment.inference.outputs`).
+
+    A row without a text has no label, and a note; it stops nothing.
 
     Args:
         model: A folder or Hub id.
-        file: CSV, TSV, JSONL, Parquet or Excel, or `-` for a text a line on stdin.
+        file: A path or URL of what `train` reads, or `-` for a text a line on standard input.
         text_column: Column of the texts; guessed if only one can be it.
-        encoding: Of a text file, where it is not found out.
+        output: A file that is not there yet: `.csv`, `.tsv`, `.xlsx` or `.jsonl`; by default standard output, as JSON
+            lines.
+        encoding: Of a text file, where its content does not tell it.
         backend: `"torch"`.
         revision: Branch, tag or commit of a Hub repository.
         num_threads: CPU threads.
 
     Raises:
-        CallError: An unknown file, column or model, or a row without text (with its number).
+        CallError: An unknown file, column, format or model.
+        DataError: A file that cannot be read at all, or an output that has no room for it.
     """
-    texts: Iterable[str]
+    if output is not None:
+        check_output(output)
     find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
-    if file == "-":
-        texts, total = _lines(sys.stdin.buffer), None
-    else:
-        texts = _texts(file, text_column, encoding)
-        total = len(texts)
+    rows = read_rows(file, text_column, encoding)
+    if output is not None and Path(output).suffix.lower() == ".xlsx":
+        check_excel_rows(rows.total or 0)
     classifier = SentimentClassifier.from_pretrained(model, backend=backend, revision=revision, num_threads=num_threads)
-    return (json.dumps(prediction, ensure_ascii=False) for prediction in classifier.predict_iter(texts, total))
+    if output is None:
+        return _write(rows, classifier, JsonLines(rows.columns, classifier.labels, sys.stdout))
+    with open_output(output, rows.columns, classifier.labels) as written:
+        done = _write(rows, classifier, written)
+    done.output = Path(output)
+    return done
 
 
-def _lines(stream: BinaryIO) -> Iterator[str]:
-    """The lines of a UTF-8 stream, whatever the locale is."""
-    for number, line in enumerate(stream, start=1):
-        try:
-            yield line.decode("utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise CallError(f"standard input, line {number}: not UTF-8: convert it first") from error
+def _write(rows: InputRows, classifier: SentimentClassifier, output: Output) -> PredictedRows:
+    done = PredictedRows(renamed=output.renamed)
+    for row, prediction in _predicted(rows, classifier):
+        output.write(row, prediction)
+        done.rows += 1
+        if "note" in prediction:
+            done.notes[prediction["note"].partition(" (")[0]] += 1
+    return done
 
 
-def _texts(file: str, text_column: str | None, encoding: str | None) -> list[str]:
-    raw = load_data(None, test_file=file, text_column=text_column, label_optional=True, encoding=encoding)
-    table = raw.splits["test"]
-    texts: list[str] = table["text"][:]
-    for text, row in zip(texts, table["row"], strict=True):
-        if text is None:
-            raise CallError(f"{file}, row {row}: no text in column {raw.text_column}: remove the row")
-    return texts
+def _predicted(rows: InputRows, classifier: SentimentClassifier) -> Iterator[tuple[InputRow, Prediction]]:
+    """Each row with its prediction; as many wait as the classifier reads at once."""
+    waiting: deque[InputRow] = deque()
+
+    def texts() -> Iterator[Any]:
+        for row in rows.rows:
+            waiting.append(row)
+            yield row.text
+
+    for prediction in classifier.predict_iter(texts(), rows.total):
+        row = waiting.popleft()
+        yield row, prediction | {"note": f"unreadable row ({row.fault})"} if row.fault else prediction

@@ -1,0 +1,47 @@
+"""What is a text and what is none: of a cell without one, a prediction would be a guess at nothing."""
+
+from __future__ import annotations
+
+import unicodedata
+
+from hf_sentiment.data.label_rule import as_number, is_missing
+
+EMPTY = "empty text"
+NOT_A_TEXT = "not a text"
+"""How the notes begin."""
+
+# A word that a program, or somebody who had nothing to say, puts where there is nothing.
+_NOTHING = frozenset({"none", "<none>", "nothing"})
+_NOTHING_TO_SEE = ("Cc", "Cf", "Zs", "Zl", "Zp")
+
+
+def no_text(value: object) -> str:
+    """Why a value is no text that has a label; "" where it is one.
+
+    Empty are `None`, NaN, white space and invisible characters, and what stands for an empty cell (`NaN`, `N/A`,
+    `None`, `-`). A number is not a text, whether it is a number or a string of one: it depends on the file's format
+    which of the two a cell with a number is.
+
+    Args:
+        value: A string, or anything else that stands in a text's place.
+    """
+    if value is None or value is True or value is False:
+        return EMPTY if value is None else f"{NOT_A_TEXT} ({str(value).lower()})"
+    if not isinstance(value, str):
+        # NaN, NaT and pandas' NA say of themselves that they are not equal to themselves, or do not say.
+        return EMPTY if _is_nan(value) else f"{NOT_A_TEXT} ({type(value).__name__})"
+    if all(unicodedata.category(character) in _NOTHING_TO_SEE for character in value):
+        return EMPTY
+    if len(value) <= 20:  # longer ones are no words for nothing, and need not be looked at so closely
+        if is_missing(value) or value.strip().casefold() in _NOTHING:
+            return f"{EMPTY} ({value.strip()})"
+        if as_number(value) is not None:
+            return f"{NOT_A_TEXT} (a number)"
+    return ""
+
+
+def _is_nan(value: object) -> bool:
+    try:
+        return bool(value != value)
+    except (TypeError, ValueError):  # pandas' NA has no truth value; nor has an array, which is no text either
+        return type(value).__name__ == "NAType"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 from collections import Counter
@@ -14,10 +13,11 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from ..errors import CallError, DataError
-from ..files import folder_atomically, write_atomically
+from ..files import file_atomically, folder_atomically, write_atomically
 from .audit import CONFLICT, EMPTY, LEAK, REPEAT, UNKNOWN, UNREADABLE, removals
 from .audit_rows import AuditRows
-from .encodings import encode_lines, open_lines
+from .encodings import open_lines
+from .excel import copy_rows
 from .files import EXTENSIONS, FileTable
 from .sources import RawData
 
@@ -74,18 +74,18 @@ def check_free(folder: str | os.PathLike[str], overwrite: bool = False, sources:
 
 
 def write_cleaned(
-    rows: AuditRows, raw: RawData, from_files: bool, folder: str | os.PathLike[str], overwrite: bool = False
+    rows: AuditRows, raw: RawData, folder: str | os.PathLike[str], overwrite: bool = False
 ) -> list[CleanedFile]:
     """Write the copies, all of them or none.
 
-    Files keep their format, columns, order and, in CSV, TSV and JSON lines, the bytes of every row that stays; other
-    sources become JSON lines with `text`, `label` and, where there is one, `group`. Rows that the label rule drops
-    stay.
+    Files keep their format, columns, order and, in CSV and its kin and in JSON lines, every row that stays as it is
+    written; but text is in UTF-8, nothing is packed, and a workbook has the one sheet, with values and no formats.
+    Other sources become JSON lines with `text`, `label` and, where there is one, `group`. Rows that the label rule
+    drops stay.
 
     Args:
         rows: of `raw`.
         raw: what was audited.
-        from_files: whether `raw.sources` are files.
         folder: where to write.
         overwrite: as in `check_free`.
 
@@ -97,9 +97,9 @@ def write_cleaned(
         DataError: no row of a split would be left.
     """
     folder = Path(folder).expanduser()
-    check_free(folder, overwrite, raw.sources.values() if from_files else ())
+    check_free(folder, overwrite, [str(table.path) for table in raw.files.values()])
     reasons = removals(rows)
-    targets = _targets(raw, from_files)
+    targets = _targets(raw)
     written = []
     with folder_atomically(folder) as beside:
         for split, name in targets.items():
@@ -109,7 +109,7 @@ def write_cleaned(
                 raise DataError(
                     f"{raw.sources[split]}: --fix would remove every row of the {split} split: is one file given twice?"
                 )
-            if from_files:
+            if raw.files:
                 _copy_file(raw.files[split], beside / name, gone)
             else:
                 _write_rows(raw, split, beside / name, gone)
@@ -119,24 +119,48 @@ def write_cleaned(
     return written
 
 
-def _targets(raw: RawData, from_files: bool) -> dict[str, str]:
+def _targets(raw: RawData) -> dict[str, str]:
     """The name of each split's copy: that of the file, unless two files have the same name."""
-    if not from_files:
+    if not raw.files:
         return {split: f"{split}.jsonl" for split in raw.splits}
-    names = {split: _base_name(raw.sources[split]) for split in raw.splits}
+    names = {split: _name_of_copy(table) for split, table in raw.files.items()}
     twice = {name for name, count in Counter(names.values()).items() if count > 1}
     return {split: f"{split}-{name}" if name in twice else name for split, name in names.items()}
 
 
-def _base_name(source: str) -> str:
-    return Path(urlsplit(source).path if "://" in source else source).name
+def _name_of_copy(table: FileTable) -> str:
+    """The file's own name, with the extension of what is in it."""
+    source = table.source
+    if table.sheet is not None:
+        source = source.removesuffix(f"#{table.sheet}")
+    name = Path(urlsplit(source).path if "://" in source else source).name
+    name = name[:-3] if name.lower().endswith(".gz") else name
+    stem, extension = os.path.splitext(name)
+    kind = EXTENSIONS.get(extension.lower(), "")
+    written = {"array": "json", "jsonl": "json"}.get(table.kind, table.kind)
+    same = kind == table.kind or (kind == "json" and written == "json")
+    if same and extension.lower() != ".xlsm":  # of which macros are the point
+        return name
+    return stem + {"excel": ".xlsx", "array": ".json"}.get(table.kind, f".{table.kind}")
 
 
 def _copy_file(table: FileTable, target: Path, gone: set[int]) -> None:
     """One file without the rows in `gone`, which are numbered as the user sees them."""
-    if table.encoding is None or table.kind == "array":
-        _copy_table(table, target, gone)
-        return
+    if table.kind == "parquet":
+        _copy_parquet(table, target, gone)
+    elif table.kind == "excel":
+        copy_rows(table.path, str(table.sheet), target, gone)
+    elif table.kind == "array":
+        kept = zip(table.rows.tolist(), table.dataset["line"], strict=True)
+        items = [json.loads(line) for row, line in kept if row not in gone]
+        write_atomically(target, json.dumps(items, indent=2, ensure_ascii=False) + "\n")
+    else:
+        _copy_lines(table, target, gone)
+
+
+def _copy_lines(table: FileTable, target: Path, gone: set[int]) -> None:
+    """A text file without some of its lines."""
+    assert table.encoding is not None
     left_out = {
         line
         for row, last in zip(table.rows.tolist(), table.last.tolist(), strict=True)
@@ -144,24 +168,19 @@ def _copy_file(table: FileTable, target: Path, gone: set[int]) -> None:
         for line in range(row, last + 1)
     }
     lines = enumerate(open_lines(table.path, table.encoding, exact=True), start=1)
-    kept = "".join(line for number, line in lines if number not in left_out)
-    write_atomically(target, encode_lines(kept, table.encoding))
+    with file_atomically(target) as beside, beside.open("wb") as file:
+        for number, line in lines:
+            if number not in left_out:
+                file.write(line.encode("utf-8", "surrogateescape"))
 
 
-def _copy_table(table: FileTable, target: Path, gone: set[int]) -> None:
-    """A Parquet file, or a JSON array; their rows are numbered from 1."""
-    if table.kind == "parquet":
-        import pyarrow.parquet as pq
+def _copy_parquet(table: FileTable, target: Path, gone: set[int]) -> None:
+    import pyarrow.parquet as pq
 
-        whole = pq.read_table(table.path)
-        kept = np.array([row not in gone for row in range(1, whole.num_rows + 1)])
-        buffer = io.BytesIO()
-        pq.write_table(whole.filter(kept), buffer)
-        write_atomically(target, buffer.getvalue())
-        return
-    rows = json.loads(table.path.read_text(encoding="utf-8-sig"))
-    left = [value for row, value in enumerate(rows, start=1) if row not in gone]
-    write_atomically(target, json.dumps(left, indent=2, ensure_ascii=False) + "\n")
+    whole = pq.read_table(table.path)
+    kept = np.array([row not in gone for row in range(1, whole.num_rows + 1)])
+    with file_atomically(target) as beside:
+        pq.write_table(whole.filter(kept), beside)
 
 
 def _write_rows(raw: RawData, split: str, target: Path, gone: set[int]) -> None:

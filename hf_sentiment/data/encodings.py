@@ -98,7 +98,7 @@ def open_lines(path: Path, encoding: Encoding, *, exact: bool = False) -> Iterat
     Args:
         path: the file.
         encoding: what `find_encoding` found.
-        exact: UTF-8 keeps its byte-order mark, and broken bytes as surrogates: `encode_lines` gives the bytes back.
+        exact: UTF-8 keeps its byte-order mark, and broken bytes as surrogates: `surrogateescape` gives the bytes back.
     """
     newline = "" if encoding.universal else "\n"
     utf8 = exact and encoding.name == UTF8
@@ -108,13 +108,6 @@ def open_lines(path: Path, encoding: Encoding, *, exact: bool = False) -> Iterat
             yield from file
         else:
             yield from (line.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in line else line for line in file)
-
-
-def encode_lines(lines: str, encoding: Encoding) -> bytes:
-    """What `open_lines` gave, `exact`, as the bytes of a file in the same encoding."""
-    if encoding.name == UTF8:
-        return lines.encode("utf-8", "surrogateescape")
-    return lines.encode(encoding.name, "replace")
 
 
 def _codec(said: str) -> str:

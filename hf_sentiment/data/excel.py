@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import datetime
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice, repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import CallError, DataError
+from ..files import file_atomically
 from .columns import WantedColumns
 from .layout import Layout, find_header, is_certain_header, text_position
 from .records import AS_WRITTEN, NO_VALUE, Record
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 _TOP = 100
 """Rows in which the header is looked for."""
+
+_FORMULA = ("=", "+", "-", "@")
 
 
 def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns) -> tuple[str, Layout, int]:
@@ -82,6 +85,43 @@ def _has_formulas(path: Path) -> bool:
     with zipfile.ZipFile(path) as archive:
         sheets = (name for name in archive.namelist() if name.startswith("xl/worksheets/"))
         return any(b"<f>" in content or b"<f " in content for content in map(archive.read, sheets))
+
+
+def copy_rows(path: Path, sheet: str, target: Path, gone: Container[int]) -> None:
+    """Write a workbook of one sheet: the values of another one's, of every row but some, and no formats.
+
+    Args:
+        path: the workbook.
+        sheet: its name there.
+        target: where to write.
+        gone: numbers of rows, as Excel counts them.
+    """
+    from openpyxl import Workbook
+
+    copy = Workbook(write_only=True)
+    copied = copy.create_sheet(sheet)
+    with _opened(path, str(path)) as book:
+        for row, values in enumerate(book[sheet].iter_rows(values_only=True), start=1):
+            if row not in gone:
+                copied.append([text_cell(copied, value) if isinstance(value, str) else value for value in values])
+    with file_atomically(target) as beside:
+        copy.save(beside)
+
+
+def text_cell(sheet: Any, text: str) -> Any:
+    """A cell of a sheet that is being written, whose text stays text even where it begins with =.
+
+    Args:
+        sheet: of a `write_only` workbook.
+        text: what Excel can hold.
+    """
+    from openpyxl.cell import WriteOnlyCell
+
+    cell = WriteOnlyCell(sheet, text)
+    cell.data_type = "s"
+    if text[:1] in _FORMULA:
+        cell.quotePrefix = True  # or Excel takes it for a formula once somebody has edited the cell
+    return cell
 
 
 def _top(book: Workbook, sheet: str) -> list[tuple[int, list[str]]]:

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from hf_sentiment.data.excel import text_cell
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.files import file_atomically
 
@@ -183,15 +184,9 @@ class Excel(Output):
         return self._text(text)
 
     def _text(self, text: str) -> Any:
-        from openpyxl.cell import WriteOnlyCell
-
         text = self.illegal.sub("", text)
         self.cut += len(text) > _EXCEL_CHARACTERS
-        cell = WriteOnlyCell(self.sheet, text[:_EXCEL_CHARACTERS])
-        cell.data_type = "s"  # openpyxl takes what begins with = for a formula
-        if _FORMULA.match(text):
-            cell.quotePrefix = True  # so does Excel, once somebody has edited the cell
-        return cell
+        return text_cell(self.sheet, text[:_EXCEL_CHARACTERS])
 
 
 OUTPUTS = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson")

@@ -222,8 +222,7 @@ def audit_data(
     result = AuditResult(raw.description, rule.description, sizes, dropped, findings, [], hint=_hint(arguments, rule))
     if fix is None:
         return result
-    from_files = dataset is None and arguments.train_file is not None
-    written = write_cleaned(rows, raw, from_files, fix, overwrite)
+    written = write_cleaned(rows, raw, fix, overwrite)
     call = call_on_copies(arguments, training, written, raw, rule)
     return replace(result, written=written, command=call.command, obstacle=call.obstacle(rule))
 

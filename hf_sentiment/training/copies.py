@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from hf_sentiment.data.cleaned import CleanedFile
+from hf_sentiment.data.encodings import UTF8
 from hf_sentiment.data.label_rule import LabelRule
 from hf_sentiment.data.sources import RawData
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import load_planned_splits
 
-# The copies take the place of what these name; they are in UTF-8, and have names of their own.
+# The copies take the place of what these name.
 _SOURCES = ("dataset_name", "dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
 _OF_FILES = ("text_column", "label_column")
 
@@ -71,8 +72,9 @@ def call_on_copies(
         raw: What was audited.
         rule: For its labels.
     """
-    from_files = arguments.train_file is not None
-    skipped = _SOURCES if from_files else (*_SOURCES, *_OF_FILES)
+    skipped = {*_SOURCES, *(() if raw.files else _OF_FILES)}
+    if any(table.encoding is not None and table.encoding.name != UTF8 for table in raw.files.values()):
+        skipped.add("encoding")  # the copies are in UTF-8
     said: dict[str, Any] = {f"{copy.split}_file": copy.path for copy in written}
     for field in fields(arguments):
         value = getattr(arguments, field.name)

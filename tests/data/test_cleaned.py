@@ -41,7 +41,7 @@ def audited(dataset: Any = None, **files: str) -> tuple[AuditRows, Any]:
 
 def clean(folder: Path, **files: str) -> list[CleanedFile]:
     rows, raw = audited(**files)
-    return write_cleaned(rows, raw, True, folder)
+    return write_cleaned(rows, raw, folder)
 
 
 def delimited(path: Path, rows: list[tuple[str, ...]], separator: str) -> None:
@@ -111,7 +111,7 @@ def test_the_rows_that_stay_keep_their_bytes(tmp_path: Path) -> None:
     ]
     (tmp_path / "r.csv").write_bytes(b"".join(lines))
     rows, raw = audited(train_file=str(tmp_path / "r.csv"), text_column="text;with", encoding="utf-8")
-    write_cleaned(rows, raw, True, tmp_path / "fixed")
+    write_cleaned(rows, raw, tmp_path / "fixed")
     assert (tmp_path / "fixed" / "r.csv").read_bytes() == b"".join(lines[:3] + lines[4:])
 
 
@@ -137,7 +137,7 @@ def test_data_sets_become_json_lines_with_label_names(tmp_path: Path) -> None:
     train = [(text, ["negative", "positive"].index(label)) for _, text, label in TRAIN]
     table = Dataset.from_dict({"text": [t for t, _ in train], "label": [n for _, n in train]}, features=features)
     rows, raw = audited(DatasetDict({"train": table}))
-    written = write_cleaned(rows, raw, False, tmp_path / "fixed")
+    written = write_cleaned(rows, raw, tmp_path / "fixed")
     content = [json.loads(line) for line in Path(written[0].path).read_text().splitlines()]
     assert [row["text"] for row in content] == ["good film", "bad film", "leaks into the test", TRAIN[7][1]]
     assert {row["label"] for row in content} == {"negative", "positive"}

@@ -85,7 +85,7 @@ def call_on_copies(
     said |= training
     wanted = Path(str(training.get("output_dir") or f"runs/{Path(written[0].path).stem}"))
     said["output_dir"] = _free(wanted)
-    return CallOnCopies([word for name, value in said.items() for word in _words(name, value)])
+    return CallOnCopies([word for name, value in said.items() for word in flags(name, value)])
 
 
 def _free(folder: Path) -> str:
@@ -97,8 +97,13 @@ def _free(folder: Path) -> str:
     return str(free)
 
 
-def _words(name: str, value: Any) -> list[str]:
-    """A flag and its values, as `parse_call` reads them."""
+def flags(name: str, value: Any) -> list[str]:
+    """An argument as the words that `parse_call` reads as it; none for `None`.
+
+    Args:
+        name: Of the argument.
+        value: As it was parsed.
+    """
     if value is None:
         return []
     values = [str(item).lower() if isinstance(item, bool) else str(item) for item in _items(name, value)]

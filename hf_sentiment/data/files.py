@@ -99,6 +99,7 @@ def read_file(
     wanted: WantedColumns = ANY_COLUMNS,
     encoding: str | None = None,
     keep_broken: bool = False,
+    keep_blank: bool = False,
 ) -> FileTable:
     """Load a file.
 
@@ -107,6 +108,7 @@ def read_file(
         wanted: the columns that the user named, which tell the header.
         encoding: of a text file, where its content does not tell it.
         keep_broken: a row that can't be read is no error, as long as there are good ones.
+        keep_blank: a record in which nothing is written is a row too, if others follow.
 
     Raises:
         CallError: a path, type or encoding that can't be.
@@ -120,13 +122,13 @@ def read_file(
     kind = _by_content(path, kind, name)
     try:
         if kind == "excel":
-            table = _read_excel(name, path, sheet, wanted)
+            table = _read_excel(name, path, sheet, wanted, keep_blank)
         elif kind == "parquet":
             dataset = _load("parquet", name, path)
             rows = np.arange(1, len(dataset) + 1)
             table = FileTable(name, kind, path, dataset, dataset.column_names, rows, rows)
         elif kind in ("csv", "tsv"):
-            table = _read_delimited(name, path, kind, find_encoding(path, name, encoding), wanted)
+            table = _read_delimited(name, path, kind, find_encoding(path, name, encoding), wanted, keep_blank)
         else:
             table = _read_json(name, path, kind, find_encoding(path, name, encoding), keep_broken)
     except SentimentError as error:
@@ -258,7 +260,9 @@ def _load(builder: str, name: str, path: Path, **options: Any) -> Dataset:
         raise DataError(f"{name}: cannot be read: no {builder} file, or a broken one; write it again") from error
 
 
-def _read_delimited(name: str, path: Path, kind: str, encoding: Encoding, wanted: WantedColumns) -> FileTable:
+def _read_delimited(
+    name: str, path: Path, kind: str, encoding: Encoding, wanted: WantedColumns, keep_blank: bool
+) -> FileTable:
     """A CSV file or one of its kin; a row's number is that of the line on which it begins."""
     from .table_cache import delimited_rows
 
@@ -270,7 +274,7 @@ def _read_delimited(name: str, path: Path, kind: str, encoding: Encoding, wanted
         if isinstance(error.__cause__, SentimentError):
             raise error.__cause__ from error
         raise DataError(f"{name}: cannot be read: {_first_line(error)}") from error
-    table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout))
+    table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout), keep_blank)
     if layout.separator != {"csv": ",", "tsv": "\t"}[kind] and len(layout.header) > 1:
         logger.info("%s: separated by %s", name, SEPARATOR_NAMES[layout.separator])
     return table
@@ -279,7 +283,7 @@ def _read_delimited(name: str, path: Path, kind: str, encoding: Encoding, wanted
 _NO_ROWS = (np.array([], dtype=np.int64), np.array([], dtype=np.int64))
 
 
-def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns) -> FileTable:
+def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns, keep_blank: bool) -> FileTable:
     """A sheet of a workbook; a row's number is Excel's."""
     from .excel import find_sheet
     from .table_cache import sheet_rows
@@ -288,10 +292,10 @@ def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns)
     dataset = sheet_rows(path, sheet, layout.header_row + 1, len(layout.header))
     if filled > 1:
         logger.info("%s: the sheet %s", name, sheet)
-    return _of_rows(FileTable(name, "excel", path, dataset, layout.columns, *_NO_ROWS, None, layout, sheet))
+    return _of_rows(FileTable(name, "excel", path, dataset, layout.columns, *_NO_ROWS, None, layout, sheet), keep_blank)
 
 
-def _of_rows(table: FileTable) -> FileTable:
+def _of_rows(table: FileTable, keep_blank: bool) -> FileTable:
     """The table with its row numbers and faults; without rows and nameless columns where nothing is written."""
     from .table_cache import FAULT, LAST, NOTE, ROW
 
@@ -312,8 +316,10 @@ def _of_rows(table: FileTable) -> FileTable:
     names = {name: table.columns[int(name)] for name in kept}
     dataset = table.dataset.select_columns(kept).rename_columns(names)
     table = replace(table, dataset=dataset, columns=list(names.values()), rows=rows, last=last, faults=faults)
+    if keep_blank and filled.any():
+        filled[: np.flatnonzero(filled)[-1]] = True
     blank = int((~filled).sum())
-    if blank:
+    if blank and not keep_blank:
         logger.info("%s: %d blank %s passed over", table.source, blank, "row" if blank == 1 else "rows")
     return _only(table, filled) if blank else table
 

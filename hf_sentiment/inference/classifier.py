@@ -153,7 +153,8 @@ class SentimentClassifier:
             texts: Strings.
             bar: A `tqdm` bar to move on by every text.
         """
-        encodings = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # half an emoji is no text
+        encodings = self.tokenizer(whole, truncation=True, max_length=self.max_length)
         ids = encodings["input_ids"]
         cut = sum(encoding is not None and bool(encoding.overflowing) for encoding in encodings.encodings or [])
         if cut:

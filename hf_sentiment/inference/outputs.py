@@ -235,7 +235,10 @@ def open_output(path: str | os.PathLike[str], columns: Sequence[str], labels: Se
     with file_atomically(path) as beside:
         if extension == ".xlsx":
             excel = Excel(columns, labels, beside)
-            yield excel
+            try:
+                yield excel
+            finally:
+                excel.sheet.close()
             excel.finish()
             return
         with beside.open("w", encoding="utf-8", newline="") as file:

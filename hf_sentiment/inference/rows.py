@@ -11,9 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hf_sentiment.data.columns import WantedColumns, choose_columns
-from hf_sentiment.data.encodings import open_lines
 from hf_sentiment.data.files import FileTable, read_file
-from hf_sentiment.data.json_files import parse_line
+from hf_sentiment.data.json_files import json_value, parse_line
 from hf_sentiment.errors import CallError
 
 _BATCH = 1000
@@ -70,7 +69,7 @@ def read_rows(file: str, text_column: str | None = None, encoding: str | None = 
     if file == "-":
         return InputRows("standard input", ["text"], None, _lines(sys.stdin.buffer))
     wanted = WantedColumns(text_column, None, True)
-    table = read_file(file, wanted=wanted, encoding=encoding, keep_broken=True)
+    table = read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True)
     text, _ = choose_columns(table.columns, wanted, table.source)
     blank = _blank_rows(table)
     rows = _with_blank_rows(_of_table(table, text), blank, table.columns)
@@ -96,26 +95,32 @@ def _of_table(table: FileTable, text: str) -> Iterator[InputRow]:
             number = next(numbers)
             if json_lines:
                 parsed = parse_line(cells[0])
-                values = {} if isinstance(parsed, str) else parsed
+                values = {} if isinstance(parsed, str) else _whole(parsed)
             else:
                 values = dict(zip(batch, cells, strict=True))
             yield InputRow(number, values, values.get(text), faults.get(number, ""))
 
 
-def _blank_rows(table: FileTable) -> list[int]:
-    """The numbers of rows between others in which nothing is written.
+def _whole(value: Any) -> Any:
+    """A JSON value in which no half of an escaped emoji is left, which could be neither read nor written."""
+    if isinstance(value, str):
+        return json_value(value, "text")
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    return {_whole(key): _whole(item) for key, item in value.items()} if isinstance(value, dict) else value
 
-    In a file of several columns a line without a separator is no row to anybody; in a file of one column it is.
+
+def _blank_rows(table: FileTable) -> list[int]:
+    """The numbers of rows between others of which the table knows nothing, as nothing at all is written there.
+
+    In a file of several columns a line without a separator is no row to anybody; in one of one column, or in a sheet,
+    it is.
     """
-    if table.layout is None:
+    if table.layout is None or (table.kind != "excel" and len(table.columns) > 1):
         return []
     begin = np.append(table.layout.header_row + 1, table.last[:-1] + 1)
     gaps = np.flatnonzero(table.rows > begin)
-    blank = [number for i in gaps for number in range(int(begin[i]), int(table.rows[i]))]
-    if table.encoding is None or len(table.columns) == 1 or not blank:
-        return blank
-    found, lines = set(blank), enumerate(open_lines(table.path, table.encoding), start=1)
-    return [number for number, line in lines if number in found and line.strip()]
+    return [number for i in gaps for number in range(int(begin[i]), int(table.rows[i]))]
 
 
 def _with_blank_rows(rows: Iterator[InputRow], blank: list[int], columns: list[str]) -> Iterator[InputRow]:

@@ -111,7 +111,7 @@ def test_predict_keeps_the_order_of_the_file(run_cli: Cli, tiny_folder: Path, la
     lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 40
     for line in lines:
-        assert line.keys() == {"label", "score", "scores"}
+        assert {"row", "text", "label", "score", "scores", "note"} <= line.keys()
         assert line["score"] == max(line["scores"].values())
     before = output.read_text()
     code, _, err = run_cli("predict", tiny_folder, labelled, "--output", output)
@@ -156,18 +156,6 @@ def test_debug_shows_where(run_cli: Cli, tiny_folder: Path, tmp_path: Path) -> N
 
     with pytest.raises(CallError):
         main(["predict", str(tiny_folder), str(tmp_path / "none.csv"), "--debug"])
-
-
-def test_an_interrupted_prediction_leaves_no_half_file(tmp_path: Path) -> None:
-    from hf_sentiment.cli import _write_lines
-
-    def lines():  # type: ignore[no-untyped-def]
-        yield "one"
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        _write_lines(tmp_path / "p.jsonl", lines())
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_standard_input_is_utf_8_in_any_locale_and_a_bad_line_is_named(tiny_folder: Path) -> None:

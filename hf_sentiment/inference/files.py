@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import logging
+import io
 import os
 import sys
 from collections import Counter, deque
@@ -15,8 +15,6 @@ from hf_sentiment.inference.classifier import Prediction, SentimentClassifier
 from hf_sentiment.inference.loading import find_checkpoint
 from hf_sentiment.inference.outputs import JsonLines, Output, check_excel_rows, check_output, open_output
 from hf_sentiment.inference.rows import InputRow, InputRows, read_rows
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -86,6 +84,8 @@ def predict_file(
         check_excel_rows(rows.total or 0)
     classifier = SentimentClassifier.from_pretrained(model, backend=backend, revision=revision, num_threads=num_threads)
     if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale
         return _write(rows, classifier, JsonLines(rows.columns, classifier.labels, sys.stdout))
     with open_output(output, rows.columns, classifier.labels) as written:
         done = _write(rows, classifier, written)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
@@ -15,7 +18,6 @@ from hf_sentiment.errors import CallError
 
 TEXTS = [
     "good",
-    "",
     "the film was never very bad , but the plot was dull .",
     "great cast !",
     "awful",
@@ -38,6 +40,51 @@ def test_order_does_not_depend_on_length_or_company(tiny_folder: Path) -> None:
     together = classifier.predict(TEXTS)
     for text, prediction in zip(TEXTS, together, strict=True):
         assert classifier.predict([text])[0]["scores"] == pytest.approx(prediction["scores"], abs=1e-6)
+
+
+NOTHING = [
+    None,
+    float("nan"),
+    np.float32("nan"),
+    pd.NA,
+    pd.NaT,
+    "",
+    "  \n",
+    "\u200b\ufeff",
+    "NaN",
+    "n/a",
+    "None",
+    "-",
+    "?",
+]
+NO_TEXTS = [3, 2.5, True, b"good", ["good"], np.array(["a", "b"]), datetime.date(2026, 1, 1), "12345", " 4.5 ", "-1"]
+
+
+@pytest.mark.parametrize("value", [*NOTHING, *NO_TEXTS], ids=repr)
+def test_what_is_no_text_has_no_label_and_a_note(value: Any, tiny_folder: Path) -> None:
+    classifier = SentimentClassifier.from_pretrained(tiny_folder)
+    before, found, after = classifier.predict(["good", value, "awful"])
+    note = "empty text" if any(value is item for item in NOTHING) else "not a text"
+    assert found.pop("note").startswith(note)  # type: ignore[misc]
+    assert found == {"label": None, "score": None, "scores": None}
+    assert [before, after] == classifier.predict(["good", "awful"])
+
+
+def test_what_looks_odd_and_is_a_text_has_a_label(tiny_folder: Path) -> None:
+    classifier = SentimentClassifier.from_pretrained(tiny_folder)
+    for text in (
+        ":)",
+        "\N{THUMBS UP SIGN}",
+        "10/10",
+        "!!!",
+        "=1+1",
+        "no",
+        "half \ud83d an emoji",
+        np.str_("good"),
+        "好",
+    ):
+        assert classifier.predict([text])[0]["label"] in ("negative", "positive"), text
+    assert [prediction["label"] for prediction in classifier.predict([None, "", 3])] == [None] * 3
 
 
 def test_no_texts_no_predictions(tiny_folder: Path) -> None:
@@ -70,8 +117,6 @@ def test_wrong_calls_are_answered_with_the_right_one(tiny_folder: Path, tmp_path
     classifier = SentimentClassifier.from_pretrained(tiny_folder)
     with pytest.raises(CallError, match=r"predict\(\[text\]\)"):
         classifier.predict("good")
-    with pytest.raises(CallError, match="text 1 is not a string but int"):
-        classifier.predict(["good", 3])  # type: ignore[list-item]
     with pytest.raises(CallError, match="no such folder"):
         SentimentClassifier.from_pretrained(tmp_path / "none")
     with pytest.raises(CallError, match="cannot be loaded as a text classifier"):

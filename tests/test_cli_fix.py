@@ -6,7 +6,6 @@ import csv
 import gzip
 import io
 import json
-import os
 import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path

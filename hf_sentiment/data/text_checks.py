@@ -43,13 +43,18 @@ _NO_LANGUAGE = "zxx"  # of ISO 639-2: nothing that is said
 _LANGUAGE_CHARACTERS = 500  # a language is certain long before, and reviews can have thousands
 
 
+def is_placeholder(text: str) -> bool:
+    """Whether a text is one of `PLACEHOLDERS`."""
+    return " ".join(text.split()).lower() in PLACEHOLDERS
+
+
 def placeholder_finding(rows: AuditRows) -> Finding:
     """Texts that stand for no text; they are read as texts all the same.
 
     Args:
         rows: usable ones.
     """
-    found = np.flatnonzero([" ".join(text.split()).lower() in PLACEHOLDERS for text in rows.texts])
+    found = np.flatnonzero([is_placeholder(text) for text in rows.texts])
     advice = "they are trained on as texts: empty the cells if nothing was written there"
     examples = tuple(rows.example(int(i)) for i in found[:MAX_EXAMPLES])
     return graded("placeholders", 'texts such as "N/A"', len(found), len(rows), advice, examples=examples)

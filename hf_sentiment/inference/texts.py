@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import unicodedata
 
-from hf_sentiment.data.label_rule import as_number, is_missing
+from hf_sentiment.data.label_rule import as_number
+from hf_sentiment.data.text_checks import is_placeholder
 
 EMPTY = "empty text"
 NOT_A_TEXT = "not a text"
 """How the notes begin."""
 
-# A word that a program, or somebody who had nothing to say, puts where there is nothing.
-_NOTHING = frozenset({"none", "<none>", "nothing"})
 _NOTHING_TO_SEE = ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
 def no_text(value: object) -> str:
     """Why a value is no text that has a label; "" where it is one.
 
-    Empty are `None`, NaN, white space and invisible characters, and what stands for an empty cell (`NaN`, `N/A`,
-    `None`, `-`). A number is not a text, whether it is a number or a string of one: it depends on the file's format
-    which of the two a cell with a number is.
+    Empty are `None`, NaN, white space and invisible characters, and what stands for an empty cell (`NaN`, `N/A`, `-`;
+    see `hf_sentiment.data.text_checks.PLACEHOLDERS`). A number is not a text, whether it is a number or a string of
+    one: it depends on the file's format which of the two a cell with a number is.
 
     Args:
         value: A string, or anything else that stands in a text's place.
@@ -33,7 +32,7 @@ def no_text(value: object) -> str:
     if all(unicodedata.category(character) in _NOTHING_TO_SEE for character in value):
         return EMPTY
     if len(value) <= 20:  # longer ones are no words for nothing, and need not be looked at so closely
-        if is_missing(value) or value.strip().casefold() in _NOTHING:
+        if is_placeholder(value):
             return f"{EMPTY} ({value.strip()})"
         if as_number(value) is not None:
             return f"{NOT_A_TEXT} (a number)"

@@ -117,6 +117,28 @@ def test_nothing_promises_the_package_from_an_index_that_does_not_have_it() -> N
         assert header["requires-python"] == project()["requires-python"]
 
 
+def slugs(document: Path) -> set[str]:
+    """The anchors of a document's headings, as its readers' browsers have them."""
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def documents() -> list[Path]:
+    """What people read; the links of a template are the published model's."""
+    return [path for path in written() if path.suffix == ".md" and path.parent.name != "model_card_templates"]
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.name)
+def test_what_a_document_links_to_is_there(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8")):
+        if "://" in target:
+            continue
+        name, _, anchor = target.partition("#")
+        there = path.parent / name if name else path
+        assert there.exists(), target
+        assert not anchor or anchor in slugs(there), target
+
+
 def project() -> dict[str, Any]:
     content: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return content

@@ -25,6 +25,9 @@ LABEL_NAMES = frozenset(
 """Column names (lower case) that are taken for the label."""
 
 
+_LONG_NAME = 40  # a text, rather
+
+
 @dataclass(frozen=True)
 class WantedColumns:
     """What the user says about columns: the names, where given, and whether labels are needed at all."""
@@ -73,10 +76,13 @@ def _guess(columns: Sequence[str], usual: Iterable[str], role: str, source: str,
         logger.info('%s: the %s column is "%s"', source, role, found[0])
         return found[0]
     why = f"{' and '.join(found)} could each be the {role}" if found else f"no column looks like the {role}"
-    raise CallError(f"{source}: {why}; name it with --{role}_column NAME (columns: {_listed(columns)})")
+    header = ""
+    if not found and any(len(name) > _LONG_NAME or name.strip().isdecimal() for name in columns):
+        header = "; if the first row is no header, put one above it, such as text,label"
+    raise CallError(f"{source}: {why}; name it with --{role}_column NAME (columns: {_listed(columns)}){header}")
 
 
 def _listed(columns: Sequence[str]) -> str:
     """The columns for a message; a file without a header would otherwise fill the screen."""
-    short = [name if len(name) <= 40 else name[:37] + "..." for name in columns]
+    short = [name if len(name) <= _LONG_NAME else name[: _LONG_NAME - 3] + "..." for name in columns]
     return ", ".join(short if len(short) <= 30 else [*short[:30], f"and {len(short) - 30} more"])

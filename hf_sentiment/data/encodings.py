@@ -64,7 +64,7 @@ class Encoding:
     @property
     def title(self) -> str:
         """The name for messages."""
-        return _NAMES.get(self.name, self.name)
+        return _NAMES.get(self.name, self.name.replace("cp125", "windows-125"))
 
 
 def find_encoding(path: Path, source: str, said: str | None) -> Encoding:

@@ -46,17 +46,19 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
     filled = {name: rows for name, rows in tops.items() if rows}
     if not filled:
         raise CallError(f"{source}: the file has no data rows")
-    likely = [name for name, rows in filled.items() if is_certain_header(rows, wanted)] or list(filled)
+    likely = [name for name, rows in filled.items() if is_certain_header([cells for _, cells in rows], wanted)] or list(
+        filled
+    )
     if len(likely) > 1:
         raise CallError(f"{source}: several sheets hold a table ({', '.join(likely)}): name one, {source}#{likely[0]}")
     rows = filled[likely[0]]
-    at = find_header(rows, wanted)
+    at = find_header([cells for _, cells in rows], wanted)
     row, cells = rows[at]
     if len(rows) == at + 1:
         raise CallError(f"{source}: the file has no data rows")
     width = max(max(i for i, cell in enumerate(filled_cells) if cell.strip()) for _, filled_cells in rows[at:]) + 1
     header = [*(cell.strip() for cell in cells[:width]), *[""] * (width - len(cells))]
-    return likely[0], Layout("", row, tuple(header), text_position(header, wanted)), len(filled)
+    return likely[0], Layout("", row, row + 1, tuple(header), text_position(header, wanted)), len(filled)
 
 
 def read_rows(path: Path, sheet: str, start: int, width: int) -> Iterator[Record]:

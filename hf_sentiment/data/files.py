@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urldefrag, urlsplit
+from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow.compute as pc
@@ -172,8 +172,9 @@ def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:
 def _kind_of(name: str) -> tuple[str, str, str | None]:
     """The format by the extension, the file, and the sheet behind a #."""
     file, sheet = name, None
-    if "#" in name and not Path(name).exists():
-        file, sheet = urldefrag(name) if "://" in name else name.rsplit("#", 1)
+    before, mark, behind = name.rpartition("#")
+    if mark and before.lower().endswith((".xlsx", ".xlsm")) and not Path(name).exists():
+        file, sheet = before, behind
     path = urlsplit(file).path if "://" in file else file
     extension = os.path.splitext(path.lower().removesuffix(".gz"))[1]
     if extension == ".xls":
@@ -181,8 +182,6 @@ def _kind_of(name: str) -> tuple[str, str, str | None]:
     if extension not in EXTENSIONS:
         known = ", ".join(EXTENSIONS)
         raise CallError(f"{name}: unknown file type {extension or '(no extension)'}; known: {known}")
-    if sheet is not None and EXTENSIONS[extension] != "excel":
-        return EXTENSIONS[extension], name, None
     return EXTENSIONS[extension], file, sheet
 
 
@@ -269,7 +268,7 @@ def _read_delimited(
     layout = find_layout(list(islice(open_lines(path, encoding), _TOP_LINES)), kind, wanted)
     dialect = Dialect(layout.separator, len(layout.header), layout.text, layout.spaces)
     try:
-        dataset = delimited_rows(path, encoding, dialect, layout.header_row + 1)
+        dataset = delimited_rows(path, encoding, dialect, layout.start)
     except DatasetsError as error:
         if isinstance(error.__cause__, SentimentError):
             raise error.__cause__ from error
@@ -289,7 +288,7 @@ def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns,
     from .table_cache import sheet_rows
 
     sheet, layout, filled = find_sheet(path, name, sheet, wanted)
-    dataset = sheet_rows(path, sheet, layout.header_row + 1, len(layout.header))
+    dataset = sheet_rows(path, sheet, layout.start, len(layout.header))
     if filled > 1:
         logger.info("%s: the sheet %s", name, sheet)
     return _of_rows(FileTable(name, "excel", path, dataset, layout.columns, *_NO_ROWS, None, layout, sheet), keep_blank)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import CallError, DataError
 from .columns import LABEL_NAMES, TEXT_NAMES, WantedColumns
-from .records import WHOLE_LINE, parse_alone
+from .records import WHOLE_LINE, Record, rough_records
 
 SEPARATORS = {"csv": ",;\t|", "tsv": "\t,;|"}
 """What may separate the cells, by the kind of file: where two would do, the first."""
@@ -27,6 +27,7 @@ class Layout:
     Attributes:
         separator: a character, or `records.WHOLE_LINE`; "" where the format has cells of its own.
         header_row: the row of the header, from 1.
+        start: the first row below it.
         header: the names as written.
         text: the position of the column that holds the texts, where the name says it.
         spaces: white space stands before quoted cells.
@@ -34,16 +35,17 @@ class Layout:
 
     separator: str
     header_row: int
+    start: int
     header: tuple[str, ...]
     text: int | None = None
     spaces: bool = False
 
     @property
     def columns(self) -> list[str]:
-        """The names, each once: "Unnamed: 0" for none, "text.1" for a second "text", as pandas has it."""
+        """The names, each in one line and once: "Unnamed: 0" for none, "text.1" for a second "text", as in pandas."""
         names: list[str] = []
         for i, name in enumerate(self.header):
-            base = name or f"Unnamed: {i}"
+            base = " ".join(name.split()) or f"Unnamed: {i}"
             count = 0
             while (unique := base + (f".{count}" if count else "")) in names:
                 count += 1
@@ -80,22 +82,24 @@ def find_layout(lines: Sequence[str], kind: str, wanted: WantedColumns) -> Layou
     return found[best]
 
 
-def find_header(rows: Sequence[tuple[int, Sequence[str]]], wanted: WantedColumns) -> int:
+def find_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> int:
     """The position of the header among rows that are not blank: the first, but for title lines above it.
 
     Args:
-        rows: the first of a table, each with its number.
+        rows: the first of a table.
         wanted: the columns that the user named.
     """
-    for i, (_, cells) in enumerate(rows[:_TITLE_ROWS]):
+    for i, cells in enumerate(rows[:_TITLE_ROWS]):
         if _named(cells, wanted):
-            return i if all(_filled(above) < _filled(cells) for _, above in rows[:i]) else 0
+            # A comment may have commas in it.
+            above = (1 if title[0].startswith("#") else _filled(title) for title in rows[:i])
+            return i if all(filled < _filled(cells) for filled in above) else 0
     return 0
 
 
-def is_certain_header(rows: Sequence[tuple[int, Sequence[str]]], wanted: WantedColumns) -> bool:
+def is_certain_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> bool:
     """Whether there is a header with a usual name for the text, or with the one that the user gave."""
-    names = [cell.strip() for cell in rows[find_header(rows, wanted)][1]]
+    names = [cell.strip() for cell in rows[find_header(rows, wanted)]]
     return any(name == wanted.text or (wanted.text is None and name.lower() in TEXT_NAMES) for name in names)
 
 
@@ -110,20 +114,20 @@ def _filled(cells: Sequence[str]) -> int:
     return sum(bool(cell.strip()) for cell in cells)
 
 
-def _rows(lines: Sequence[str], separator: str, start: int) -> list[tuple[int, list[str]]]:
-    """The lines as records, roughly: those that a cell spreads over are several."""
-    rows = enumerate((parse_alone(line, separator) for line in lines[start:]), start=start + 1)
-    return [(row, cells) for row, cells in rows if _filled(cells)]
+def _rows(lines: Sequence[str], separator: str, start: int) -> list[Record]:
+    """The records from a line on that are not blank; roughly, as the columns are not known."""
+    found = (record for record, _ in rough_records(lines[start:], separator))
+    shifted = (record._replace(first=record.first + start, last=record.last + start) for record in found)
+    return [record for record in shifted if _filled(record.cells)]
 
 
 def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColumns) -> Layout:
     rows = _rows(lines, separator, start)
     if not rows:
         raise CallError("the file has no data rows")
-    at = find_header(rows, wanted)
-    row, cells = rows[at]
-    header = [cell.strip() for cell in cells]
-    below = [cells for _, cells in rows[at + 1 :]]
+    at = find_header([record.cells for record in rows], wanted)
+    header = [cell.strip() for cell in rows[at].cells]
+    below = [record.cells for record in rows[at + 1 :]]
     if not below:
         raise CallError("the file has no data rows")
     while len(header) > 1 and not header[-1] and not any(_cell(cells, len(header) - 1) for cells in below):
@@ -131,7 +135,7 @@ def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColu
     if all(len(cells) == len(header) + 1 for cells in below) and _count_up([cells[0] for cells in below]):
         header.insert(0, "")  # R's row names have no name
     spaced = sum(f'{separator} "' in line for line in lines) >= 0.5 * len(lines)
-    return Layout(separator, row, tuple(header), text_position(header, wanted), spaced)
+    return Layout(separator, rows[at].first, rows[at].last + 1, tuple(header), text_position(header, wanted), spaced)
 
 
 def text_position(header: Sequence[str], wanted: WantedColumns) -> int | None:
@@ -161,7 +165,7 @@ def _steadiness(lines: Sequence[str], layout: Layout) -> float:
     """The share of rows below the header that are as long as it."""
     widths = Counter(
         len(cells) - (len(cells) > len(layout.header) and not _filled(cells[len(layout.header) :]))
-        for _, cells in _rows(lines, layout.separator, layout.header_row)
+        for cells in (record.cells for record in _rows(lines, layout.separator, layout.start - 1))
     )
     return widths[len(layout.header)] / max(1, widths.total())
 
@@ -171,10 +175,10 @@ def _one_column(lines: Sequence[str], found: Sequence[Layout], steady: Sequence[
     row = found[0].header_row
     for layout in found:
         # Commas of prose have a space behind them.
-        prose = [f"{layout.separator} " in line for line in lines[row:]]
+        prose = [f"{layout.separator} " in line for line in lines[found[0].start - 1 :]]
         if sum(prose) > len(prose) / 2:
             continue
-        widths = Counter(len(cells) for _, cells in _rows(lines, layout.separator, row))
+        widths = Counter(len(record.cells) for record in _rows(lines, layout.separator, layout.start - 1))
         width, count = widths.most_common(1)[0] if widths else (1, 0)
         if width > 1 and count >= 3 and count >= 0.95 * widths.total():
             separator = SEPARATOR_NAMES[layout.separator]
@@ -182,4 +186,4 @@ def _one_column(lines: Sequence[str], found: Sequence[Layout], steady: Sequence[
                 f"row {row} has 1 cell, and the rows below it have {width}, separated by {separator}: if it is a "
                 f"title, remove it; if a header, write {width} names into it"
             )
-    return Layout(WHOLE_LINE, row, found[0].header, 0)
+    return Layout(WHOLE_LINE, row, found[0].start, found[0].header, 0)

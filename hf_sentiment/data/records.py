@@ -11,7 +11,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
@@ -32,6 +32,7 @@ TOO_MANY = "too many cells"
 _LONGEST_CELL = 2**24
 _LONE_CR = "\ue00d"  # in place of a lone carriage return, which the csv module refuses outside of quotes
 _ESCAPED = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
+_PROSE = re.compile(r"\s.*[^\W\d_]", re.DOTALL)
 _SAMPLE = 20_000
 _LONG_CELL_LINES = 25
 """In a file of one column, nothing but its length tells a cell of many lines from rows that a stray quote swallowed."""
@@ -95,6 +96,33 @@ def parse_alone(line: str, separator: str, spaces: bool = True) -> list[str]:
     return _literal(line, separator) if cells is None else cells
 
 
+def rough_records(lines: Iterable[str], separator: str) -> Iterator[tuple[Record, str]]:
+    """The records as the csv module takes them, each with its first line; a line whose quotes are not in order is a
+    record of its own, with the note `STRAY_QUOTE`.
+
+    Args:
+        lines: of a file, with their ends.
+        separator: as in `Dialect`.
+    """
+    source = _Lines(iter(lines))
+    reader = csv.reader(source, delimiter=separator, strict=True, skipinitialspace=True)
+    at = 1
+    while True:
+        source.taken.clear()
+        note = AS_WRITTEN
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            source.put_back(source.taken[1:])
+            del source.taken[1:]
+            cells, note = parse_alone(source.taken[0], separator), STRAY_QUOTE
+        if cells:
+            yield Record(cells, at, at + len(source.taken) - 1, note), source.taken[0]
+        at += len(source.taken)
+
+
 class _Lines:
     """The lines of a file for the csv module: notes those that a record takes, and takes them back."""
 
@@ -149,7 +177,7 @@ class _Reader:
             elif cells == []:
                 at += len(taken)
             elif one and cells and '"' not in taken[0]:
-                yield self._fitted(cells, at, at, AS_WRITTEN)
+                yield self._fitted(cells, at, at, AS_WRITTEN, cells)
                 at += 1
             else:
                 record = self._settle(cells, at)
@@ -173,7 +201,7 @@ class _Reader:
                 if fits(found):
                     return Record(found, at, at, note)
         found, note = readings[0]
-        return self._fitted(found, at, at, note)
+        return self._fitted(found, at, at, note, line.split(self._dialect.separator))
 
     def _readings(self, line: str) -> Iterator[tuple[list[str], int]]:
         """The ways to read a line that is one record, the most plausible first."""
@@ -237,15 +265,15 @@ class _Reader:
             "put the text in quotes; if the cell has so many lines, give the file as Excel or JSON lines"
         )
 
-    def _fitted(self, cells: list[str], first: int, last: int, note: int) -> Record:
-        """Cells brought to the header's width."""
+    def _fitted(self, cells: list[str], first: int, last: int, note: int, bare: list[str] | None = None) -> Record:
+        """Cells brought to the header's width; `bare` are those between the separators, quotes and all."""
         width, separator = self._dialect.width, self._dialect.separator
         missing = width - len(cells)
         if missing >= 0:
             return Record([*cells, *[""] * missing], first, last, note)
         if not any(cell.strip() for cell in cells[width:]):
             return Record(cells[:width], first, last, note)
-        merged = self._merged(cells)
+        merged = self._merged(cells if bare is None else bare)
         if merged is not None:
             return Record(merged, first, last, BARE_SEPARATOR)
         shown = "a tab" if separator == "\t" else f'"{separator}"'
@@ -256,9 +284,15 @@ class _Reader:
         return Record([""] * width, first, last, note, fault)
 
     def _merged(self, cells: list[str]) -> list[str] | None:
-        """Too many cells as what the header wants, the text taking those beside it, where all columns then fit."""
+        """Too many cells as what the header wants, the text taking those beside it, where all columns then fit.
+
+        What it takes must look like prose, which has a space behind its commas: a figure or a date may be of another
+        column.
+        """
         text, more = self._dialect.text, len(cells) - self._dialect.width
         if text is None or more <= 0 or not self._columns.tell:
+            return None
+        if not all(_PROSE.match(cell) for cell in cells[text + 1 : text + more + 1]):
             return None
         merged = [*cells[:text], self._dialect.separator.join(cells[text : text + more + 1]), *cells[text + more + 1 :]]
         return merged if self._columns.fit(merged) else None
@@ -288,12 +322,12 @@ class _Columns:
         separator = re.escape(dialect.separator)
         bare_quote = re.compile(rf'[^{separator}"\s]\s*"\s*[^{separator}"\s]')
         bare = quoted = commas = rows = 0
-        for i, (line, cells) in enumerate(_single_lines(lines, dialect)):
+        for i, ((cells, first, last, note, _), line) in enumerate(rough_records(lines, dialect.separator)):
             # All of a small file, and parts from all over a large one, whose labels may be in order.
-            if i >= _SAMPLE and i % 16:
+            if last > first or (i >= _SAMPLE and i % 16):
                 continue
             bare += '"' in line and bare_quote.search(line.replace('""', "")) is not None
-            if len(cells) == dialect.width:
+            if len(cells) == dialect.width and note == AS_WRITTEN:
                 rows += 1
                 quoted += any('"' in cell for cell in cells) and line.lstrip()[0] == '"'
                 commas += "," in line and '"' not in line and dialect.width == 1
@@ -316,24 +350,6 @@ class _Columns:
             kind is None or (_shape(cell.strip()) if shaped else cell.strip()) in kind
             for cell, kind, shaped in zip(cells, self.kinds, self.shapes, strict=True)
         )
-
-
-def _single_lines(lines: Iterator[str], dialect: Dialect) -> Iterator[tuple[str, list[str]]]:
-    """The records that take one line, read in order: what is within a cell of several lines is none."""
-    source = _Lines(lines)
-    reader = csv.reader(source, delimiter=dialect.separator, strict=True, skipinitialspace=True)
-    while True:
-        source.taken.clear()
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error:
-            source.put_back(source.taken[1:])
-            yield source.taken[0], []
-            continue
-        if cells and len(source.taken) == 1:
-            yield source.taken[0], cells
 
 
 def _kind(counter: Counter[str], rows: int) -> tuple[frozenset[str] | None, bool]:

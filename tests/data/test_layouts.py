@@ -54,6 +54,8 @@ def lines(separator: str, header: str = "text,label", after: str = "") -> str:
         ("r_names.csv", "text,label\n" + "".join(f'{i},"{t}",{v}\n' for i, (t, v) in enumerate(ROWS)), 2, None),
         ("spaces.csv", '"text" , "label"\n' + "".join(f'"{t}" , "{v}"\n' for t, v in ROWS), 2, None),
         ("blank.csv", "\n\n" + lines(","), 4, "the header is row 3"),
+        ("comment.csv", "# made by hand, in May, 2024\n" + lines(","), 3, "the header is row 2"),
+        ("form.csv", '"text",label,"How much\ndid you pay?"\n' + "".join(f'"{t}",{v},\n' for t, v in ROWS), 3, None),
         ("mac.csv", lines(",").replace("\n", "\r"), 2, None),
     ],
 )
@@ -87,6 +89,18 @@ def test_commas_in_a_text_without_quotes(tmp_path, caplog):
         path.write_text("\n".join([layout, *(",".join(row[name] for name in layout.split(",")) for row in made)]))
         assert [(text, label) for _, text, label in rows_of(path)] == [(row["text"], row["label"]) for row in made]
     assert "in rows 2, 33 a separator without quotes around it is taken as text" in caplog.text
+    plain = "text,stars\n" + "a review,4\nanother one,5\n" * 9
+    for odd in (
+        "Okay,3,5",
+        "Nice,really,4",
+        "Good film, 2024-01-05,4",
+        "Fine,4,5,4",
+    ):  # 3.5 stars? a date? two columns?
+        path.write_text(f"{plain}{odd}\n")
+        with pytest.raises(DataError, match=r"row 20: too many cells"):
+            rows_of(path)
+    path.write_text(plain + 'It is "good", "cheap", and fine,4\n')
+    assert rows_of(path)[-1] == (20, 'It is "good", "cheap", and fine', "4")
     path.write_text("text,label\na review,pos\nanother,neg\na third,pos\na fourth,neg\nGood, cheap,maybe\n")
     with pytest.raises(
         DataError, match=r'row 6: too many cells \(3, the header has 2\): put a text that contains "," in'
@@ -103,9 +117,9 @@ POLISH = ["Świetna jakość", "Żenada, zepsuł się", "Polecam każdemu", "Bar
     ("texts", "encoding", "said"),
     [
         (FRENCH, "utf-8", None),
-        (FRENCH, "cp1252", "encoded in cp1252"),
-        (RUSSIAN, "cp1251", "encoded in cp1251"),
-        (POLISH, "cp1250", "encoded in cp1250"),
+        (FRENCH, "cp1252", "encoded in windows-1252"),
+        (RUSSIAN, "cp1251", "encoded in windows-1251"),
+        (POLISH, "cp1250", "encoded in windows-1250"),
         (FRENCH, "utf-16", "encoded in UTF-16"),
         (RUSSIAN, "utf-16-le", "encoded in UTF-16"),
         (FRENCH, "utf-16-be", "encoded in UTF-16"),
@@ -214,6 +228,13 @@ def test_files_that_are_something_else(tmp_path, name, content, message):
     with pytest.raises(SentimentError, match=message) as caught:
         rows_of(path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+def test_no_header(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("Great film,1\nBad film,0\n")
+    with pytest.raises(CallError, match=r"no column looks like the text.*if the first row is no header, put one above"):
+        rows_of(path)
 
 
 def test_a_zip_archive(tmp_path):

@@ -35,7 +35,9 @@ def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module) ->
     if args.weight_decay == 0:
         yield "weight_decay=0.01 (--weight_decay 0.01)"
     if args.label_smoothing_factor == 0 and not getattr(config, "label_smoothing", 0.0):
-        yield "label_smoothing_factor=0.1 (--label_smoothing_factor 0.1)"
+        weighted = getattr(config, "class_weights", None) is not None  # which the Trainer's smoothing would pass over
+        argument = "model.config.label_smoothing=0.1" if weighted else "label_smoothing_factor=0.1"
+        yield f"{argument} (--label_smoothing_factor 0.1)"
     if args.learning_rate > (_SMALL_RATE_LORA if adapted else _SMALL_RATE):
         rate = f"{args.learning_rate / 2:g}"
         yield f"half the learning rate: learning_rate={rate} (--learning_rate {rate})"

@@ -81,7 +81,8 @@ class BertSentimentConfig(BertConfig):
         class_weights (`list[float]`, *optional*): One weight a label for the training loss of single-label models:
             the loss is the mean over examples of weight[label] * cross-entropy. Weights whose mean over the training
             examples is 1 (scikit-learn's "balanced") keep the learning rate's meaning.
-        label_smoothing (`float`, defaults to 0.0): Label smoothing of the training loss, in [0, 1).
+        label_smoothing (`float`, defaults to 0.0): Label smoothing of the training loss, in [0, 1). The smoothed part
+            has no class weight. The Trainer's own `label_smoothing_factor` knows no class weights: leave it at 0.
         label_rule (`dict`, *optional*): How the labels of the training data were read; for the record only.
 
     Every other option is stock BERT's. Without names, 2 labels are negative/positive and 3 negative/neutral/positive.

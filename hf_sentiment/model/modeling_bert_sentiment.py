@@ -16,10 +16,12 @@ from torch.nn import functional
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs
+from transformers.utils import TransformersKwargs, logging
 from transformers.utils.generic import can_return_tuple
 
 from .configuration_bert_sentiment import BertSentimentConfig, label_maps
+
+logger = logging.get_logger(__name__)
 
 _ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
@@ -167,6 +169,11 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
         pooled = self._pool(outputs.last_hidden_state, outputs.pooler_output, attention_mask)
         logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else self._loss(logits, labels, num_items_in_batch)
+        if labels is None and self.training and self.config.class_weights is not None:
+            logger.warning_once(
+                "class_weights do nothing: no labels reach the model. The Trainer's label_smoothing_factor and "
+                "compute_loss_func keep them from it: set model.config.label_smoothing instead"
+            )
         return SequenceClassifierOutput(
             loss=loss, logits=logits, hidden_states=outputs.hidden_states, attentions=outputs.attentions
         )
@@ -203,14 +210,7 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
         # A sum over a batch soon leaves the range of half precision.
         logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.config.problem_type == "single_label_classification":
-            weights = self.config.class_weights if self.training else None
-            loss = functional.cross_entropy(
-                logits.view(-1, self.num_labels),
-                labels.view(-1).long(),
-                weight=None if weights is None else logits.new_tensor(weights),
-                label_smoothing=self.config.label_smoothing if self.training else 0.0,
-                reduction="sum",
-            )
+            loss = self._cross_entropy(logits.view(-1, self.num_labels), labels.view(-1).long())
             count: torch.Tensor | int = (labels != -100).sum()
         elif self.config.problem_type == "multi_label_classification":
             loss = functional.binary_cross_entropy_with_logits(logits, labels.to(logits.dtype), reduction="sum")
@@ -223,6 +223,21 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
         if isinstance(count, torch.Tensor):
             count = count.to(loss.device)
         return loss / (count + (count == 0))  # nothing to learn from is a loss of 0, not 0/0
+
+    def _cross_entropy(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Summed over texts. In training a text's class weight is its own label's, and what is smoothed has none.
+
+        PyTorch weighs the smoothed part too: with 19 texts of a label for each of another, the other one's share of
+        that part outweighs the text's own label, and the wrong answer is the best one.
+        """
+        weights = self.config.class_weights if self.training else None
+        smoothing = self.config.label_smoothing if self.training else 0.0
+        weight = None if weights is None else logits.new_tensor(weights)
+        loss = functional.cross_entropy(logits, labels, weight=weight, reduction="sum")
+        if not smoothing:
+            return loss
+        even = functional.cross_entropy(logits, labels, label_smoothing=1.0, reduction="sum")
+        return (1 - smoothing) * loss + smoothing * even
 
 
 def _infer_problem_type(num_labels: int, labels: torch.Tensor) -> _ProblemType:

@@ -52,6 +52,11 @@ def test_what_a_run_uses_is_left_out_and_nothing_else(
     assert [part for part in ALL if part not in said] == left_out
 
 
+def test_smoothing_beside_class_weights_is_the_models(make_trainer: Make, make_tiny: Make) -> None:
+    said = advised(make_trainer(model=make_tiny(class_weights=[0.5, 2.0]), learning_rate=1e-3))
+    assert "model.config.label_smoothing=0.1" in said and "label_smoothing_factor=0.1" not in said
+
+
 def test_every_advised_flag_is_one_that_train_takes(make_trainer: Make, make_tiny: Make) -> None:
     import re
 

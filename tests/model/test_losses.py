@@ -91,25 +91,64 @@ def test_a_batch_without_any_label_has_loss_zero(number: Any, make_tiny: Make, t
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
 
 
+def _expected(logits: torch.Tensor, labels: torch.Tensor, smoothing: float) -> torch.Tensor:
+    """Summed over texts: `WEIGHTS` by the text's own label, and none for the part that is smoothed over all labels."""
+    log_shares = logits.log_softmax(dim=1)
+    own = torch.tensor(WEIGHTS)[labels] * log_shares[torch.arange(len(labels)), labels]
+    return -((1 - smoothing) * own + smoothing * log_shares.mean(dim=1)).sum()
+
+
 def test_class_weights_and_label_smoothing_act_in_training_only(make_tiny: Make, tiny_inputs: Inputs) -> None:
     model = make_tiny(num_labels=3, class_weights=WEIGHTS, label_smoothing=0.2, **NO_DROPOUT)
     output = model(**tiny_inputs, labels=LABELS)
     torch.testing.assert_close(output.loss, functional.cross_entropy(output.logits, LABELS))
     model.train()
-    expected = functional.cross_entropy(
-        output.logits, LABELS, weight=torch.tensor(WEIGHTS), label_smoothing=0.2, reduction="sum"
+    torch.testing.assert_close(
+        model(**tiny_inputs, labels=LABELS).loss, _expected(output.logits, LABELS, smoothing=0.2) / 3
     )
-    torch.testing.assert_close(model(**tiny_inputs, labels=LABELS).loss, expected / 3)
+
+
+def test_each_alone_is_as_in_pytorch(make_tiny: Make, tiny_inputs: Inputs) -> None:
+    for options, torchs in (
+        ({"class_weights": WEIGHTS}, {"weight": torch.tensor(WEIGHTS)}),
+        ({"label_smoothing": 0.2}, {"label_smoothing": 0.2}),
+    ):
+        output = make_tiny(num_labels=3, **options, **NO_DROPOUT).train()(**tiny_inputs, labels=LABELS)
+        expected = functional.cross_entropy(output.logits, LABELS, reduction="sum", **torchs)
+        torch.testing.assert_close(output.loss, expected / 3)
 
 
 def test_class_weights_and_label_smoothing_leave_out_what_has_no_label(make_tiny: Make, tiny_inputs: Inputs) -> None:
     model = make_tiny(num_labels=3, class_weights=WEIGHTS, label_smoothing=0.2, **NO_DROPOUT).train()
     labels = torch.tensor([2, -100, 1])
     output = model(**tiny_inputs, labels=labels)
-    expected = functional.cross_entropy(
-        output.logits[[0, 2]], labels[[0, 2]], weight=torch.tensor(WEIGHTS), label_smoothing=0.2, reduction="sum"
-    )
-    torch.testing.assert_close(output.loss, expected / 2)
+    torch.testing.assert_close(output.loss, _expected(output.logits[[0, 2]], labels[[0, 2]], smoothing=0.2) / 2)
+
+
+@pytest.mark.parametrize("counts", [(19, 1), (49, 1), (200, 1), (1000, 1), (300, 20, 1)], ids=str)
+def test_with_weights_and_smoothing_the_right_label_is_the_best_answer(
+    counts: tuple[int, ...], make_tiny: Make, tiny_inputs: Inputs
+) -> None:
+    weights = [sum(counts) / (len(counts) * count) for count in counts]
+    model = make_tiny(num_labels=len(counts), class_weights=weights, label_smoothing=0.1, **NO_DROPOUT).train()
+    one_text = {name: values[:1] for name, values in tiny_inputs.items()}
+    for label in range(len(counts)):
+        answer = model.classifier.bias.data
+        model.classifier.weight.data.zero_()
+        answer.zero_()
+        optimiser = torch.optim.LBFGS([model.classifier.bias], max_iter=200, line_search_fn="strong_wolfe")
+
+        def loss(label: int = label, optimiser: torch.optim.Optimizer = optimiser) -> torch.Tensor:
+            optimiser.zero_grad()
+            found = model(**one_text, labels=torch.tensor([label])).loss
+            found.backward()
+            return found
+
+        optimiser.step(loss)
+        assert answer.argmax() == label
+        shares = torch.full((len(counts),), 0.1 / len(counts))
+        shares[label] += 0.9 * weights[label]
+        torch.testing.assert_close(answer.softmax(0), shares / shares.sum(), atol=0.01, rtol=0)
 
 
 def test_class_weights_and_label_smoothing_travel_with_the_checkpoint(
@@ -127,13 +166,25 @@ def test_the_loss_of_a_half_precision_model_is_computed_in_float32(make_tiny: Ma
     torch.testing.assert_close(output.loss, torch.tensor(40_000.0), rtol=0.05, atol=0)
 
 
+def test_class_weights_that_the_trainer_passes_over_are_warned_of(
+    make_tiny: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = _rows(8, lambda row: row % 3)
+    for smoothing, warned in ((0.0, False), (0.1, True)):
+        model = make_tiny(num_labels=3, class_weights=WEIGHTS, label_smoothing=0.1)
+        _train(model, rows, tmp_path, batch=4, accumulation=1, label_smoothing_factor=smoothing)
+        assert ("set model.config.label_smoothing instead" in caplog.text) == warned
+
+
 def _rows(count: int, labels: Callable[[int], Any]) -> list[dict[str, Any]]:
     generator = torch.Generator().manual_seed(3)
     ids = torch.randint(5, 36, (count, 6), generator=generator)
     return [{"input_ids": ids[row], "attention_mask": torch.ones(6), "labels": labels(row)} for row in range(count)]
 
 
-def _train(model: Any, rows: list[dict[str, Any]], folder: Path, batch: int, accumulation: int) -> list[float]:
+def _train(
+    model: Any, rows: list[dict[str, Any]], folder: Path, batch: int, accumulation: int, **more: Any
+) -> list[float]:
     arguments = TrainingArguments(
         output_dir=str(folder),
         per_device_train_batch_size=batch,
@@ -149,6 +200,7 @@ def _train(model: Any, rows: list[dict[str, Any]], folder: Path, batch: int, acc
         disable_tqdm=True,
         use_cpu=True,
         seed=5,
+        **more,
     )
     trainer = Trainer(model=model, args=arguments, train_dataset=rows)
     trainer.train()

@@ -25,10 +25,6 @@ from hf_sentiment.training.lexicon import polarity, prepare_encoder
 from hf_sentiment.training.plan import Decision
 from hf_sentiment.training.rules import Facts
 
-# A temperature of fewer folded texts is a guess, and the head's regularisation keeps it cautious enough: of 64 it cost
-# 0.012 of log loss, of 128 and 192 nothing was gained (benchmarks/README.md).
-LEAST_FOR_TEMPERATURE = 200
-
 
 class Interrupted(SentimentError):
     """Training was stopped by a signal and can be taken up again; exit code 1."""
@@ -117,14 +113,14 @@ class Run:
     def calibrate(self) -> float | None:
         """Fit a temperature on the validation split, or else the folds, fold it into the head, and return it.
 
-        `None`, and no change, where there is neither, so few texts that it would be a guess, or no label to train on.
+        `None`, and no change, where there is neither, or no label to train on.
         """
         if not len(self.splits["train"]):
             return None
         if "validation" in self.splits:
             output = self.trainer.predict(self.splits["validation"])
             logits, labels = np.asarray(output.predictions), np.asarray(output.label_ids)
-        elif self.out_of_fold is not None and len(self.out_of_fold) >= LEAST_FOR_TEMPERATURE:
+        elif self.out_of_fold is not None:
             logits, labels = self.out_of_fold, np.asarray(self.splits["train"]["labels"])
         else:
             return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from hf_sentiment.evaluation.calibration import adjust_logits, fold_temperature
@@ -17,8 +18,35 @@ def test_it_finds_the_temperature_that_the_logits_were_multiplied_by() -> None:
     assert abs(fit_temperature(logits / 2, references) - 0.5) < 0.05
 
 
-def test_separable_logits_do_not_run_away() -> None:
-    assert 0.2 < fit_temperature(np.array([[4.0, 0.0], [0.0, 4.0]]), np.array([0, 1])) < 0.3
+@pytest.mark.parametrize("texts", [2, 16, 64, 256, 4000])
+@pytest.mark.parametrize("gap", [0.3, 4.0, 40.0])
+def test_texts_that_are_all_right_do_not_send_it_to_nothing(texts: int, gap: float) -> None:
+    references = np.arange(texts) % 2
+    temperature = fit_temperature(gap * np.eye(2)[references], references)
+    assert 0.02 < temperature <= 1
+    assert temperature == 1 or texts * gap > 6  # else their whole loss is less than the prior's
+
+
+def test_texts_that_are_all_wrong_do_not_send_it_to_infinity() -> None:
+    assert 1 < fit_temperature(np.tile([3.0, 0.0], (16, 1)), np.ones(16, dtype=int)) < 90
+
+
+@pytest.mark.parametrize("texts", [16, 64, 256])
+def test_few_texts_do_no_harm_in_the_mean(texts: int) -> None:
+    generator = np.random.default_rng(1)
+    logits = generator.normal(size=(3000, 1)) * [[1.2, -1.2]]
+    references = np.array([generator.choice(2, p=row) for row in softmax(logits)])
+
+    def loss(scaled: np.ndarray, rows: np.ndarray) -> float:
+        return float(-np.log(softmax(scaled[rows])[np.arange(len(rows)), references[rows]]).mean())
+
+    for wrong, most in ((1.0, 0.001), (3.0, 0.0), (0.5, 0.0)):  # too sure, or not sure enough
+        gains = []
+        for _ in range(50):
+            rows = generator.permutation(len(logits))
+            temperature = fit_temperature(wrong * logits[rows[:texts]], references[rows[:texts]])
+            gains.append(loss(wrong * logits / temperature, rows[texts:]) - loss(wrong * logits, rows[texts:]))
+        assert np.mean(gains) <= most, wrong
 
 
 def test_folding_divides_the_logits_and_changes_no_label() -> None:

@@ -17,7 +17,6 @@ from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.fitting import LEAST_FOR_TEMPERATURE
 from hf_sentiment.training.run import train
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -109,8 +108,7 @@ def test_it_predicts_and_can_be_published(few: Path, few_file: Path, run_cli: Cl
     assert code == 0, err
 
 
-def test_enough_folds_tell_a_temperature(call: list[str], reviews_file: Path, tmp_path: Path) -> None:
-    assert LEAST_FOR_TEMPERATURE <= 240
+def test_folds_tell_a_temperature(call: list[str], reviews_file: Path, tmp_path: Path) -> None:
     words = [*call, "--train_file", str(reviews_file), "--num_train_epochs", "0", "--test_share", "0"]
     sentiment, training = parse_call([*words, "--output_dir", str(tmp_path / "run")])
     result = train(SentimentArguments(**sentiment), **training)

@@ -21,6 +21,7 @@ from typing import Annotated, Any
 import typer
 
 from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.threads import wait_briefly
 
 app = typer.Typer(
     name="hf-sentiment",
@@ -330,6 +331,7 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     _set_up_logging()
+    wait_briefly()
     sys.exit(_run(words, debug))
 
 

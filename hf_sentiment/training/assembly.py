@@ -43,13 +43,14 @@ from hf_sentiment.inference.loading import find_checkpoint, load_tokenizer
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.facts import gather_facts
+from hf_sentiment.training.facts import gather_facts, timed_facts
 from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.layers import layerwise_optimiser
 from hf_sentiment.training.lexicon import polarity
 from hf_sentiment.training.plan import Decision, make_plan, plan_warnings
 from hf_sentiment.training.rules import Facts, holdout_shares, is_sentence_encoder
+from hf_sentiment.training.steps import StepTimes
 
 logger = logging.getLogger(__name__)
 
@@ -79,13 +80,16 @@ _PLANNED = (
 )
 
 
-def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None) -> Run:
+def assemble(
+    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, steps: StepTimes | None = None
+) -> Run:
     """Data, model, plan and Trainer of a call; nothing is trained.
 
     Args:
         arguments: Model and data.
         training: Arguments of `TrainingArguments` that are not to be planned.
         dataset: In place of the data that `arguments` names.
+        steps: What was measured when the run began, of one that is taken up: it decides again as it did.
 
     Raises:
         CallError: An argument that is wrong.
@@ -93,7 +97,7 @@ def assemble(arguments: SentimentArguments, training: Mapping[str, Any], dataset
     """
     training = _plain(training)
     seed = int(training.get("seed", 42))
-    planned = prepare_plan(arguments, training, dataset)
+    planned = prepare_plan(arguments, training, dataset, steps)
     arguments, data, model, tokenizer = planned.arguments, planned.data, planned.model, planned.tokenizer
     plan = planned.plan
     max_length = plan["max_length"].value
@@ -128,14 +132,16 @@ class Planned:
     facts: Facts
 
 
-def prepare_plan(arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None) -> Planned:
+def prepare_plan(
+    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, steps: StepTimes | None = None
+) -> Planned:
     """Data, model and plan of a call, as in `assemble`."""
     training = _plain(training)
     seed = int(training.get("seed", 42))
     set_seed(seed)
     data = load_planned_splits(arguments, training, seed, dataset)
     model, tokenizer = load_model(arguments, data)
-    plan, facts = _plan(arguments, training, data, model, tokenizer)
+    plan, facts = _plan(arguments, training, data, model, tokenizer, steps)
     for line in plan_warnings(facts, plan):
         logger.warning(line)
     arguments = dataclasses.replace(arguments, lora=plan["lora"].value)
@@ -278,6 +284,8 @@ def load_model(
     except (OSError, ValueError) as error:
         raise CallError(f"--model_name_or_path {name}: {str(error).strip().splitlines()[0]}") from error
     model, info = loaded
+    # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
+    model.config.class_weights, model.config.problem_type = None, "single_label_classification"
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
@@ -373,8 +381,9 @@ def _plan(
     data: PreparedData,
     model: BertForSentimentAnalysis,
     tokenizer: PreTrainedTokenizerBase,
+    steps: StepTimes | None,
 ) -> tuple[dict[str, Decision], Facts]:
-    """The plan, and the facts it is based on."""
+    """The plan, and the facts it is based on: first without how long a step takes, which is then timed on its batch."""
     limit = tokenizer.model_max_length
     if arguments.max_length is not None and arguments.max_length > limit:
         raise CallError(f"--max_length {arguments.max_length}: {arguments.model_name_or_path} reads {limit} tokens")
@@ -384,6 +393,7 @@ def _plan(
     facts = gather_facts(arguments, training, data, model, tokenizer)
     said = dict(training) | {name: getattr(arguments, name) for name in _PLANNED}
     said["keep_best"] = training.get("load_best_model_at_end")  # the callback keeps it, not the Trainer
+    facts = timed_facts(facts, make_plan(facts, said), training, data, model, tokenizer, steps)
     return make_plan(facts, said), facts
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,16 @@ from hf_sentiment.data._guard import are_english
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.hardware import memory_bytes, native_bfloat16, seconds_a_text
-from hf_sentiment.training.lexicon import polarity
-from hf_sentiment.training.plan import token_percentile
+from hf_sentiment.training.hardware import memory_bytes, native_bfloat16
+from hf_sentiment.training.lexicon import is_taught, polarity
+from hf_sentiment.training.plan import Decision, token_percentile, trains
 from hf_sentiment.training.rules import LONGEST_DEFAULT, Facts
+from hf_sentiment.training.steps import StepTimes, time_steps
 
 # Texts that are looked at for lengths and language.
 _LENGTH_SAMPLE = 4000
+# Texts of the step that tells the time of a head alone.
+_FOR_A_HEAD = 4
 
 
 def gather_facts(
@@ -36,8 +40,6 @@ def gather_facts(
     encodings = tokenizer(sample, truncation=True, max_length=limit)["input_ids"] if sample else [[0] * LONGEST_DEFAULT]
     counts = label_counts(data)
     device = _device(training)
-    bfloat16 = native_bfloat16(device)
-    mixed = bfloat16 if training.get("bf16") is None else bool(training["bf16"])
     metric = training.get("metric_for_best_model")
     return Facts(
         num_train=len(train),
@@ -55,12 +57,48 @@ def gather_facts(
         parameters=model.num_parameters(),
         memory=memory_bytes(device),
         device=device.type,
-        bfloat16=bfloat16,
+        bfloat16=native_bfloat16(device),
         fp16=bool(training.get("fp16")),
-        seconds_a_text=(
-            seconds_a_text(model, tokenizer, sample, limit, mixed) if device.type == "cpu" and sample else None
-        ),
     )
+
+
+def timed_facts(
+    facts: Facts,
+    plan: Mapping[str, Decision],
+    training: Mapping[str, Any],
+    data: PreparedData,
+    model: BertForSentimentAnalysis,
+    tokenizer: PreTrainedTokenizerBase,
+    steps: StepTimes | None = None,
+) -> Facts:
+    """The facts with how long a step takes on a CPU, and whether the lexicon is there already.
+
+    Args:
+        facts: Without that.
+        plan: What they led to.
+        training: What the user says of training.
+        data: Labelled texts.
+        model: Stays as it is.
+        tokenizer: Of the model.
+        steps: What was measured before, if it was.
+    """
+    facts = replace(facts, steps=steps, taught=bool(plan["lexicon"].value) and is_taught(model, tokenizer))
+    texts = _sample(_telling(data))
+    if steps is not None or facts.device != "cpu" or not texts:
+        return facts
+    limit = int(plan["max_length"].value)
+    lengths = [len(ids) for ids in tokenizer(texts, truncation=True, max_length=limit)["input_ids"]]
+    # Batches are of about equal length: one near the mean takes the mean time.
+    usual = np.argsort(np.abs(np.asarray(lengths) - np.mean(lengths)), kind="stable")
+    trained = trains(facts, plan)
+    size = int(plan["per_device_train_batch_size"].value) if trained else _FOR_A_HEAD
+    chosen = [texts[row] for row in usual[:size]]
+    batch = tokenizer(chosen, truncation=True, max_length=limit, padding=True, return_tensors="pt")
+    said = training.get("bf16")
+    undecided = said is None and trained and facts.bfloat16 and not facts.fp16
+    ways = (False, True) if undecided else (bool(said),)
+    steps = time_steps(model, dict(batch), ways, **({} if trained else {"rounds": 1}))
+    return replace(facts, steps=steps)
 
 
 def _device(training: Mapping[str, Any]) -> torch.device:

@@ -93,7 +93,12 @@ class Run:
             interpolate_weights(self.model, start, share)
 
     def _fit_head(self) -> None:
-        prior = prepare_encoder(self.model, self.tokenizer) if self.plan["lexicon"].value else None
+        arguments = self.trainer.args
+        prior = (
+            prepare_encoder(self.model, self.tokenizer, bfloat16=arguments.bf16, progress=not arguments.disable_tqdm)
+            if self.plan["lexicon"].value
+            else None
+        )
         if prior is not None and not len(self.splits["train"]):
             values = polarity(self.data.rule.labels) or ()
             self.unlabelled_texts = head_without_labels(

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.files import current_umask, write_json
+from hf_sentiment.training.steps import StepTimes
 
 _CHECKPOINT = "checkpoint-"
 _BESIDE = ".model-"
@@ -77,6 +78,15 @@ class RunFolder:
             raise CallError(
                 f"the data have changed since the run in {self.path} began: put them back, or name another --output_dir"
             )
+
+    def step_times(self) -> StepTimes | None:
+        """How long a step took when the run began, which decides on number format and threads to its end.
+
+        `None` where that was not measured.
+        """
+        path = self.records / "plan.json"
+        steps = json.loads(path.read_text(encoding="utf-8"))["facts"]["steps"] if path.is_file() else None
+        return None if steps is None else StepTimes(**steps)
 
     @property
     def records(self) -> Path:

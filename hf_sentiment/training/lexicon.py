@@ -25,6 +25,7 @@ from datasets import Dataset
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.linear_model import RidgeCV
+from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from hf_sentiment.batching import pad_batch
@@ -34,7 +35,6 @@ from hf_sentiment.data.numeric_labels import FIVE_STARS
 from hf_sentiment.data.starter import cache_folder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.features import LinearHead, frozen_features
-from hf_sentiment.training.hardware import native_bfloat16
 
 logger = logging.getLogger(__name__)
 
@@ -160,20 +160,29 @@ def _valence(compound: float) -> float:
     return max(-_LARGEST, min(_LARGEST, valence))
 
 
-def prepare_encoder(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> LexiconPrior:
+def prepare_encoder(
+    model: BertForSentimentAnalysis,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    bfloat16: bool = False,
+    progress: bool = True,
+) -> LexiconPrior:
     """Teach the model's encoder the lexicon, in place, and say where valence is in its pooled output.
 
-    What an encoder learned is kept in the cache, under the hash of its weights, and taken from there next time.
+    What an encoder learned is kept in the cache, under the hash of its weights, and taken from there next time, also
+    where the other number format would be taken now: measured, it makes no difference (benchmarks/README.md).
 
     Args:
         model: Its head is not touched.
         tokenizer: Of the model.
+        bfloat16: Whether in mixed precision.
+        progress: Whether to show a bar.
     """
-    path = cache_folder() / "lexicon" / f"{_fingerprint(model, tokenizer)}.safetensors"
+    path = _cached(model, tokenizer)
     if not _is_whole(path):
         logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
         with untouched_random_state():
-            head = _learn(model, tokenizer)
+            head = _learn(model, tokenizer, bfloat16, progress)
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"bert.{name}": tensor.contiguous() for name, tensor in model.bert.state_dict().items()}
         with tempfile.TemporaryDirectory(dir=path.parent) as beside:
@@ -182,6 +191,15 @@ def prepare_encoder(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokeni
     with safe_open(path, framework="pt") as file:
         model.bert.load_state_dict({name: file.get_tensor(f"bert.{name}") for name in model.bert.state_dict()})
         return LexiconPrior(file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias")))
+
+
+def is_taught(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> bool:
+    """Whether the cache has what this encoder learns of the lexicon."""
+    return _cached(model, tokenizer).is_file()
+
+
+def _cached(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> Path:
+    return cache_folder() / "lexicon" / f"{_fingerprint(model, tokenizer)}.safetensors"
 
 
 def _is_whole(path: Path) -> bool:
@@ -197,20 +215,21 @@ def _is_whole(path: Path) -> bool:
 
 
 def _fingerprint(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> str:
-    """What the prepared encoder depends on: the weights, the pooling, the tokens, the lexicon and the precision."""
+    """What the prepared encoder depends on: the weights, the pooling, the tokens and the lexicon."""
     digest = hashlib.sha256()
     for name, tensor in model.bert.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     settings = (_LESSON, _ONE, _TWO, _NONE, _SHARES, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling)
-    what = (settings, version("vaderSentiment"), torch.__version__, native_bfloat16(model.device))
-    digest.update(repr(what).encode())
+    digest.update(repr((settings, version("vaderSentiment"), torch.__version__)).encode())
     digest.update(repr(sorted(tokenizer.get_vocab().items())).encode())
     digest.update(repr(tokenizer("It was NOT só GOOD, but...")["input_ids"]).encode())  # case and accents
     return digest.hexdigest()[:32]
 
 
-def _learn(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> dict[str, torch.Tensor]:
+def _learn(
+    model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, bfloat16: bool, progress: bool
+) -> dict[str, torch.Tensor]:
     """Train the encoder in place to tell the phrases' valence; the head that it learned this with.
 
     A loop of its own: a second `Trainer` would change the settings that accelerate shares with the first.
@@ -237,9 +256,10 @@ def _learn(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) 
     # Plain attention: on phrases of eight tokens the backward pass of the fused one takes a sixth of the whole longer.
     attention = model.config._attn_implementation
     model.set_attn_implementation("eager")
-    for rows in _batches([len(ids) for ids in encodings["input_ids"]]):
+    batches = _batches([len(ids) for ids in encodings["input_ids"]])
+    for rows in tqdm(batches, desc="Lexicon", unit="batch", disable=not progress):
         batch = {name: tensor.to(device) for name, tensor in pad_batch(tokenizer, encodings, rows).items()}
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=native_bfloat16(device)):
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bfloat16):
             loss = regressor(**batch, labels=torch.as_tensor(valences[rows], device=device)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -255,8 +275,10 @@ def _learn(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) 
 
 def _regressor(model: BertForSentimentAnalysis) -> BertForSentimentAnalysis:
     """The model's own encoder under a head of one number."""
-    config = type(model.config)(**model.config.to_dict() | {"id2label": {0: "valence"}, "label2id": {"valence": 0}})
-    config.problem_type, config.class_weights, config.label_smoothing = "regression", None, 0.0
+    # Of a checkpoint that was fine-tuned before, none of what its head was trained with is the regressor's.
+    own = {"id2label": {0: "valence"}, "label2id": {"valence": 0}, "problem_type": "regression"}
+    own |= {"class_weights": None, "label_smoothing": 0.0, "label_rule": None}
+    config = type(model.config)(**model.config.to_dict() | own)
     regressor = BertForSentimentAnalysis(config)
     regressor.bert = model.bert
     regressor.to(model.device)  # type: ignore[arg-type]

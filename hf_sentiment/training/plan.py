@@ -14,12 +14,21 @@ import numpy as np
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.rules import GUARDS, HEAD_TEXTS, RULES, Facts, fine_tuning_epochs
+from hf_sentiment.training.steps import BUSY, StepTimes
 
 LENGTH_PERCENTILE = 99
-# Forward and backward pass, in forward passes.
+# A training step in forward passes of its batch.
 TRAINING_PASSES = 3
-# What the lexicon takes, in forward passes of a text: 12,800 phrases, a fraction of a text each, read three times over.
-LEXICON_PASSES = 7000
+# What the lexicon takes, in token slots of a training step: 400 batches of 32 phrases of some nine tokens, less what
+# its frozen embeddings save, and the ridge regression before.
+LEXICON_TOKENS = 130_000
+# What a head alone has no use for.
+_OF_FINE_TUNING = (
+    *("lora", "augment", "learning_rate", "layerwise_lr_decay", "fine_tuned_share", "label_smoothing_factor"),
+    *("per_device_train_batch_size", "warmup_steps", "weight_decay", "train_sampling_strategy", "eval_strategy"),
+    *("eval_on_start", "save_strategy", "save_total_limit", "keep_best", "early_stopping_patience"),
+    *("metric_for_best_model", "logging_strategy"),
+)
 
 
 @dataclass(frozen=True)
@@ -129,13 +138,36 @@ def plan_warnings(facts: Facts, plan: Mapping[str, Decision]) -> list[str]:
 
 
 def expected_seconds(facts: Facts, plan: Mapping[str, Decision]) -> float | None:
-    """Seconds that training will take on this machine, by one forward pass; `None` if that was not measured."""
-    if facts.seconds_a_text is None:
+    """Seconds that training will take on this machine when its cores are free; `None` if no step was timed.
+
+    The lexicon is in them where the encoder has yet to be taught.
+    """
+    if facts.steps is None:
         return None
+    steps, taught = facts.steps, facts.taught or not plan["lexicon"].value
     epochs = float(plan["num_train_epochs"].value)
-    evaluations = epochs + bool(plan["eval_on_start"].value) if str(plan["eval_strategy"].value) != "no" else 0.0
-    passes = TRAINING_PASSES * epochs * facts.num_train + evaluations * facts.num_validation
-    return facts.seconds_a_text * (passes + bool(plan["head_first"].value) * min(facts.num_train, HEAD_TEXTS))
+    evaluations = epochs + bool(plan["eval_on_start"].value) if epochs and _evaluates(plan) else 0.0
+    forward = evaluations * facts.num_validation
+    forward += bool(plan["head_first"].value) * (facts.num_train if not epochs else min(facts.num_train, HEAD_TEXTS))
+    texts = epochs * facts.num_train + forward / TRAINING_PASSES
+    return steps.seconds * (texts / steps.texts + (0 if taught else LEXICON_TOKENS / steps.tokens))
+
+
+def _evaluates(plan: Mapping[str, Decision]) -> bool:
+    return str(plan["eval_strategy"].value) != "no"
+
+
+def trains(facts: Facts, plan: Mapping[str, Decision]) -> bool:
+    """Whether gradient steps are taken: of fine-tuning, or to teach the encoder the lexicon."""
+    return float(plan["num_train_epochs"].value) > 0 or bool(plan["lexicon"].value and not facts.taught)
+
+
+def _in_use(facts: Facts, plan: Mapping[str, Decision]) -> dict[str, Decision]:
+    """The decisions that matter: where the head is all that is solved for, nothing of fine-tuning does."""
+    idle = set() if float(plan["num_train_epochs"].value) else set(_OF_FINE_TUNING)
+    if not trains(facts, plan):
+        idle |= {"bf16"}
+    return {name: decision for name, decision in plan.items() if decision.by == "user" or name not in idle}
 
 
 def token_percentile(lengths: Any) -> int:
@@ -144,10 +176,10 @@ def token_percentile(lengths: Any) -> int:
 
 
 def plan_record(facts: Facts, plan: Mapping[str, Decision]) -> dict[str, Any]:
-    """Facts, decisions and the expected time as plain JSON."""
+    """Facts, decisions that matter and the expected time as plain JSON."""
     return {
         "facts": asdict(facts),
-        "decisions": {name: asdict(decision) for name, decision in plan.items()},
+        "decisions": {name: asdict(decision) for name, decision in _in_use(facts, plan).items()},
         "expected_seconds": expected_seconds(facts, plan),
     }
 
@@ -160,6 +192,7 @@ def plan_lines(facts: Facts, plan: Mapping[str, Decision], sources: bool = False
         plan: As `make_plan` made it.
         sources: Whether each reason has the numbers of its sources, which follow below.
     """
+    plan, whole = _in_use(facts, plan), plan
     width = max(len(name) for name in plan)
     values = {name: str(decision.value) for name, decision in plan.items()}
     value_width = max(len(value) for value in values.values())
@@ -168,14 +201,24 @@ def plan_lines(facts: Facts, plan: Mapping[str, Decision], sources: bool = False
     for name, decision in plan.items():
         numbers = "".join(f" [{named.index(source) + 1}]" for source in _sources(decision)) if sources else ""
         lines.append(f"  {name:<{width}}  {values[name]:<{value_width}}  {decision.reason}{numbers}")
-    seconds = expected_seconds(facts, plan)
-    if seconds is not None and facts.seconds_a_text is not None:
-        once = duration(facts.seconds_a_text * LEXICON_PASSES)
-        lexicon = f" and, once for this encoder, {once} for the lexicon" if plan["lexicon"].value else ""
-        lines.append(f"  About {duration(seconds)} of training on this machine ({facts.device}){lexicon}.")
+    seconds = expected_seconds(facts, whole)
+    if seconds is not None and facts.steps is not None:
+        lines.append(_time_line(facts.steps, seconds, facts, bool(whole["lexicon"].value)))
     if sources:
         lines += ["", *(f"  [{number}] {source}" for number, source in enumerate(named, start=1))]
     return lines
+
+
+def _time_line(steps: StepTimes, seconds: float, facts: Facts, lexicon: bool) -> str:
+    """What the expected time is, with what of it is spent once, and what others on the machine make of it."""
+    once = ", the lexicon included, which this encoder learns once" if lexicon and not facts.taught else ""
+    line = f"  About {duration(seconds)} of training on this machine ({facts.device}){once}"
+    if steps.slowdown < BUSY:
+        return f"{line}."
+    return (
+        f"{line}, when its cores are free; other programs want them now: a step took {steps.slowdown:.1f} times its "
+        f"processor time, which makes {duration(seconds * steps.slowdown)}."
+    )
 
 
 def _sources(decision: Decision) -> list[str]:

@@ -76,13 +76,13 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     if folder.finished:
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder.path)
         return None
-    run = assemble(arguments, training, dataset)
+    checkpoint = folder.last_checkpoint()
+    run = assemble(arguments, training, dataset, folder.step_times() if checkpoint else None)
     for line in plan_lines(run.facts, run.plan):
         logger.info(line)
     source = arguments.dataset_name if dataset is None else None
     audit = run.data.audit(source, arguments.model_name_or_path)  # reads every text: once
     _warn(audit["findings"])
-    checkpoint = folder.last_checkpoint()
     if checkpoint is not None:
         folder.check_same_data(audit)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)

@@ -19,6 +19,7 @@ from hf_sentiment.training.plan import (
     token_percentile,
 )
 from hf_sentiment.training.rules import GUARDS, HEAD_ALONE, RULES, Facts, holdout_shares
+from hf_sentiment.training.steps import StepTimes
 
 BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
 SENTENCE_ENCODER = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean")
@@ -57,6 +58,7 @@ def test_every_decision_has_a_reason_and_its_sources_are_listed() -> None:
         plan = make_plan(facts, {})
         assert set(plan) >= {rule.name for rule in RULES} - {"metric_for_best_model"}
         assert all(decision.reason for decision in plan.values())
+        plan = {name: plan[name] for name in plan_record(facts, plan)["decisions"]}
         assert len(plan_lines(facts, plan)) == len(plan)
         lines = plan_lines(facts, plan, sources=True)
         named = {source for decision in plan.values() for source in decision.source.split("; ") if source}
@@ -211,15 +213,48 @@ def test_what_the_plan_takes_is_never_warned_of() -> None:
         assert plan_warnings(facts, make_plan(facts, {})) == []
 
 
+STEPS = StepTimes(texts=16, tokens=400, float32=0.3, bfloat16=0.2, seconds=0.16, slowdown=1.0)
+
+
 def test_the_expected_time_grows_with_the_epochs_and_is_only_said_where_measured() -> None:
-    timed = replace(ENGLISH_POLARITY, seconds_a_text=0.01, num_validation=500)
+    timed = replace(ENGLISH_POLARITY, steps=STEPS, num_validation=500, taught=True)
     seconds = [expected_seconds(timed, make_plan(timed, {"num_train_epochs": n})) for n in (0.0, 1.0, 3.0)]
     assert 0 < seconds[0] < seconds[1] < seconds[2]  # type: ignore[operator]
-    assert seconds[2] - seconds[1] > 2 * 2 * 5000 * 0.01  # type: ignore[operator] # forward and back, two epochs
+    assert seconds[2] - seconds[1] >= 2 * 5000 * 0.01  # type: ignore[operator] # two epochs at 10 ms a text
     assert expected_seconds(ENGLISH_POLARITY, make_plan(ENGLISH_POLARITY, {})) is None
-    assert expected_seconds(replace(FEW, seconds_a_text=0.01), make_plan(FEW, {})) > 0  # type: ignore[operator]
-    assert plan_lines(timed, make_plan(timed, {}))[-1].startswith("  About ")
+    few = replace(FEW, steps=STEPS, taught=True)
+    assert 0 < expected_seconds(few, make_plan(few, {})) < 1  # type: ignore[operator]
     assert [duration(s) for s in (0.2, 40, 300, 9000)] == ["1 s", "40 s", "5 min", "2.5 h"]
+
+
+def test_the_lexicons_time_is_only_in_it_where_it_has_yet_to_be_taught() -> None:
+    lines, times = {}, {}
+    for taught in (False, True):
+        facts = replace(FEW, steps=STEPS, taught=taught)
+        plan = make_plan(facts, {})
+        lines[taught], times[taught] = plan_lines(facts, plan)[-1], expected_seconds(facts, plan)
+    assert times[False] > times[True] + 30  # type: ignore[operator]
+    assert "the lexicon included" in lines[False] and "lexicon" not in lines[True]
+
+
+def test_on_a_busy_machine_the_plan_says_so_and_how_long_it_takes_then() -> None:
+    free, busy = (replace(SENTENCE_ENCODER, steps=replace(STEPS, slowdown=slowdown)) for slowdown in (1.1, 6.0))
+    said = [plan_lines(facts, make_plan(facts, {}))[-1] for facts in (free, busy)]
+    assert "other programs" not in said[0]
+    assert "when its cores are free; other programs want them now" in said[1] and "6.0 times" in said[1]
+    assert expected_seconds(free, make_plan(free, {})) == expected_seconds(busy, make_plan(busy, {}))
+
+
+def test_what_is_not_trained_has_no_learning_rate() -> None:
+    idle = {"learning_rate", "weight_decay", "per_device_train_batch_size", "warmup_steps", "eval_strategy", "bf16"}
+    for facts in (FEW, replace(FEW, num_train=0)):
+        facts = replace(facts, steps=STEPS, taught=True)
+        plan = make_plan(facts, {"weight_decay": 0.1})
+        record, lines = plan_record(facts, plan)["decisions"], "\n".join(plan_lines(facts, plan))
+        assert not record.keys() & (idle - {"weight_decay"}) and "learning_rate" not in lines
+        assert record["weight_decay"]["by"] == "user" and record["lexicon"]["value"] is True
+    trained = plan_record(ENGLISH_POLARITY, make_plan(ENGLISH_POLARITY, {}))["decisions"]
+    assert idle <= trained.keys()
 
 
 def test_few_validation_texts_do_not_choose_the_weights() -> None:
@@ -231,8 +266,21 @@ def test_few_validation_texts_do_not_choose_the_weights() -> None:
     assert wanted["keep_best"].value is True
 
 
-def test_mixed_precision_where_it_is_native_and_float16_is_not_asked_for() -> None:
-    native = replace(SENTENCE_ENCODER, bfloat16=True)
-    assert values(native)["bf16"] is True and values(SENTENCE_ENCODER)["bf16"] is False
+@pytest.mark.parametrize(
+    ("float32", "bfloat16", "expected"), [(0.4, 0.2, True), (0.2, 0.4, False), (0.2, 0.19, False), (0.2, None, False)]
+)
+def test_a_cpu_takes_bfloat16_where_it_is_faster(float32: float, bfloat16: float | None, expected: bool) -> None:
+    facts = replace(
+        SENTENCE_ENCODER, bfloat16=bfloat16 is not None, steps=replace(STEPS, float32=float32, bfloat16=bfloat16)
+    )
+    decision = make_plan(facts, {})["bf16"]
+    assert decision.value is expected
+    if bfloat16 is not None:
+        assert f"{1000 * bfloat16:.0f} ms in bfloat16 and {1000 * float32:.0f} ms in float32" in decision.reason
+    assert values(facts, bf16=not expected)["bf16"] is not expected
+
+
+def test_another_device_takes_bfloat16_where_it_has_it_and_float16_is_not_asked_for() -> None:
+    native = replace(SENTENCE_ENCODER, device="cuda", bfloat16=True)
+    assert values(native)["bf16"] is True and values(replace(native, bfloat16=False))["bf16"] is False
     assert values(replace(native, fp16=True), fp16=True)["bf16"] is False
-    assert values(native, bf16=False)["bf16"] is False and values(SENTENCE_ENCODER, bf16=True)["bf16"] is True

@@ -1,0 +1,125 @@
+"""How long a training step takes on this processor, in float32 and in mixed precision."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+
+import torch
+
+from hf_sentiment.callbacks._base import untouched_random_state
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+
+# Steps of each kind that are timed, after one that does not count; the fastest tells.
+_ROUNDS = 3
+# A step that takes longer on one thread is timed on a part of its batch, in proportion.
+_LONG_STEP = 0.25
+# How many times as fast as float32 another format must be, so that chance does not choose it: the fastest of three
+# differs by a few hundredths from call to call, also beside other processes (benchmarks/README.md).
+MARGIN = 1.15
+# From here on other processes are in the way: wall time by processor time of a thread, which is 1 without them.
+BUSY = 1.25
+# What each of several threads does of what one alone would: MiniLM's step takes 419 ms on one and 240 ms on two.
+_SHARED = 0.87
+
+
+@dataclass(frozen=True)
+class StepTimes:
+    """How long a training step (forward, backward, optimiser) of a usual batch takes.
+
+    Processor time of one thread is what formats are compared by: other processes hardly change it.
+
+    Attributes:
+        texts: Of the batch.
+        tokens: Token slots of the batch.
+        float32: Processor seconds of one thread; `None` if only bfloat16 was timed.
+        bfloat16: The same in mixed precision; `None` if only float32 was timed.
+        seconds: Of a step in the faster format on all threads and free cores.
+        slowdown: How many times its processor time a step on one thread took: 1 on free cores.
+    """
+
+    texts: int
+    tokens: int
+    float32: float | None
+    bfloat16: float | None
+    seconds: float
+    slowdown: float
+
+    @property
+    def prefers_bfloat16(self) -> bool:
+        """Whether mixed precision is faster, by more than chance explains."""
+        return self.bfloat16 is not None and (self.float32 is None or self.bfloat16 * MARGIN < self.float32)
+
+
+def time_steps(
+    model: BertForSentimentAnalysis, batch: dict[str, torch.Tensor], formats: Sequence[bool], rounds: int = _ROUNDS
+) -> StepTimes:
+    """Time training steps of a copy of the model on the CPU, each format in turn.
+
+    Args:
+        model: Stays as it is.
+        batch: A usual batch, `[texts, tokens]` each.
+        formats: Whether in mixed precision: `False`, `True` or both.
+        rounds: Steps of each format.
+    """
+    texts, tokens = batch["input_ids"].shape
+    with untouched_random_state():
+        train = _training_step(model, batch)
+        with _threads(1):
+            _, first = _timed(partial(train, formats[0], texts))
+            rows = texts if first <= _LONG_STEP else max(1, int(texts * _LONG_STEP / first))
+            timed = _in_turn([partial(train, way, rows) for way in formats], rounds)
+        processor = [min(cpu for _, cpu in times) * texts / rows for times in timed]
+        slowdown = max(1.0, min(wall / cpu for times in timed for wall, cpu in times))
+        by_format = dict(zip(formats, processor, strict=True))
+        times = StepTimes(texts, texts * tokens, by_format.get(False), by_format.get(True), min(processor), slowdown)
+        threads = torch.get_num_threads()
+        if threads == 1:
+            return times
+        if slowdown >= BUSY:  # what all threads need cannot be told now
+            return replace(times, seconds=times.seconds / (threads * _SHARED))
+        (walls,) = _in_turn([partial(train, times.prefers_bfloat16, texts)], rounds)
+        return replace(times, seconds=min(wall for wall, _ in walls))
+
+
+@contextmanager
+def _threads(number: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _training_step(model: BertForSentimentAnalysis, batch: dict[str, torch.Tensor]) -> Callable[[bool, int], None]:
+    """A function that trains a copy of the model, in mixed precision or not, on so many rows of the batch."""
+    trained = copy.deepcopy(model).train()
+    optimiser = torch.optim.AdamW(trained.parameters(), fused=True)
+    labels = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
+
+    def train(bfloat16: bool, rows: int) -> None:
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
+            loss = trained(**{name: tensor[:rows] for name, tensor in batch.items()}, labels=labels[:rows]).loss
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+
+    return train
+
+
+def _in_turn(steps: Sequence[Callable[[], None]], rounds: int) -> list[list[tuple[float, float]]]:
+    """Wall and processor seconds of each step, `rounds` times after one that does not count."""
+    for step in steps:
+        step()
+    return [list(times) for times in zip(*[[_timed(step) for step in steps] for _ in range(rounds)], strict=True)]
+
+
+def _timed(step: Callable[[], None]) -> tuple[float, float]:
+    began, own = time.perf_counter(), time.process_time()
+    step()
+    return time.perf_counter() - began, time.process_time() - own

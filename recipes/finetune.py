@@ -48,18 +48,18 @@ def main() -> None:
     max_length = min(arguments.max_length or 256, tokenizer.model_max_length)
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
     if arguments.head_first:
-        prior = prepare_encoder(model, tokenizer) if arguments.lexicon else None
+        prior = prepare_encoder(model, tokenizer, bfloat16=training_arguments.bf16) if arguments.lexicon else None
         fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)
     decay = arguments.layerwise_lr_decay or 1.0
     optimiser = layerwise_optimiser(model, training_arguments, decay, bool(arguments.lora))
     augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
 
     # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
-    held_out = "validation" in splits
-    alarm = [OverfittingGapCallback(arguments.alarm)] if held_out and arguments.alarm != "off" else []
+    watched = "validation" in splits and training_arguments.eval_strategy != "no"
+    alarm = [OverfittingGapCallback(arguments.alarm)] if watched and arguments.alarm != "off" else []
     lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
     edits = [augmented.callback] if augmented else []
-    stopping = [EarlyStoppingCallback(arguments.early_stopping_patience or None)] if held_out else []
+    stopping = [EarlyStoppingCallback(arguments.early_stopping_patience or None)] if watched else []
 
     # 6. Train; what goes to the Hub, if --push_to_hub asks for it, is what `hf-sentiment publish` sends
     trainer = Trainer(

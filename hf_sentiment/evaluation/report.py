@@ -13,10 +13,11 @@ from hf_sentiment.data.splits import label_folds
 from hf_sentiment.data.starter import human_agreement
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
-from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics
+from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences
 
 INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
 _SHOWN = ("accuracy", "macro_f1", "log_loss")
+_BASELINES = {"tfidf_logistic_regression": "TF-IDF + logistic regression", "majority": "majority label"}
 # A third of the texts with fewer has an interval so wide that it says nothing.
 _FEWEST = 30
 
@@ -103,8 +104,7 @@ def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, lab
         test: Labelled texts.
         labels: Names, in index order.
     """
-    baselines = evaluate_baselines(train, test, len(labels))
-    return evaluate_texts(probabilities, test, labels) | {"baselines": baselines}
+    return evaluate_texts(probabilities, test, labels) | evaluate_baselines(probabilities, train, test)
 
 
 def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[str], seed: int) -> dict[str, Any]:
@@ -122,10 +122,8 @@ def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[s
         rest_texts, held_texts = [texts[row] for row in rest], [texts[row] for row in held]
         for name, found in _baseline_probabilities(rest_texts, references[rest], held_texts, len(labels)).items():
             baselines.setdefault(name, np.empty(probabilities.shape))[held] = found
-    return evaluate_texts(probabilities, train, labels) | {
-        "split": "cross-validation",
-        "baselines": {name: with_intervals(found, references) for name, found in baselines.items()},
-    }
+    compared = _compared(probabilities, baselines, references)
+    return evaluate_texts(probabilities, train, labels) | {"split": "cross-validation"} | compared
 
 
 def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> dict[str, dict[str, float]]:
@@ -139,19 +137,33 @@ def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> dict[st
     return result
 
 
-def evaluate_baselines(train: Dataset, test: Dataset, num_labels: int) -> dict[str, Any]:
-    """The same metrics for the majority label and TF-IDF with logistic regression, and people where ratings exist.
+def evaluate_baselines(probabilities: np.ndarray, train: Dataset, test: Dataset) -> dict[str, Any]:
+    """`baselines`: the same metrics for the majority label and TF-IDF with logistic regression, and people where rated.
 
-    Without training texts there is neither of the former.
+    `differences` from the first two are paired. Without training texts there is neither of them.
+
+    Args:
+        probabilities: Of the test texts, `[texts, labels]`.
+        train: Training texts.
+        test: Labelled texts.
     """
-    references = np.asarray(test["label"])
-    record: dict[str, Any] = {}
+    record: dict[str, Any] = {"baselines": {}, "differences": {}}
     if len(train):
-        found = _baseline_probabilities(train["text"], train["label"], test["text"], num_labels)
-        record |= {name: with_intervals(probabilities, references) for name, probabilities in found.items()}
+        found = _baseline_probabilities(train["text"], train["label"], test["text"], probabilities.shape[1])
+        record = _compared(probabilities, found, np.asarray(test["label"]))
     if "ratings" in test.column_names:
-        record["human"] = human_agreement(test["ratings"][:]).to_dict()
+        record["baselines"]["human"] = human_agreement(test["ratings"][:]).to_dict()
     return record
+
+
+def _compared(probabilities: np.ndarray, baselines: Mapping[str, np.ndarray], references: np.ndarray) -> dict[str, Any]:
+    """Every baseline's metrics, and how far the model is ahead of it."""
+    return {
+        "baselines": {name: with_intervals(found, references) for name, found in baselines.items()},
+        "differences": {
+            name: paired_differences(probabilities, found, references) for name, found in baselines.items()
+        },
+    }
 
 
 def _baseline_probabilities(
@@ -176,8 +188,7 @@ def report_rows(evaluation: Mapping[str, Any], binary: bool) -> list[dict[str, s
     """The rows of the table of results: the model, its baselines, and one human rater."""
     sources = [("this model", evaluation["model"])]
     baselines = evaluation.get("baselines", {})
-    names = {"tfidf_logistic_regression": "TF-IDF + logistic regression", "majority": "majority label"}
-    sources += [(title, baselines[name]) for name, title in names.items() if name in baselines]
+    sources += [(title, baselines[name]) for name, title in _BASELINES.items() if name in baselines]
     rows = [{"name": title, **{name: metric_cell(entry, name) for name in _SHOWN}} for title, entry in sources]
     if "human" in baselines:
         human = baselines["human"]
@@ -194,6 +205,27 @@ def _human(human: Mapping[str, float], binary: bool) -> list[tuple[str, str]]:
         ("one human rater, of those who decided", f"{human['decided']:.3f}"),
         ("one human rater, undecided counted half", f"{human['half']:.3f}"),
     ]
+
+
+def shortfall(evaluation: Mapping[str, Any]) -> str | None:
+    """One line where the model is not shown to be better than a baseline, in accuracy or macro-F1; else `None`."""
+    found = {
+        name: difference["accuracy"]
+        for name, difference in evaluation.get("differences", {}).items()
+        if all(entry["low"] <= 0 for entry in difference.values())
+    }
+    if not found:
+        return None
+    accuracy = evaluation["model"]["accuracy"]["value"]
+    named = " and ".join(
+        f"the {_BASELINES[name]} ({evaluation['baselines'][name]['accuracy']['value']:.3f}, "
+        f"{entry['value']:+.3f} [{entry['low']:+.3f}, {entry['high']:+.3f}])"
+        for name, entry in found.items()
+    )
+    return (
+        f"Not shown to be better than {named}: its accuracy is {accuracy:.3f} on {evaluation['texts']} texts. "
+        "`hf-sentiment audit` with the same arguments looks for what is wrong with the data"
+    )
 
 
 def report_lines(evaluation: Mapping[str, Any], binary: bool) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -53,6 +53,7 @@ def gather_facts(
         imbalance=float(counts.max() / max(1, counts.min())),
         polarity=polarity(labels) is not None,
         english=are_english(sample),
+        unknown=_unknown_share(encodings, tokenizer),
         metric=None if metric is None else str(metric).removeprefix("eval_"),
         parameters=model.num_parameters(),
         memory=memory_bytes(device),
@@ -117,6 +118,12 @@ def _telling(data: PreparedData) -> Dataset:
 def _sample(split: Dataset) -> list[str]:
     """Some texts, which tell of all: a percentile of 99 of their lengths is known to a fraction of a percent."""
     return list(split.shuffle(seed=0).select(range(min(len(split), _LENGTH_SAMPLE)))["text"][:]) if len(split) else []
+
+
+def _unknown_share(encodings: Sequence[Sequence[int]], tokenizer: PreTrainedTokenizerBase) -> float:
+    """The share of tokens, beside the special ones, that the tokenizer does not know."""
+    tokens = sum(len(ids) - tokenizer.num_special_tokens_to_add() for ids in encodings)
+    return sum(list(ids).count(tokenizer.unk_token_id) for ids in encodings) / max(1, tokens)
 
 
 def label_counts(data: PreparedData) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_sentiment.data.findings import LIMITS
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.rules import GUARDS, HEAD_TEXTS, RULES, Facts, fine_tuning_epochs
 from hf_sentiment.training.steps import BUSY, StepTimes
@@ -123,8 +124,13 @@ def _settle_evaluations(plan: dict[str, Decision], facts: Facts) -> None:
 
 
 def plan_warnings(facts: Facts, plan: Mapping[str, Decision]) -> list[str]:
-    """One line for each value of the user's that is outside what the literature supports."""
+    """One line for each value of the user's that is outside what the literature supports, and for unknown words."""
     lines = []
+    if LIMITS["unknown_tokens"].severity(facts.unknown) == "warning":
+        lines.append(
+            f"{100 * facts.unknown:.0f} % of the tokens are unknown to this checkpoint, which cannot tell them apart: "
+            "take one with the language and the signs of your texts (`hf-sentiment audit` lists the most common)"
+        )
     for guard in GUARDS:
         decision = plan[guard.name]
         low, high = guard.low(facts), guard.high(facts)

@@ -66,6 +66,7 @@ class Facts:
         imbalance: Texts of the most frequent label for each of the rarest.
         polarity: Whether the labels are English polarities (negative, positive, stars, …).
         english: Whether the texts are English.
+        unknown: Share of the tokens that the tokenizer does not know.
         metric: What the best weights are chosen by, where the user says it.
         parameters: Of the model.
         memory: Bytes that training may take: the accelerator's, or else the machine's.
@@ -87,6 +88,7 @@ class Facts:
     imbalance: float = 1.0
     polarity: bool = False
     english: bool = False
+    unknown: float = 0.0
     metric: str | None = None
     parameters: int = 0
     memory: int = 2**40

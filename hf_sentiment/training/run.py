@@ -21,7 +21,7 @@ from datasets.fingerprint import Hasher
 from hf_sentiment.data.seen_texts import hashes_of_splits, joined, read_seen_texts, write_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines
+from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines, shortfall
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.card import render_card
@@ -69,7 +69,10 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise CallError("train is for one process: launch recipes/finetune.py with the same arguments on several")
+        raise CallError(
+            f"train is for one process: torchrun --nproc_per_node {os.environ['WORLD_SIZE']} recipes/finetune.py takes "
+            "the same arguments, but for --imbalance, --fine_tuned_share and --unlabeled_file"
+        )
     began = time.monotonic()
     call = _call_record(arguments, dataset, training)
     folder = RunFolder.open(training["output_dir"], call)
@@ -119,9 +122,9 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     else:
         for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
             logger.info(line)
-        warning = seen_warning(evaluation.get("seen"), evaluation["texts"])
-        if warning is not None:
-            logger.warning(warning)
+        for warning in (shortfall(evaluation), seen_warning(evaluation.get("seen"), evaluation["texts"])):
+            if warning is not None:
+                logger.warning(warning)
     return RunResult(folder.path, evaluation)
 
 

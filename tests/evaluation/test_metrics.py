@@ -11,8 +11,10 @@ from hf_sentiment.evaluation.metrics import (
     bootstrap_intervals,
     classification_metrics,
     expected_calibration_error,
+    paired_differences,
     softmax,
 )
+from hf_sentiment.evaluation.report import shortfall, with_intervals
 
 
 def draw(texts: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -79,3 +81,22 @@ def test_it_is_a_metric_of_evaluate() -> None:
 
 def test_softmax_does_not_overflow() -> None:
     np.testing.assert_allclose(softmax(np.array([[1000.0, 0.0], [0.0, 0.0]])), [[1.0, 0.0], [0.5, 0.5]])
+
+
+def test_differences_are_paired_and_a_model_that_is_not_ahead_is_said_to_be_so() -> None:
+    generator = np.random.default_rng(0)
+    references = generator.integers(2, size=200)
+    good, chance = (
+        np.eye(2)[np.where(generator.random(200) < rate, references, 1 - references)] for rate in (0.9, 0.5)
+    )
+    found = paired_differences(good, chance, references)
+    assert found["accuracy"]["low"] > 0.2 and found["accuracy"]["low"] < found["accuracy"]["value"]
+    same = paired_differences(good, good, references)["macro_f1"]
+    assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
+    for model, named in ((good, False), (chance, True)):
+        differences = {"majority": paired_differences(model, chance, references)}
+        record = {"model": with_intervals(model, references), "texts": 200, "differences": differences}
+        line = shortfall(record | {"baselines": {"majority": with_intervals(chance, references)}})
+        assert (line is not None) == named
+    assert line is not None and "majority label (" in line and "on 200 texts" in line
+    assert shortfall({"model": {}}) is None

@@ -16,7 +16,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
 from hf_sentiment.data import tokenise
 from hf_sentiment.training.features import frozen_features
-from hf_sentiment.training.lexicon import lexicon_phrases, polarity, prepare_encoder
+from hf_sentiment.training.lexicon import _regressor, lexicon_phrases, polarity, prepare_encoder
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 48}
 
@@ -175,3 +175,12 @@ def test_a_damaged_file_is_made_anew(
     assert prepare_encoder(model, tiny_tokenizer).bias == 0.5
     assert len(learned) == 2 and all(float(parameter.detach().max()) == 2 for parameter in model.bert.parameters())
     assert len(file.read_bytes()) == len(whole)
+
+
+def test_a_checkpoint_that_was_fine_tuned_before_can_be_taught(make_tiny: Callable[..., Any]) -> None:
+    model = make_tiny(pooling="mean", num_labels=3, class_weights=[0.5, 1.0, 2.0], label_smoothing=0.1)
+    model.config.problem_type, model.config.label_rule = "single_label_classification", {"kind": "strings"}
+    regressor = _regressor(model).train()
+    loss = regressor(torch.tensor([[2, 5, 6, 3]]), labels=torch.tensor([1.5])).loss
+    assert regressor.config.problem_type == "regression" and regressor.num_labels == 1 and loss.isfinite()
+    assert model.config.problem_type == "single_label_classification" and model.config.class_weights is not None

@@ -208,6 +208,15 @@ def test_a_value_that_no_source_supports_gets_one_warning(facts: Facts, said: di
     assert all(any(guard.source in line for guard in GUARDS) for line in lines)
 
 
+def test_texts_of_unknown_tokens_are_warned_of() -> None:
+    for share, warned in ((0.0, False), (0.01, False), (0.6, True)):
+        facts = replace(BERT_BASE, unknown=share)
+        assert (
+            any("60 % of the tokens are unknown" in line for line in plan_warnings(facts, make_plan(facts, {})))
+            == warned
+        )
+
+
 def test_what_the_plan_takes_is_never_warned_of() -> None:
     for facts in (BERT_BASE, SENTENCE_ENCODER, FEW, replace(FEW, num_train=0), replace(FEW, lora=True)):
         assert plan_warnings(facts, make_plan(facts, {})) == []

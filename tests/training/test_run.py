@@ -534,3 +534,22 @@ def test_mixed_precision_is_trained_in_where_it_is_said_and_stays_in_the_run(
         assert set(seen) == {(wanted, torch.float32)}
     other = Trainer(run.model, TrainingArguments(str(tmp_path / "other"), report_to=[]))
     assert other.accelerator.mixed_precision == "no"
+
+
+@pytest.mark.parametrize("labels", [2, 3])
+def test_a_finished_run_is_trained_further(
+    labels: int, finished: Path, reviews: list[tuple[str, str]], tmp_path: Path, run_cli: Cli
+) -> None:
+    before = tmp_path / "before"
+    shutil.copytree(finished, before)
+    config = json.loads((before / "config.json").read_text()) | {"class_weights": [0.5, 1.5]}
+    (before / "config.json").write_text(json.dumps(config))
+    rows = [(text, "neutral" if labels == 3 and row % 3 == 0 else name) for row, (text, name) in enumerate(reviews)]
+    (tmp_path / "more.csv").write_text("text,label\n" + "".join(f'"{text}",{name}\n' for text, name in rows))
+    words = ["--train_file", tmp_path / "more.csv", "--max_steps", "2", "--use_cpu", "true", "--disable_tqdm", "true"]
+    for name, source in (("once", before), ("twice", tmp_path / "once")):
+        code, _, err = run_cli("train", "--model_name_or_path", source, *words, "--output_dir", tmp_path / name)
+        assert code == 0, err
+    after = json.loads((tmp_path / "twice" / "config.json").read_text())
+    assert len(after["id2label"]) == labels
+    assert after.get("class_weights") is None and after["problem_type"] == "single_label_classification"

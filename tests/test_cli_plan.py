@@ -19,7 +19,9 @@ def call(tiny_sentence_encoder: Path, reviews_file: Path) -> list[str]:
 
 
 def test_every_rule_is_shown_with_its_reason_and_its_sources(call: list[str], run_cli: Cli, tmp_path: Path) -> None:
-    code, out, err = run_cli(*call, "--validation_share", "0.2", "--output_dir", tmp_path / "run")
+    code, out, err = run_cli(
+        *call, "--validation_share", "0.2", "--num_train_epochs", "2", "--output_dir", tmp_path / "run"
+    )
     assert code == 0, err
     lines = out.splitlines()
     for rule in RULES:
@@ -33,7 +35,7 @@ def test_every_rule_is_shown_with_its_reason_and_its_sources(call: list[str], ru
 
 
 def test_json_is_all_that_is_on_stdout(call: list[str], run_cli: Cli) -> None:
-    code, out, err = run_cli(*call, "--json", "--weight_decay", "0.9")
+    code, out, err = run_cli(*call, "--json", "--weight_decay", "0.9", "--num_train_epochs", "2")
     assert code == 0, err
     record = json.loads(out)
     assert record["facts"]["num_train"] == 192 and record["expected_seconds"] > 0
@@ -41,6 +43,14 @@ def test_json_is_all_that_is_on_stdout(call: list[str], run_cli: Cli) -> None:
     assert (decisions["weight_decay"]["value"], decisions["weight_decay"]["by"]) == (0.9, "user")
     assert decisions["learning_rate"]["by"] == "plan" and decisions["learning_rate"]["source"]
     assert err.count("--weight_decay 0.9 is outside 0 to 0.3") == 1
+
+
+def test_without_labels_there_is_no_learning_rate(call: list[str], run_cli: Cli) -> None:
+    code, out, err = run_cli(*call, "--max_train_samples", "0")
+    assert code == 0, err
+    shown = {line.split()[0] for line in out.splitlines() if line.strip()}
+    assert "lexicon" in shown and not shown & {"learning_rate", "weight_decay", "warmup_steps", "logging_strategy"}
+    assert "the lexicon included, which this encoder learns once" in out
 
 
 def test_a_recipe_is_taken_and_flags_win(call: list[str], run_cli: Cli, tmp_path: Path) -> None:

@@ -80,12 +80,12 @@ class RunFolder:
             )
 
     def step_times(self) -> StepTimes | None:
-        """How long a step took when the run began, which decides on number format and threads to its end.
+        """How long a step took when the run began, which decides on the number format to its end.
 
         `None` where that was not measured.
         """
         path = self.records / "plan.json"
-        steps = json.loads(path.read_text(encoding="utf-8"))["facts"]["steps"] if path.is_file() else None
+        steps = json.loads(path.read_text(encoding="utf-8"))["facts"].get("steps") if path.is_file() else None
         return None if steps is None else StepTimes(**steps)
 
     @property

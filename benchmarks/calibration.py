@@ -71,7 +71,12 @@ def features_of(name: str) -> dict[str, np.ndarray]:
         run, rest = assembled(*TASKS[name], 16, folder)
         prior = prepare_encoder(run.model, run.tokenizer)
         features = frozen_features(run.model, run.tokenizer, tokenise(rest, run.tokenizer, _LONGEST))
-    return {"features": features, "labels": np.asarray(rest["label"]), "weight": prior.weight, "bias": prior.bias}
+    return {
+        "features": features,
+        "labels": np.asarray(rest["label"]),
+        "weight": prior.weight,
+        "bias": np.asarray(prior.bias),
+    }
 
 
 def kept(path: Path) -> dict[str, np.ndarray]:
@@ -84,7 +89,7 @@ def kept(path: Path) -> dict[str, np.ndarray]:
             made = logits_of(name, size) if size else features_of(name)
             found |= {f"{name}/{size}/{what}": np.asarray(value) for what, value in made.items()}
             path.parent.mkdir(parents=True, exist_ok=True)
-            np.savez(path, **found)  # type: ignore[arg-type]
+            np.savez(path, **found)
             print(f"{name}, {size} labels: done", flush=True)
     return found
 

@@ -166,6 +166,15 @@ def test_the_script_heeds_the_flags_that_it_takes(
     assert config["label_rule"]["labels"] == ["negative", "positive"]
 
 
+def test_the_script_trains_where_nothing_is_evaluated(
+    tmp_path: Path, tiny_checkpoint: Path, reviews_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--use_cpu"]
+    monkeypatch.setattr(sys, "argv", ["finetune.py", *words, "--output_dir", str(tmp_path / "run"), "--max_steps", "2"])
+    runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")
+    assert (tmp_path / "run" / "test_results.json").is_file()
+
+
 def test_the_script_trains_without_held_out_texts_from_a_taught_encoder(
     tmp_path: Path, tiny_sentence_encoder: Path, reviews_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

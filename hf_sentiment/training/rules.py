@@ -29,6 +29,9 @@ HEAD_TEXTS = 2000
 # With fewer validation texts the best of the evaluations is luck: accuracy is known to ±5 points, and at 1,000 labels
 # the head alone, kept for the loss of 100 texts, was 4 points below the last weights.
 ENOUGH_TO_CHOOSE = 300
+# With fewer validation texts a temperature stays nearer to 1 than overconfidence needs: of 64 it leaves up to 0.04 nats
+# and of 16 up to 0.17 of what one of 256 mends (benchmarks/README.md), so labels are smoothed as well.
+ENOUGH_FOR_TEMPERATURE = 200
 # Adam keeps weights, gradients and two moments of each parameter, in float32: 16 bytes. Activations need room too.
 BYTES_A_PARAMETER = 16
 MEMORY_SHARE = 0.5
@@ -117,6 +120,11 @@ class Facts:
     def enough_to_choose(self) -> bool:
         """Whether the best evaluation is worth choosing: of small encoders, which were measured, and of many texts."""
         return self.num_validation >= ENOUGH_TO_CHOOSE or not self.small_model
+
+    @property
+    def tells_temperature(self) -> bool:
+        """Whether a temperature will be fitted, on texts that are enough to mend overconfidence."""
+        return self.calibrate and self.num_validation >= ENOUGH_FOR_TEMPERATURE
 
     @property
     def head_alone(self) -> bool:
@@ -328,11 +336,14 @@ RULES: tuple[Rule, ...] = (
     ),
     Rule(
         "label_smoothing_factor",
-        lambda facts: 0.0 if facts.num_validation else 0.1,
+        lambda facts: 0.0 if facts.tells_temperature else 0.1,
         lambda facts: (
             "a temperature, fitted on the validation texts, sees to confidence"
-            if facts.num_validation
-            else "no validation texts tell a temperature: smoothed labels keep confidence in check"
+            if facts.tells_temperature
+            else f"{facts.num_validation or 'no'} validation texts hardly tell a temperature: smoothed labels keep "
+            "confidence in check"
+            if facts.calibrate
+            else "no temperature is fitted: smoothed labels keep confidence in check"
         ),
         f"{_MULLER}; {_OURS}",
     ),

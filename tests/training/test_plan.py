@@ -266,6 +266,12 @@ def test_what_is_not_trained_has_no_learning_rate() -> None:
     assert idle <= trained.keys()
 
 
+def test_labels_are_smoothed_unless_enough_validation_texts_tell_a_temperature() -> None:
+    for texts, calibrate, smoothing in ((0, True, 0.1), (16, True, 0.1), (300, True, 0.0), (300, False, 0.1)):
+        facts = replace(SENTENCE_ENCODER, num_validation=texts, calibrate=calibrate)
+        assert values(facts)["label_smoothing_factor"] == smoothing, (texts, calibrate)
+
+
 def test_few_validation_texts_do_not_choose_the_weights() -> None:
     few, many = (make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=n), {}) for n in (100, 400))
     assert (few["keep_best"].value, few["early_stopping_patience"].value) == (False, 0)

@@ -405,7 +405,7 @@ def test_several_processes_are_sent_to_the_script(
 ) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
     code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run")
-    assert code == 2 and "launch recipes/finetune.py" in err
+    assert code == 2 and "torchrun --nproc_per_node 2 recipes/finetune.py takes the same arguments" in err
 
 
 def test_the_suite_is_on_by_default(finished: Path) -> None:

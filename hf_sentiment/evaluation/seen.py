@@ -49,8 +49,8 @@ def seen_warning(record: Mapping[str, Any] | None, total: int) -> str | None:
     trained, chosen, unseen = record["trained_on"], record["chosen_on"], record["unseen"]
     was = [f"was trained on {trained:,}"] if trained else []
     was += [f"was chosen by {chosen:,}"] if chosen else []
-    said = f"Warning: the model {' and '.join(was)} of these {total:,} texts, so its figures on them flatter it"
+    said = f"Warning: the model {' and '.join(was)} of these {total:,} texts, which flatters its figures"
     if not unseen["texts"]:
         return f"{said}: name a file with others, --test_file FILE"
     accuracy = metric_cell(unseen["model"], "accuracy")
-    return f"{said}: its accuracy on the other {unseen['texts']:,} is {accuracy}; leave the seen ones out of the file"
+    return f"{said}; on the other {unseen['texts']:,} its accuracy is {accuracy}: leave the seen ones out of the file"

@@ -114,4 +114,8 @@ def _predicted(rows: InputRows, classifier: SentimentClassifier) -> Iterator[tup
 
     for prediction in classifier.predict_iter(texts(), rows.total):
         row = waiting.popleft()
-        yield row, prediction | {"note": f"unreadable row ({row.fault})"} if row.fault else prediction
+        if row.fault:
+            prediction["note"] = f"unreadable row ({row.fault})"
+        elif "note" not in prediction and "\N{REPLACEMENT CHARACTER}" in row.text:
+            prediction["note"] = "broken encoding"
+        yield row, prediction

@@ -80,7 +80,7 @@ def call_on_copies(
         value = getattr(arguments, field.name)
         if field.name not in skipped and value != field.default:
             said[field.name] = value
-    if raw.label_names is not None and arguments.labels is None and rule.kind == "names":
+    if raw.label_names is not None and not raw.files and arguments.labels is None and rule.kind == "names":
         said["labels"] = list(rule.labels)  # a data set's own order, which a file does not tell
     said |= training
     wanted = Path(str(training.get("output_dir") or f"runs/{Path(written[0].path).stem}"))

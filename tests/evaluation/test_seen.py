@@ -102,7 +102,7 @@ def test_the_record_and_the_line() -> None:
     assert record["unseen"]["model"]["accuracy"]["value"] == 0.5
     line = seen_warning(record, 6)
     assert line is not None and "trained on 3 and was chosen by 1 of these 6 texts" in line
-    assert "accuracy on the other 2 is 0.500 [" in line and "leave the seen ones out" in line
+    assert "on the other 2 its accuracy is 0.500 [" in line and "leave the seen ones out" in line
     all_seen = seen_record(seen, ["a", "b"], probabilities[:2], references[:2])
     assert all_seen is not None and "model" not in all_seen["unseen"]
     assert "name a file with others" in str(seen_warning(all_seen, 2))

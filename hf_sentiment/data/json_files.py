@@ -29,16 +29,22 @@ def list_items(path: Path, encoding: Encoding, source: str) -> list[str]:
     Raises:
         DataError: it is not JSON.
     """
-    value = _whole(path, encoding, source)
+    try:
+        value = json.loads(path.read_text(encoding=encoding.name, errors="replace"))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{source}, row {error.lineno}: {_not_json(error)}: write one list, [{{...}}, {{...}}]"
+        ) from error
+    except RecursionError as error:
+        raise DataError(f"{source}: lists too deep within one another: write one object a row") from error
     return [json.dumps(item, ensure_ascii=False) for item in value]
 
 
-def _whole(path: Path, encoding: Encoding, source: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding=encoding.name, errors="replace"))
-    except (json.JSONDecodeError, RecursionError) as error:
-        row = f", row {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
-        raise DataError(f"{source}{row}: not JSON ({getattr(error, 'msg', error)}): write one object a line") from error
+def _not_json(error: json.JSONDecodeError) -> str:
+    """Where a text stops being JSON, and what is there."""
+    line = (error.doc.splitlines() or [""])[min(error.lineno, len(error.doc.splitlines())) - 1]
+    shown = line[max(0, error.colno - 11) : error.colno + 20].strip()
+    return f"{NOT_JSON[0]} at column {error.colno}, near {shown!r}"
 
 
 def shape_fault(path: Path, encoding: Encoding) -> str | None:
@@ -61,11 +67,12 @@ def parse_line(line: str) -> dict[str, Any] | str:
     """One line as a JSON object, or what is wrong with it."""
     try:
         value = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
-        message = re.sub(r": line 1 column (\d+).*", r" at column \1", str(error))
-        return f"{NOT_JSON[0]} ({message}); write one JSON object a line"
+    except json.JSONDecodeError as error:
+        return f"{_not_json(error)}: write one JSON object a line, texts in double quotes"
+    except RecursionError:
+        return f"{NOT_JSON[0]}: lists too deep within one another"
     if not isinstance(value, dict):
-        return f'{NOT_JSON[1]}; write lines such as {{"text": "...", "label": "..."}}'
+        return f'{NOT_JSON[1]}: write lines such as {{"text": "...", "label": "..."}}'
     return value
 
 

@@ -4,6 +4,7 @@ meant."""
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -26,6 +27,7 @@ LABEL_NAMES = frozenset(
 
 
 _LONG_NAME = 40  # a text, rather
+_SECOND = re.compile(r"\.\d+$")
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ def require_columns(columns: Sequence[str], text: str | None, label: str | None,
 
 
 def _candidates(columns: Sequence[str], usual: Iterable[str], taken: str | None) -> list[str]:
-    return [column for column in columns if column.strip().lower() in usual and column != taken]
+    """The columns with a usual name; a second one of the same name, which readers call "label.1", is one too."""
+    bases = {column: _SECOND.sub("", column) for column in columns}
+    named = {column: base if base in columns else column for column, base in bases.items()}
+    return [column for column in columns if named[column].strip().lower() in usual and column != taken]
 
 
 def _guess(columns: Sequence[str], usual: Iterable[str], role: str, source: str, taken: str | None) -> str:

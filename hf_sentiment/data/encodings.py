@@ -128,10 +128,13 @@ def _by_mark(path: Path) -> str | None:
     for mark, name in _MARKS.items():
         if start.startswith(mark):
             return name
-    # A line end is 0A 00 or 00 0A, whatever the script.
-    ends = start.count(b"\n")
+    if b"\0" not in start:
+        return None
+    # A line end is 0A 00 or 00 0A, whatever the script, and begins at an even byte: in between both occur, since the
+    # letters beside it have zero bytes too.
+    units = [start[i : i + 2] for i in range(0, len(start) - 1, 2)]
     for name, end in (("utf-16-le", b"\n\0"), ("utf-16-be", b"\0\n")):
-        if ends and start.count(end) >= 0.9 * ends and b"\0" in start.replace(end, b""):
+        if units.count(end) >= 0.9 * start.count(b"\n") > 0 and any(b"\0" in unit and unit != end for unit in units):
             return name
     return None
 

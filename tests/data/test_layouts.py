@@ -123,6 +123,8 @@ POLISH = ["Świetna jakość", "Żenada, zepsuł się", "Polecam każdemu", "Bar
         (FRENCH, "utf-16", "encoded in UTF-16"),
         (RUSSIAN, "utf-16-le", "encoded in UTF-16"),
         (FRENCH, "utf-16-be", "encoded in UTF-16"),
+        (["Good film", "Bad film"] * 9, "utf-16-be", "encoded in UTF-16"),
+        (["Good film", "Bad film"] * 9, "utf-16-le", "encoded in UTF-16"),
     ],
 )
 def test_encodings_are_found_where_that_is_certain(tmp_path, caplog, texts, encoding, said):

@@ -104,6 +104,7 @@ def test_several_files(tmp_path):
         ("a.parquet", "no parquet", DataError, "not a Parquet file"),
         ("a.csv", "txt,label\na,1\n", CallError, r"--text_column NAME \(columns: txt, label\)"),
         ("a.csv", "text,review,label\na,b,1\n", CallError, "text and review could each be the text"),
+        ("a.csv", "text,label,label\na,1,0\nb,0,1\n", CallError, "label and label.1 could each be the label"),
         ("a.csv", "text,foo\na,1\n", CallError, "--label_column NAME"),
     ],
 )

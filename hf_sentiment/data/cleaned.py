@@ -18,7 +18,8 @@ from .audit import CONFLICT, EMPTY, LEAK, REPEAT, UNKNOWN, UNREADABLE, removals
 from .audit_rows import AuditRows
 from .encodings import open_lines
 from .excel import copy_rows
-from .files import EXTENSIONS, FileTable
+from .files import FileTable
+from .locations import EXTENSIONS
 from .sources import RawData
 
 _WHY = {

@@ -14,7 +14,7 @@ from ..errors import CallError, DataError
 from ..files import file_atomically
 from .columns import WantedColumns
 from .layout import Layout, find_header, is_certain_header, text_position
-from .records import AS_WRITTEN, NO_VALUE, Record
+from .record_lines import AS_WRITTEN, NO_VALUE, Record
 
 if TYPE_CHECKING:
     from openpyxl import Workbook

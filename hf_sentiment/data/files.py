@@ -12,17 +12,15 @@ import glob
 import json
 import logging
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import pyarrow.compute as pc
-from datasets import Dataset, DownloadManager, Features, Value, load_dataset
+from datasets import Dataset, Features, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
 from ..errors import CallError, DataError, SentimentError
@@ -30,23 +28,11 @@ from .columns import WantedColumns
 from .encodings import Encoding, find_encoding, open_lines
 from .json_files import json_value, list_items, parse_line, shape_fault
 from .layout import SEPARATOR_NAMES, Layout, find_layout
-from .records import BACKSLASH, BARE_SEPARATOR, LINES, NO_VALUE, STRAY_QUOTE, Dialect
+from .locations import first_line, kind_by_content, kind_of, local_path
+from .record_lines import BACKSLASH, BARE_SEPARATOR, LINES, NO_VALUE, STRAY_QUOTE, Dialect
+from .table_cache import FAULT, LAST, NOTE, ROW, code_hash, delimited_rows, sheet_rows
 
 logger = logging.getLogger(__name__)
-
-EXTENSIONS = {
-    ".csv": "csv",
-    ".txt": "csv",
-    ".tsv": "tsv",
-    ".tab": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".xlsx": "excel",
-    ".xlsm": "excel",
-}
-"""Known file extensions and their formats; `.gz` may follow."""
 
 ANY_COLUMNS = WantedColumns(None, None, True)
 """No column is named."""
@@ -68,7 +54,7 @@ class FileTable:
 
     Attributes:
         source: the path or URL as the user gave it, for messages.
-        kind: one of the values of `EXTENSIONS`; "array" for a JSON file that holds one list.
+        kind: one of the values of `locations.EXTENSIONS`; "array" for a JSON file that holds one list.
         path: the file on this machine.
         dataset: the columns as loaded, strings but for Parquet; for JSON one column `line`.
         columns: their names, in order, each once.
@@ -115,11 +101,11 @@ def read_file(
         DataError: content that can't be read.
     """
     name = os.fspath(source)
-    kind, file, sheet = _kind_of(name)
-    path = _local_path(file)
+    kind, file, sheet = kind_of(name)
+    path = local_path(file)
     if path.stat().st_size == 0:
         raise CallError(f"{name}: the file is empty")
-    kind = _by_content(path, kind, name)
+    kind = kind_by_content(path, kind, name)
     try:
         if kind == "excel":
             table = _read_excel(name, path, sheet, wanted, keep_blank)
@@ -162,83 +148,11 @@ def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:
     return table.dataset.map(
         _parse_lines,
         batched=True,
-        fn_kwargs={"wanted": dict(wanted)},
+        fn_kwargs={"wanted": dict(wanted), "code": code_hash()},
         remove_columns=table.dataset.column_names,
         features=Features({name: Value("string") for name in wanted}),
         desc="Reading lines",
     )
-
-
-def _kind_of(name: str) -> tuple[str, str, str | None]:
-    """The format by the extension, the file, and the sheet behind a #."""
-    file, sheet = name, None
-    before, mark, behind = name.rpartition("#")
-    if mark and before.lower().endswith((".xlsx", ".xlsm")) and not Path(name).exists():
-        file, sheet = before, behind
-    path = urlsplit(file).path if "://" in file else file
-    extension = os.path.splitext(path.lower().removesuffix(".gz"))[1]
-    if extension == ".xls":
-        raise CallError(f"{name}: the Excel format before 2007: save it as .xlsx")
-    if extension not in EXTENSIONS:
-        known = ", ".join(EXTENSIONS)
-        raise CallError(f"{name}: unknown file type {extension or '(no extension)'}; known: {known}")
-    return EXTENSIONS[extension], file, sheet
-
-
-def _local_path(name: str) -> Path:
-    """The file itself, unpacked, or the cached download of a URL."""
-    manager = DownloadManager()
-    try:
-        if "://" in name:
-            return Path(manager.download_and_extract(name) if name.lower().endswith(".gz") else manager.download(name))
-        path = Path(name).expanduser()
-        if path.is_file():
-            return Path(manager.extract(str(path))) if name.lower().endswith(".gz") else path.resolve()
-    except (OSError, ValueError, EOFError, DatasetsError) as error:
-        what = "downloaded" if "://" in name else "unpacked"
-        raise CallError(f"{name}: cannot be {what} ({_first_line(error)})") from error
-    if not path.exists():
-        raise CallError(f"{name}: no such file{_nearest_file(path)}")
-    raise CallError(f"{name}: is a folder; name a file in it ({', '.join(EXTENSIONS)})")
-
-
-def _nearest_file(path: Path) -> str:
-    from difflib import get_close_matches
-
-    if not path.parent.is_dir():
-        return f" (there is no folder {path.parent})"
-    near = get_close_matches(path.name, [p.name for p in path.parent.iterdir() if p.is_file()], n=1)
-    return f"; did you mean {path.with_name(near[0])}?" if near else ""
-
-
-def _by_content(path: Path, kind: str, name: str) -> str:
-    """The format by the first bytes, where these say that it is another than the extension says."""
-    with path.open("rb") as file:
-        start = file.read(64)
-    if start.startswith(b"\xd0\xcf\x11\xe0"):
-        raise CallError(f"{name}: the Excel format before 2007, or a workbook with a password: save it as plain .xlsx")
-    found = kind
-    if start.startswith(b"PAR1"):
-        found = "parquet"
-    elif kind == "parquet":
-        raise DataError(f"{name}: not a Parquet file, or not a whole one: write it again")
-    elif start.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            found = "excel" if "xl/workbook.xml" in archive.namelist() else kind
-        if found != "excel":
-            raise CallError(f"{name}: a zip archive: unpack it, and name a file in it")
-    elif start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
-        raise CallError(f"{name}: a web page, not a data file: take the link to the file itself")
-    if found != kind:
-        logger.info("%s: by its content it is %s", name, {"excel": "an Excel workbook"}.get(found, "Parquet"))
-    return found
-
-
-def _first_line(error: BaseException) -> str:
-    """What went wrong, in one line: `datasets` wraps the reader's own message."""
-    cause = error.__cause__ or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[0] if lines else type(cause).__name__
 
 
 def _at(name: str, error: SentimentError) -> SentimentError:
@@ -263,7 +177,6 @@ def _read_delimited(
     name: str, path: Path, kind: str, encoding: Encoding, wanted: WantedColumns, keep_blank: bool
 ) -> FileTable:
     """A CSV file or one of its kin; a row's number is that of the line on which it begins."""
-    from .table_cache import delimited_rows
 
     layout = find_layout(list(islice(open_lines(path, encoding), _TOP_LINES)), kind, wanted)
     dialect = Dialect(layout.separator, len(layout.header), layout.text, layout.spaces)
@@ -272,7 +185,7 @@ def _read_delimited(
     except DatasetsError as error:
         if isinstance(error.__cause__, SentimentError):
             raise error.__cause__ from error
-        raise DataError(f"{name}: cannot be read: {_first_line(error)}") from error
+        raise DataError(f"{name}: cannot be read: {first_line(error)}") from error
     table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout), keep_blank)
     if layout.separator != {"csv": ",", "tsv": "\t"}[kind] and len(layout.header) > 1:
         logger.info("%s: separated by %s", name, SEPARATOR_NAMES[layout.separator])
@@ -285,7 +198,6 @@ _NO_ROWS = (np.array([], dtype=np.int64), np.array([], dtype=np.int64))
 def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns, keep_blank: bool) -> FileTable:
     """A sheet of a workbook; a row's number is Excel's."""
     from .excel import find_sheet
-    from .table_cache import sheet_rows
 
     sheet, layout, filled = find_sheet(path, name, sheet, wanted)
     dataset = sheet_rows(path, sheet, layout.start, len(layout.header))
@@ -296,7 +208,6 @@ def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns,
 
 def _of_rows(table: FileTable, keep_blank: bool) -> FileTable:
     """The table with its row numbers and faults; without rows and nameless columns where nothing is written."""
-    from .table_cache import FAULT, LAST, NOTE, ROW
 
     assert table.layout is not None
     data = table.dataset.data
@@ -372,6 +283,7 @@ def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken
     looked = table.dataset.map(
         _look_at_lines,
         batched=True,
+        fn_kwargs={"code": code_hash()},
         remove_columns=["line"],
         features=Features({"fault": Value("string"), "keys": Value("string")}),
         desc="Looking at lines",
@@ -400,8 +312,8 @@ def _only(table: FileTable, kept: np.ndarray) -> FileTable:
     return replace(table, dataset=table.dataset.select(chosen), rows=table.rows[chosen], last=table.last[chosen])
 
 
-def _look_at_lines(batch: dict[str, list[str]]) -> dict[str, list[str | None]]:
-    """For `Dataset.map`: what is wrong with each line, and its keys as JSON."""
+def _look_at_lines(batch: dict[str, list[str]], code: str) -> dict[str, list[str | None]]:
+    """For `Dataset.map`: what is wrong with each line, and its keys as JSON; by its cache, for this `code`."""
     parsed = [parse_line(line) for line in batch["line"]]
     return {
         "fault": [value if isinstance(value, str) else None for value in parsed],
@@ -409,7 +321,7 @@ def _look_at_lines(batch: dict[str, list[str]]) -> dict[str, list[str | None]]:
     }
 
 
-def _parse_lines(batch: dict[str, list[str]], wanted: dict[str, str]) -> dict[str, list[str | None]]:
+def _parse_lines(batch: dict[str, list[str]], wanted: dict[str, str], code: str) -> dict[str, list[str | None]]:
     """For `Dataset.map`: the wanted values of a batch of lines; None of a line that is no object."""
     parsed = [parse_line(line) for line in batch["line"]]
     rows = [{} if isinstance(value, str) else value for value in parsed]

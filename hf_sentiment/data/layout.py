@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..errors import CallError, DataError
 from .columns import LABEL_NAMES, TEXT_NAMES, WantedColumns
-from .records import WHOLE_LINE, Record, rough_records
+from .record_lines import WHOLE_LINE, Record, rough_records
 
 SEPARATORS = {"csv": ",;\t|", "tsv": "\t,;|"}
 """What may separate the cells, by the kind of file: where two would do, the first."""
@@ -25,7 +25,7 @@ class Layout:
     """Where the table is.
 
     Attributes:
-        separator: a character, or `records.WHOLE_LINE`; "" where the format has cells of its own.
+        separator: a character, or `record_lines.WHOLE_LINE`; "" where the format has cells of its own.
         header_row: the row of the header, from 1.
         start: the first row below it.
         header: the names as written.

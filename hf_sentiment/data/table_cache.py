@@ -15,7 +15,7 @@ import pyarrow as pa
 from datasets.builder import Key
 from huggingface_hub.utils import insecure_hashlib
 
-from . import encodings, excel, records
+from . import column_kinds, encodings, excel, json_files, record_lines, records
 
 ROW, LAST, NOTE, FAULT = "row", "last", "note", "fault"
 """The columns beside those of the table, which are named by their position: 0, 1, ..."""
@@ -68,15 +68,17 @@ class Rows(datasets.ArrowBasedBuilder):
             )
 
 
-def _records(path: Path, settings: dict[str, Any]) -> Iterator[records.Record]:
+def _records(path: Path, settings: dict[str, Any]) -> Iterator[record_lines.Record]:
     if "sheet" in settings:
         return excel.read_rows(path, settings["sheet"], settings["start"], settings["width"])
     encoding = encodings.Encoding(**settings["encoding"])
-    dialect = records.Dialect(**settings["dialect"])
+    dialect = record_lines.Dialect(**settings["dialect"])
     return records.read_records(lambda: encodings.open_lines(path, encoding), dialect, settings["start"])
 
 
-def delimited_rows(path: Path, encoding: encodings.Encoding, dialect: records.Dialect, start: int) -> datasets.Dataset:
+def delimited_rows(
+    path: Path, encoding: encodings.Encoding, dialect: record_lines.Dialect, start: int
+) -> datasets.Dataset:
     """The rows of a delimited file from the line `start` on: columns 0, 1, ..., `ROW`, `LAST`, `NOTE`, `FAULT`."""
     settings = {"encoding": dataclasses.asdict(encoding), "dialect": dataclasses.asdict(dialect)}
     return _cached(path, settings | {"start": start, "width": dialect.width})
@@ -92,15 +94,15 @@ def _cached(path: Path, settings: dict[str, Any]) -> datasets.Dataset:
     import glob
 
     builder = Rows(
-        data_files={"train": [glob.escape(str(path))]}, settings=json.dumps(settings, sort_keys=True), hash=_code_hash()
+        data_files={"train": [glob.escape(str(path))]}, settings=json.dumps(settings, sort_keys=True), hash=code_hash()
     )
     builder.download_and_prepare()
     return builder.as_dataset(split="train")
 
 
-def _code_hash() -> str:
+def code_hash() -> str:
     """Of the modules that read: another version of them doesn't take this one's tables from the cache."""
     digest = insecure_hashlib.sha256()
-    for module in (records, encodings, excel):
+    for module in (records, record_lines, column_kinds, encodings, excel, json_files):
         digest.update(Path(str(module.__file__)).read_bytes())
     return digest.hexdigest()

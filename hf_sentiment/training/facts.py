@@ -98,7 +98,8 @@ def timed_facts(
     said = training.get("bf16")
     undecided = said is None and trained and facts.bfloat16 and not facts.fp16
     ways = (False, True) if undecided else (bool(said),)
-    steps = time_steps(model, dict(batch), ways, **({} if trained else {"rounds": 1}))
+    rounds = {} if trained else {"rounds": 1}
+    steps = time_steps(model, dict(batch), ways, adapters=bool(plan["lora"].value), **rounds)
     return replace(facts, steps=steps)
 
 

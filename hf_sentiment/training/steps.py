@@ -56,7 +56,12 @@ class StepTimes:
 
 
 def time_steps(
-    model: BertForSentimentAnalysis, batch: dict[str, torch.Tensor], formats: Sequence[bool], rounds: int = _ROUNDS
+    model: BertForSentimentAnalysis,
+    batch: dict[str, torch.Tensor],
+    formats: Sequence[bool],
+    *,
+    adapters: bool = False,
+    rounds: int = _ROUNDS,
 ) -> StepTimes:
     """Time training steps of a copy of the model on the CPU, each format in turn.
 
@@ -64,11 +69,12 @@ def time_steps(
         model: Stays as it is.
         batch: A usual batch, `[texts, tokens]` each.
         formats: Whether in mixed precision: `False`, `True` or both.
+        adapters: Whether only adapters will be trained: the matrices, whose gradients may not fit into memory, stay.
         rounds: Steps of each format.
     """
     texts, tokens = batch["input_ids"].shape
     with untouched_random_state():
-        train = _training_step(model, batch)
+        train = _training_step(model, batch, adapters)
         with _threads(1):
             _, first = _timed(partial(train, formats[0], texts))
             rows = texts if first <= _LONG_STEP else max(1, int(texts * _LONG_STEP / first))
@@ -96,10 +102,14 @@ def _threads(number: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _training_step(model: BertForSentimentAnalysis, batch: dict[str, torch.Tensor]) -> Callable[[bool, int], None]:
+def _training_step(
+    model: BertForSentimentAnalysis, batch: dict[str, torch.Tensor], adapters: bool
+) -> Callable[[bool, int], None]:
     """A function that trains a copy of the model, in mixed precision or not, on so many rows of the batch."""
     trained = copy.deepcopy(model).train()
-    optimiser = torch.optim.AdamW(trained.parameters(), fused=True)
+    for parameter in trained.parameters():
+        parameter.requires_grad_(parameter.dim() == 1 or not adapters)
+    optimiser = torch.optim.AdamW([one for one in trained.parameters() if one.requires_grad], fused=True)
     labels = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
 
     def train(bfloat16: bool, rows: int) -> None:

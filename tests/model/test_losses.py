@@ -12,6 +12,7 @@ from torch.nn import functional
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
 from hf_sentiment import BertForSentimentAnalysis
+from hf_sentiment.callbacks._per_text import per_text_losses
 
 Make = Callable[..., Any]
 Inputs = dict[str, Any]
@@ -102,6 +103,7 @@ def test_class_weights_and_label_smoothing_act_in_training_only(make_tiny: Make,
     model = make_tiny(num_labels=3, class_weights=WEIGHTS, label_smoothing=0.2, **NO_DROPOUT)
     output = model(**tiny_inputs, labels=LABELS)
     torch.testing.assert_close(output.loss, functional.cross_entropy(output.logits, LABELS))
+    torch.testing.assert_close(output.loss, per_text_losses(output.logits, LABELS)[0].mean())  # what callbacks look at
     model.train()
     torch.testing.assert_close(
         model(**tiny_inputs, labels=LABELS).loss, _expected(output.logits, LABELS, smoothing=0.2) / 3

@@ -35,7 +35,7 @@ def test_the_model_random_numbers_and_threads_are_left_as_they_were(
 
 def test_one_format_alone_is_timed_where_the_user_has_chosen(make_tiny: Make, tiny_inputs: dict[str, Any]) -> None:
     assert time_steps(make_tiny(), tiny_inputs, (False,), rounds=1).bfloat16 is None
-    only = time_steps(make_tiny(), tiny_inputs, (True,), rounds=1)
+    only = time_steps(make_tiny(), tiny_inputs, (True,), adapters=True, rounds=1)
     assert only.float32 is None and only.prefers_bfloat16
 
 

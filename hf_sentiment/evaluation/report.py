@@ -216,10 +216,11 @@ def shortfall(evaluation: Mapping[str, Any]) -> str | None:
     }
     if not found:
         return None
-    accuracy = evaluation["model"]["accuracy"]["value"]
-    named = " and ".join(
-        f"the {_BASELINES[name]} ({evaluation['baselines'][name]['accuracy']['value']:.3f}, "
-        f"{entry['value']:+.3f} [{entry['low']:+.3f}, {entry['high']:+.3f}])"
+    accuracy, baselines = evaluation["model"]["accuracy"]["value"], evaluation["baselines"]
+    titles = _BASELINES | {"majority": f"the {_BASELINES['majority']}"}
+    named = " or ".join(
+        f"{titles[name]} ({baselines[name]['accuracy']['value']:.3f}, {entry['value']:+.3f} "
+        f"[{entry['low']:+.3f}, {entry['high']:+.3f}])"
         for name, entry in found.items()
     )
     return (

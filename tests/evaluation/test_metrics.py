@@ -98,5 +98,5 @@ def test_differences_are_paired_and_a_model_that_is_not_ahead_is_said_to_be_so()
         record = {"model": with_intervals(model, references), "texts": 200, "differences": differences}
         line = shortfall(record | {"baselines": {"majority": with_intervals(chance, references)}})
         assert (line is not None) == named
-    assert line is not None and "majority label (" in line and "on 200 texts" in line
+    assert line is not None and "better than the majority label (" in line and "on 200 texts" in line
     assert shortfall({"model": {}}) is None

@@ -204,7 +204,8 @@ def _found(column: LabelColumn, wanted: int | None, declared: Sequence[str]) -> 
     polar = {key: word for key in words if (word := column.polarity(key))}
     if polar and column.are_strays([key for key in words if key not in polar], among_words=True):
         return rule_of_polarities(column, polar, perhaps, wanted, declared)
-    words = [key for key in words if key not in column.strays(truth)]
+    few = column.strays(truth)
+    words = [key for key in words if key not in few]
     return rule_of_strings(column, [*words, *classes_among(perhaps, words, column)], wanted, declared)
 
 

@@ -61,7 +61,8 @@ def rule_of_numbers(
         CallError: no rule is certain.
     """
     seen = sorted(counts)
-    common = seen if declared else [number for number in seen if number not in _strays(counts)]
+    few = frozenset() if declared else _strays(counts)
+    common = [number for number in seen if number not in few]
     attempts = [common, seen] if wanted is None else [seen, common]
     refused: CallError | None = None
     for numbers in attempts if common != seen else [seen]:
@@ -136,9 +137,9 @@ def _of_stars(counts: Mapping[float, int], names: Names, wanted: int | None, sta
     Numbers that are not written as stars are stars only if there are three of them or more and 4 and 5 are among them
     in numbers. What lies off the scale is left out, if it is too little to be meant.
     """
-    scale = [number for number in counts if number * 2 == int(number * 2) and 0.5 <= number <= 5]
+    scale = {number for number in counts if number * 2 == int(number * 2) and 0.5 <= number <= 5}
     if wanted == 5:
-        whole = [number for number in scale if number == int(number)]
+        whole = {number for number in scale if number == int(number)}
         scale = whole if _are_strays([number for number in counts if number not in whole], counts) else scale
     off = [number for number in counts if number not in scale]
     if off and not _are_strays(off, counts):
@@ -149,7 +150,7 @@ def _of_stars(counts: Mapping[float, int], names: Names, wanted: int | None, sta
         return None
     few = _strays(counts)
     high = max(scale) == 5 and (5 not in few or (4 in counts and 4 not in few))
-    return rule_of_stars(scale, names, wanted) if starred or (len(scale) > 2 and high) else None
+    return rule_of_stars(sorted(scale), names, wanted) if starred or (len(scale) > 2 and high) else None
 
 
 def _is_star_scale(numbers: Sequence[float]) -> bool:
@@ -199,7 +200,7 @@ def _of_scale(counts: Mapping[float, int], names: Names, wanted: int | None) -> 
 
 
 def _is_most(inside: Sequence[float], counts: Mapping[float, int]) -> bool:
-    outside = [number for number in counts if number not in inside]
+    outside = list(counts.keys() - set(inside))
     return not outside or _are_strays(outside, counts)
 
 

@@ -103,7 +103,8 @@ def _check_count(labels: Sequence[str], wanted: int | None) -> None:
 
 def classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelColumn) -> list[str]:
     """Those of "none", "unknown", ... that are classes beside the given names: as frequent as one of these."""
-    usual = [column.counts[key] for key in words if key not in column.strays(words, among_words=True)]
+    few = column.strays(words, among_words=True)
+    usual = [column.counts[key] for key in words if key not in few]
     least = min(min(usual, default=0), _FREQUENT * column.rows)
     found = [key for key in perhaps if column.counts[key] >= least]
     if found:

@@ -83,3 +83,21 @@ def test_wrong_calls(run_cli: Cli, messy: Path, tmp_path: Path) -> None:
 def test_help(run_cli: Cli) -> None:
     code, out, _ = run_cli("audit", "--help")
     assert code == 0 and "--fix" in out and "--train_file" in out and "Exit code" in out
+
+
+def test_an_encoding_goes_through_every_command(run_cli: Cli, tiny_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "latin.csv"
+    path.write_bytes("text,label\ngreat café,positive\nbad film,negative\n".encode("cp1252"))
+    calls = (
+        ("audit", "--train_file", path, "--model_name_or_path", tiny_folder),
+        ("plan", "--train_file", path, "--model_name_or_path", tiny_folder),
+        ("evaluate", tiny_folder, "--test_file", path),
+        ("predict", tiny_folder, path),
+    )
+    for call in calls:
+        code, _, err = run_cli(*call)
+        assert code == 1 and "latin.csv, row 2: not UTF-8" in err and "--encoding windows-1252" in err, call
+        code, out, err = run_cli(*call, "--encoding", "windows-1252")
+        assert "not UTF-8" not in err, call
+        code, _, err = run_cli(*call, "--encoding", "latin-99")
+        assert code == 2 and "--encoding latin-99: no such encoding" in err, call

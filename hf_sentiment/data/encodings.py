@@ -88,8 +88,9 @@ def find_encoding(path: Path, source: str, said: str | None) -> Encoding:
     with path.open("rb") as file:
         start = file.read(_BLOCK)
     text = start.decode(name, "replace")
-    lone = text.count("\r") - text.count("\r\n")
-    return Encoding(name, said is None and name != UTF8, lone > text.count("\n"))
+    # Where lines end as on Windows, a carriage return of its own is within a text.
+    universal = "\r\n" not in text and text.count("\r") > text.count("\n")
+    return Encoding(name, said is None and name != UTF8, universal)
 
 
 def open_lines(path: Path, encoding: Encoding, *, exact: bool = False) -> Iterator[str]:

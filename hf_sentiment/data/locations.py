@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from datasets import DownloadManager
+from datasets import DownloadConfig, DownloadManager
 from datasets.exceptions import DatasetsError
 
 from ..errors import CallError, DataError
@@ -54,13 +54,21 @@ def local_path(name: str) -> Path:
             return Path(manager.download_and_extract(name) if name.lower().endswith(".gz") else manager.download(name))
         path = Path(name).expanduser()
         if path.is_file():
-            return Path(manager.extract(str(path))) if name.lower().endswith(".gz") else path.resolve()
+            return _unpacked(path) if name.lower().endswith(".gz") else path.resolve()
     except (OSError, ValueError, EOFError, DatasetsError) as error:
         what = "downloaded" if "://" in name else "unpacked"
         raise CallError(f"{name}: cannot be {what} ({first_line(error)})") from error
     if not path.exists():
         raise CallError(f"{name}: no such file{_nearest_file(path)}")
     raise CallError(f"{name}: is a folder; name a file in it ({', '.join(EXTENSIONS)})")
+
+
+def _unpacked(path: Path) -> Path:
+    """The content of a packed file, in the cache, as old as the packed one."""
+    # `datasets` knows what it has unpacked by the name alone, and the file may be another by now.
+    unpacked = Path(DownloadManager(download_config=DownloadConfig(force_extract=True)).extract(str(path.resolve())))
+    os.utime(unpacked, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    return unpacked
 
 
 def _nearest_file(path: Path) -> str:

@@ -162,6 +162,8 @@ def test_an_uncertain_encoding_is_asked_for(tmp_path):
 def test_packed_files(tmp_path):
     (tmp_path / "a.csv.gz").write_bytes(gzip.compress(lines(",").encode()))
     assert rows_of(tmp_path / "a.csv.gz") == expected(2)
+    (tmp_path / "a.csv.gz").write_bytes(gzip.compress(b"text,label\nanother,1\n"))
+    assert rows_of(tmp_path / "a.csv.gz") == [(2, "another", "1")]
     made = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in ROWS)
     (tmp_path / "a.jsonl.gz").write_bytes(gzip.compress(made.encode()))
     assert rows_of(tmp_path / "a.jsonl.gz") == expected(1)
@@ -176,6 +178,16 @@ def workbook(path: Path, **sheets: list[tuple[Any, ...]]) -> Path:
             sheet.append(row)
     book.save(path)
     return path
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_line_ends_that_are_none(tmp_path, end):
+    odd = ["a\rb\rc", "d\x0be\x85f", "g\u2028h", "i\x0cj\x1ck"]
+    (tmp_path / "a.csv").write_bytes(("text,label" + end + "".join(f"{t},1{end}" for t in odd)).encode())
+    assert rows_of(tmp_path / "a.csv") == [(i + 2, text, "1") for i, text in enumerate(odd)]
+    lines = [json.dumps({"text": t, "label": 1}, ensure_ascii=False) for t in odd]
+    (tmp_path / "a.jsonl").write_bytes((end.join(lines) + end).encode())
+    assert rows_of(tmp_path / "a.jsonl") == [(i + 1, text, "1") for i, text in enumerate(odd)]
 
 
 def test_a_workbook(tmp_path, caplog):

@@ -97,7 +97,7 @@ def test_an_encoding_goes_through_every_command(run_cli: Cli, tiny_folder: Path,
     for call in calls:
         code, _, err = run_cli(*call)
         assert code == 1 and "latin.csv, row 2: not UTF-8" in err and "--encoding windows-1252" in err, call
-        code, out, err = run_cli(*call, "--encoding", "windows-1252")
+        code, _, err = run_cli(*call, "--encoding", "windows-1252")
         assert "not UTF-8" not in err, call
         code, _, err = run_cli(*call, "--encoding", "latin-99")
         assert code == 2 and "--encoding latin-99: no such encoding" in err, call

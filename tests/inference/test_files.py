@@ -189,11 +189,16 @@ def write_one_column(path: Path) -> None:
     path.write_text('review\ngood\n\n""\nawful\n\n\n')
 
 
+def write_blank_rows(path: Path) -> None:
+    path.write_text("id,text,when\n007,good,2026\n,,\n\n9,awful,\n10,,\n,,\n\n")
+
+
 INPUTS: dict[str, tuple[Callable[[Path], None], list[str]]] = {
     "i.xlsx": (write_excel, ["", "empty text", "empty text", "not a text (a number)", ""]),
     "i.parquet": (write_parquet, ["", "empty text", "empty text", ""]),
     "i.jsonl": (write_json_lines, ["", "empty text", "unreadable row", "not a text (list)", "broken encoding"]),
     "i.csv": (write_one_column, ["", "empty text", "empty text", ""]),
+    "blank rows.csv": (write_blank_rows, ["", "empty text", "", "empty text"]),
 }
 
 

@@ -112,10 +112,12 @@ class SentimentClassifier:
             progress: Show a progress bar on stderr.
 
         Raises:
-            CallError: `texts` is one string.
+            CallError: `texts` is one string, or a table.
         """
         if isinstance(texts, str):
             raise CallError("predict takes a list of texts: predict([text])")
+        if hasattr(texts, "columns") or isinstance(texts, Mapping):  # going through one gives the names of its columns
+            raise CallError('predict takes a list of texts, and this is a table: predict(table["text"])')
         return list(self.predict_iter(texts, total=len(texts) if progress else None))
 
     def predict_iter(self, texts: Iterable[Any], total: int | None = None) -> Iterator[Prediction]:

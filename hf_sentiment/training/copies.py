@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -83,8 +84,8 @@ def call_on_copies(
     if raw.label_names is not None and not raw.files and arguments.labels is None and rule.kind == "names":
         said["labels"] = list(rule.labels)  # a data set's own order, which a file does not tell
     said |= training
-    wanted = Path(str(training.get("output_dir") or f"runs/{Path(written[0].path).stem}"))
-    said["output_dir"] = _free(wanted)
+    name = Path(written[0].path).stem if raw.files else re.sub(r"\W+", "-", arguments.dataset_name or "data")
+    said["output_dir"] = _free(Path(str(training.get("output_dir") or f"runs/{name}")))
     return CallOnCopies([word for name, value in said.items() for word in flags(name, value)])
 
 

@@ -117,6 +117,10 @@ def test_wrong_calls_are_answered_with_the_right_one(tiny_folder: Path, tmp_path
     classifier = SentimentClassifier.from_pretrained(tiny_folder)
     with pytest.raises(CallError, match=r"predict\(\[text\]\)"):
         classifier.predict("good")
+    for table in (pd.DataFrame({"text": ["good"]}), {"text": ["good"]}):
+        with pytest.raises(CallError, match=r'predict\(table\["text"\]\)'):
+            classifier.predict(table)  # type: ignore[arg-type]
+    assert len(classifier.predict(pd.Series(["good", None, np.nan]))) == 3  # type: ignore[arg-type]
     with pytest.raises(CallError, match="no such folder"):
         SentimentClassifier.from_pretrained(tmp_path / "none")
     with pytest.raises(CallError, match="cannot be loaded as a text classifier"):

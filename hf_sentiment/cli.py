@@ -265,7 +265,7 @@ def publish_command(
         ),
     ] = None,
     no_quotes: Annotated[
-        bool, typer.Option("--no_quotes", "--no-quotes", help="Quote no test texts on the card.")
+        bool, typer.Option("--no_quotes", "--no-quotes", help="Quote no texts of the data on the card.")
     ] = False,
     as_json: AsJson = False,
 ) -> None:

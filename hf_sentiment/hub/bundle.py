@@ -47,7 +47,7 @@ class Bundle:
         base_model: The Hub id of an adapter's base.
         metadata: Of its card.
         can_load: Who can load it and who cannot, in sentences.
-        quoted: How many texts of the test split its card quotes.
+        quoted: How many of the texts that it was measured on its card quotes.
     """
 
     folder: Path
@@ -108,7 +108,7 @@ def build_bundle(
 
 
 def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -> int:
-    """How many texts of the test split stand on the card or in its metadata; a template may leave them out."""
+    """How many of the texts that it was measured on stand on the card or in its metadata; a template may leave them out."""
     rows = quoted_texts(records.measured, True)
     texts = {row["text"] for row in [*rows["examples"], *rows["errors"]]}
     widget = {row["text"] for row in metadata.get("widget") or []}

@@ -39,7 +39,7 @@ def render_card(
         license: Of the model, an identifier of the Hub's list. Default: the base model's, where it is known.
         language: Of the texts, an ISO 639 code. Default: what the texts say, where that is certain.
         base_model: The Hub id of the base model, where the run does not say it.
-        quote_texts: Whether the card may quote texts of the test split (an example a label, the worst errors).
+        quote_texts: Whether the card may quote texts that it was measured on (an example a label, the worst errors).
         package_source: From where others can install this package: a wheel's address, or `git+https://…@COMMIT`.
         arguments: `SentimentArguments` as a dictionary, where the folder has no record of them.
 

@@ -57,7 +57,7 @@ def card_facts(
         license: Of the model, an identifier of the Hub; by default the base's, where that is known.
         language: Of the texts, an ISO 639 code; by default the one that the records are certain of.
         base_model: The Hub id of the base, where the records do not say it.
-        quote_texts: Whether texts of the test split may be quoted.
+        quote_texts: Whether texts that it was measured on may be quoted.
         package_source: From where this package can be installed.
     """
     arguments, evaluation, audit = records.arguments or {}, records.measured, records.audit

@@ -30,7 +30,7 @@ def describe(bundle: Bundle, repo_id: str, public: bool | None, create_pr: bool)
     yield from (f"  {line}" for line in bundle.can_load)
     if bundle.quoted:
         texts = "1 text" if bundle.quoted == 1 else f"{bundle.quoted} texts"
-        yield f"  The card, README.md, quotes {texts} of the test split; --no_quotes leaves them out."
+        yield f"  The card, README.md, quotes {texts} of your data; --no_quotes leaves them out."
 
 
 def _size(count: float) -> str:

@@ -137,7 +137,7 @@ def test_what_a_publisher_must_know_is_said_before_anything_is_sent(
 
     before = said()
     assert "It loads by stock `BertForSequenceClassification`" in before and "text-embeddings-inference" in before
-    assert re.search(r"The card, README.md, quotes \d+ texts of the test split; --no_quotes leaves them out", before)
+    assert re.search(r"The card, README.md, quotes \d+ texts of your data; --no_quotes leaves them out", before)
     assert "quotes" not in said(quote_texts=False)
 
 

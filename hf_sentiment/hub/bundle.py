@@ -108,7 +108,7 @@ def build_bundle(
 
 
 def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -> int:
-    """How many of the texts that it was measured on stand on the card or in its metadata; a template may leave them out."""
+    """How many of the texts that it was measured on stand on the card or in its metadata."""
     rows = quoted_texts(records.measured, True)
     texts = {row["text"] for row in [*rows["examples"], *rows["errors"]]}
     widget = {row["text"] for row in metadata.get("widget") or []}

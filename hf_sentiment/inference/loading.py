@@ -11,7 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 from huggingface_hub.utils import validate_repo_id
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
@@ -83,6 +89,8 @@ def _ask_the_hub(name: str, revision: str | None) -> str:
         return name  # a repository without a config, of which transformers says more
     except RepositoryNotFoundError as error:
         raise CallError(f"{nowhere} no such model on the Hub, or a private one: `hf auth login`") from error
+    except RevisionNotFoundError as error:
+        raise CallError(f"{name} has no branch, tag or commit {revision} on the Hub") from error
     except HfHubHTTPError as error:
         raise CallError(f"{nowhere} the Hub refuses it ({_first_line(error)})") from error
     except Exception as error:

@@ -33,23 +33,24 @@ class ColumnKinds:
     @classmethod
     def of(cls, lines: Iterator[str], dialect: Dialect) -> ColumnKinds:
         """What the columns hold by the lines of a file, its header left out."""
-        values: list[Counter[str]] = [Counter() for _ in range(dialect.width)]
+        plain, others = _Tally(dialect), _Tally(dialect)
         separator = re.escape(dialect.separator)
         bare_quote = re.compile(rf'[^{separator}"\s]\s*"\s*[^{separator}"\s]')
-        bare = quoted = commas = rows = 0
+        bare = quoted = commas = 0
         for i, ((cells, first, last, note, _), line) in enumerate(rough_records(lines, dialect.separator)):
             # All of a small file, and parts from all over a large one, whose labels may be in order.
-            if last > first or (i >= _SAMPLE and i % 16):
+            if i >= _SAMPLE and i % 16:
+                continue
+            if last > first or len(cells) > dialect.width:
+                others.add(cells)
                 continue
             bare += '"' in line and bare_quote.search(line.replace('""', "")) is not None
             if len(cells) == dialect.width and note == AS_WRITTEN:
-                rows += 1
+                plain.add(cells)
                 quoted += any('"' in cell for cell in cells) and line.lstrip()[0] == '"'
                 commas += "," in line and '"' not in line and dialect.width == 1
-                for counter, cell in zip(values, cells, strict=True):
-                    if len(cell) <= 60 and len(counter) <= 5_000:
-                        counter[cell.strip()] += 1
-        found = [(None, False) if i == dialect.text else _kind(counter, rows) for i, counter in enumerate(values)]
+        # Where hardly a record is plain, the others tell what the columns hold.
+        found = (plain if plain.rows >= max(2, others.rows / 10) else others).kinds()
         return cls(
             tuple(kind for kind, _ in found), tuple(shaped for _, shaped in found), bare > 0, quoted > 0, commas > 0
         )
@@ -65,6 +66,36 @@ class ColumnKinds:
             kind is None or (_shape(cell.strip()) if shaped else cell.strip()) in kind
             for cell, kind, shaped in zip(cells, self.kinds, self.shapes, strict=True)
         )
+
+
+class _Tally:
+    """The values of each column but that of the texts."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.rows = 0
+        self._widths: set[int] = set()
+        self._dialect = dialect
+        self._values: list[Counter[str]] = [Counter() for _ in range(dialect.width)]
+
+    def add(self, cells: Sequence[str]) -> None:
+        """Count a record; of one with too many cells, the text takes those that are too many."""
+        text, more = self._dialect.text, len(cells) - self._dialect.width
+        if more < 0 or (more > 0 and text is None):
+            return
+        if text is not None:
+            cells = [*cells[:text], "", *cells[text + more + 1 :]]
+        self.rows += 1
+        self._widths.add(more)
+        for counter, cell in zip(self._values, cells, strict=True):
+            if len(cell) <= 60 and len(counter) <= 5_000:
+                counter[cell.strip()] += 1
+
+    def kinds(self) -> list[tuple[frozenset[str] | None, bool]]:
+        """For each column its values or shapes; see `ColumnKinds`."""
+        text = self._dialect.text
+        if len(self._widths) == 1 and 0 not in self._widths:  # not commas of prose, but a column without a name
+            return [(None, False)] * self._dialect.width
+        return [(None, False) if i == text else _kind(values, self.rows) for i, values in enumerate(self._values)]
 
 
 def _kind(counter: Counter[str], rows: int) -> tuple[frozenset[str] | None, bool]:

@@ -101,6 +101,12 @@ def test_commas_in_a_text_without_quotes(tmp_path, caplog):
             rows_of(path)
     path.write_text(plain + 'It is "good", "cheap", and fine,4\n')
     assert rows_of(path)[-1] == (20, 'It is "good", "cheap", and fine', "4")
+    bare = [(f"Good, bad, and ugly{', too' * (i % 3)}", ("pos", "neg")[i % 2]) for i in range(20)]
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in bare))
+    assert [(text, label) for _, text, label in rows_of(path)] == bare
+    path.write_text("text,label\n" + "Good film, pos, 1\nBad film, neg, 1\n" * 9)
+    with pytest.raises(DataError, match=r"row 2: too many cells"):
+        rows_of(path)
     path.write_text("text,label\na review,pos\nanother,neg\na third,pos\na fourth,neg\nGood, cheap,maybe\n")
     with pytest.raises(
         DataError, match=r'row 6: too many cells \(3, the header has 2\): put a text that contains "," in'

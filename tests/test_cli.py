@@ -166,7 +166,7 @@ def test_standard_input_is_utf_8_in_any_locale_and_a_bad_line_is_named(tiny_fold
     assert len(done.stdout.splitlines()) == 2
     done = subprocess.run(command, input=b"good\n\xff\xfe bad\n", **options)
     assert done.returncode == 2
-    assert "standard input, line 2: not UTF-8" in done.stderr.decode()
+    assert "standard input, row 2: not UTF-8" in done.stderr.decode()
 
 
 def test_a_reader_that_has_had_enough_is_no_error(tiny_folder: Path) -> None:

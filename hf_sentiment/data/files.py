@@ -259,7 +259,8 @@ def _faults_message(table: FileTable) -> str:
     row, fault = next(iter(table.faults.items()))
     others = len(table.faults) - 1
     more = f"; and {others:,} more {'row' if others == 1 else 'rows'}" if others else ""
-    return f"{table.source}, row {row}: {fault}{more}"
+    lacking = table.layout is not None and len(table.faults) > len(table.rows) / 2
+    return f"{table.source}, row {row}: {fault}{more}" + ("; or does the header lack a name?" if lacking else "")
 
 
 def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken: bool) -> FileTable:

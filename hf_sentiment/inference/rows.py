@@ -82,7 +82,7 @@ def _lines(stream: BinaryIO) -> Iterator[InputRow]:
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
         except UnicodeDecodeError as error:
-            raise CallError(f"standard input, line {number}: not UTF-8: convert it first") from error
+            raise CallError(f"standard input, row {number}: not UTF-8: convert it first") from error
         yield InputRow(number, {"text": text}, text)
 
 

@@ -105,7 +105,7 @@ def test_commas_in_a_text_without_quotes(tmp_path, caplog):
     path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in bare))
     assert [(text, label) for _, text, label in rows_of(path)] == bare
     path.write_text("text,label\n" + "Good film, pos, 1\nBad film, neg, 1\n" * 9)
-    with pytest.raises(DataError, match=r"row 2: too many cells"):
+    with pytest.raises(DataError, match=r"row 2: too many cells.* and 17 more rows; or does the header lack a name\?$"):
         rows_of(path)
     path.write_text("text,label\na review,pos\nanother,neg\na third,pos\na fourth,neg\nGood, cheap,maybe\n")
     with pytest.raises(

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NoReturn, Optional
+from typing import Any, NoReturn
 
 import torch
 import yaml
@@ -25,7 +25,6 @@ from hf_sentiment.data.augmentation import KINDS, parse_kinds
 from hf_sentiment.errors import CallError
 
 
-# HfArgumentParser reads these annotations at run time and knows Optional[X], so they stay in that form.
 @dataclass
 class SentimentArguments:
     """What to fine-tune and on what: the arguments of this package, beside `transformers.TrainingArguments`.
@@ -37,100 +36,100 @@ class SentimentArguments:
     model_name_or_path: str = field(
         default="starter", metadata={"help": "BERT checkpoint: a Hub id, a folder, or 'starter' (all-MiniLM-L6-v2)."}
     )
-    model_revision: Optional[str] = field(
+    model_revision: str | None = field(
         default=None, metadata={"help": "Branch, tag or commit of the checkpoint on the Hub."}
     )
-    pooling: Optional[str] = field(
+    pooling: str | None = field(
         default=None,
         metadata={"help": "pooler, cls, mean or max. Default: what the checkpoint was made for, else pooler."},
     )
     classifier_dropout: float = field(default=0.3, metadata={"help": "Dropout before the linear head."})
-    dataset_name: Optional[str] = field(
+    dataset_name: str | None = field(
         default=None,
         metadata={"help": "Data set: a Hub id, 'starter' (movie snippets) or 'starter:amazon'. Default: starter."},
     )
-    dataset_config_name: Optional[str] = field(default=None, metadata={"help": "Configuration of the Hub data set."})
-    dataset_revision: Optional[str] = field(
+    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of the Hub data set."})
+    dataset_revision: str | None = field(
         default=None, metadata={"help": "Branch, tag or commit of the data set on the Hub."}
     )
-    train_file: Optional[str] = field(
+    train_file: str | None = field(
         default=None, metadata={"help": "CSV, TSV, JSONL, Parquet or Excel file to train on, instead of a data set."}
     )
-    validation_file: Optional[str] = field(
+    validation_file: str | None = field(
         default=None, metadata={"help": "Labelled file to validate on. Default: a share of the training data."}
     )
-    test_file: Optional[str] = field(
+    test_file: str | None = field(
         default=None, metadata={"help": "Labelled file to test on. Default: a share of the training data."}
     )
-    text_column: Optional[str] = field(
+    text_column: str | None = field(
         default=None, metadata={"help": "Column of the texts. Default: guessed, if only one column can be it."}
     )
-    label_column: Optional[str] = field(
+    label_column: str | None = field(
         default=None, metadata={"help": "Column of the labels. Default: guessed, if only one column can be it."}
     )
-    encoding: Optional[str] = field(
+    encoding: str | None = field(
         default=None,
         metadata={"help": "Encoding of text files, such as windows-1252. Default: UTF-8, or what is certain."},
     )
-    labels: Optional[list[str]] = field(
+    labels: list[str] | None = field(
         default=None, metadata={"help": "Label names in index order: negative,positive. Default: from the data."}
     )
-    num_labels: Optional[int] = field(
+    num_labels: int | None = field(
         default=None, metadata={"help": "Number of labels to make of ratings or scores: 2, 3 or (stars) 5."}
     )
     on_bad_rows: str = field(
         default="error",
         metadata={"help": "Rows without text or known label: 'error' stops with their numbers, 'drop' goes on."},
     )
-    validation_share: Optional[float] = field(
+    validation_share: float | None = field(
         default=None,
         metadata={"help": "Share of the data for validation, where none is given. Default: by the plan; 0: none."},
     )
-    test_share: Optional[float] = field(
+    test_share: float | None = field(
         default=None,
         metadata={"help": "Share of the data for testing, where none is given. Default: by the plan; 0: none."},
     )
-    unlabeled_file: Optional[str] = field(
+    unlabeled_file: str | None = field(
         default=None,
         metadata={
             "help": "Texts without labels, instead of labelled ones: the head is made of the lexicon and of them."
         },
     )
-    max_train_samples: Optional[int] = field(
+    max_train_samples: int | None = field(
         default=None, metadata={"help": "Train on that many texts only, drawn at random; 0: on the lexicon alone."}
     )
-    max_length: Optional[int] = field(
+    max_length: int | None = field(
         default=None, metadata={"help": "Tokens after which a text is cut. Default: by the plan."}
     )
-    head_first: Optional[bool] = field(
+    head_first: bool | None = field(
         default=None,
         metadata={"help": "Fit the head by logistic regression on frozen features first. Default: by the plan."},
     )
-    lexicon: Optional[bool] = field(
+    lexicon: bool | None = field(
         default=None,
         metadata={"help": "Teach the encoder a sentiment lexicon (English) first. Default: by the plan."},
     )
-    imbalance: Optional[str] = field(
+    imbalance: str | None = field(
         default=None,
         metadata={"help": "none, class_weights (in the loss) or logit_adjustment (at the end). Default: by the plan."},
     )
-    layerwise_lr_decay: Optional[float] = field(
+    layerwise_lr_decay: float | None = field(
         default=None, metadata={"help": "Each layer's learning rate, of the next higher one's. Default: by the plan."}
     )
-    fine_tuned_share: Optional[float] = field(
+    fine_tuned_share: float | None = field(
         default=None,
         metadata={
             "help": "Share of the fine-tuned weights in the final ones; the rest is of the head-first model. Default: "
             "by the plan."
         },
     )
-    early_stopping_patience: Optional[int] = field(
+    early_stopping_patience: int | None = field(
         default=None,
         metadata={
             "help": "Evaluations without improvement after which training stops; 0: never. Default: by the plan."
         },
     )
-    augment: Optional[str] = field(
+    augment: str | None = field(
         default=None,
         metadata={
             "help": f"Edit training texts anew in every epoch, so that their label stays: none, or some of "
@@ -141,7 +140,7 @@ class SentimentArguments:
         default="warn",
         metadata={"help": "What the overfitting alarm does: warn, stop, rollback, or off."},
     )
-    lora: Optional[bool] = field(
+    lora: bool | None = field(
         default=None,
         metadata={
             "help": "Train low-rank adapters and the head instead of all weights; merged at the end. Default: by the "

@@ -19,6 +19,8 @@ from hf_sentiment.training.steps import StepTimes
 _CHECKPOINT = "checkpoint-"
 _BESIDE = ".model-"
 _KEPT = "_best-"
+# What `write_json` writes `arguments.json` into, until it is whole.
+_FIRST_RECORD = ".arguments.json."
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class RunFolder:
         folder = cls(Path(output_dir))
         record = folder.records / "arguments.json"
         if not record.is_file():
-            if folder.path.exists() and (not folder.path.is_dir() or any(folder.path.iterdir())):
+            if folder.path.is_file() or folder._holds_something():
                 raise CallError(f"{output_dir} exists and is no run of this command: name another --output_dir")
             return folder
         before = json.loads(record.read_text(encoding="utf-8"))
@@ -63,8 +65,16 @@ class RunFolder:
             )
         return folder
 
+    def _holds_something(self) -> bool:
+        """Whether there is anything but what a kill leaves while the first record is written."""
+        found = (path for path in self.path.iterdir() if path != self.records) if self.path.is_dir() else ()
+        records = self.records.iterdir() if self.records.is_dir() else ()
+        return any(found) or any(not path.name.startswith(_FIRST_RECORD) for path in records)
+
     def begin(self, call: dict[str, Any]) -> None:
         """Write down what was asked for."""
+        for leftover in self.records.glob(f"{_FIRST_RECORD}*"):
+            leftover.unlink()
         write_json(self.records / "arguments.json", call)
 
     def check_same_data(self, audit: dict[str, Any]) -> None:

@@ -553,3 +553,17 @@ def test_a_finished_run_is_trained_further(
     after = json.loads((tmp_path / "twice" / "config.json").read_text())
     assert len(after["id2label"]) == labels
     assert after.get("class_weights") is None and after["problem_type"] == "single_label_classification"
+
+
+def test_a_kill_while_the_first_record_is_written_does_not_block_the_folder(tmp_path: Path) -> None:
+    from hf_sentiment.training.folder import RunFolder
+
+    records = tmp_path / "run" / "records"
+    records.mkdir(parents=True)
+    (records / ".arguments.json.k2x9.json").write_text("")
+    RunFolder.open(tmp_path / "run", {"seed": 1}).begin({"seed": 1})
+    assert [path.name for path in records.iterdir()] == ["arguments.json"]
+    (tmp_path / "other" / "records").mkdir(parents=True)
+    (tmp_path / "other" / "records" / "invoices.csv").write_text("mine")
+    with pytest.raises(CallError, match="exists and is no run of this command"):
+        RunFolder.open(tmp_path / "other", {"seed": 1})

@@ -45,7 +45,10 @@ def test_json_is_all_that_is_on_stdout(call: list[str], run_cli: Cli) -> None:
     assert err.count("--weight_decay 0.9 is outside 0 to 0.3") == 1
 
 
-def test_without_labels_there_is_no_learning_rate(call: list[str], run_cli: Cli) -> None:
+def test_without_labels_there_is_no_learning_rate(
+    call: list[str], run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))  # in which no test has taught the encoder
     code, out, err = run_cli(*call, "--max_train_samples", "0")
     assert code == 0, err
     shown = {line.split()[0] for line in out.splitlines() if line.strip()}

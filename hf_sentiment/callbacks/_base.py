@@ -7,13 +7,27 @@ import copy
 import inspect
 import random
 from collections.abc import Iterator
-from typing import Any, ClassVar, cast
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import CallbackHandler, ExportableState
+from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import (
+    CallbackHandler,
+    DefaultFlowCallback,
+    ExportableState,
+    PrinterCallback,
+    ProgressCallback,
+)
+
+# Callbacks of the Trainer that print what is logged, or decide by it; its notebook's is a `TrainerCallback` that has
+# to be known by its name, for its module needs IPython.
+_NO_TRACKERS = (DefaultFlowCallback, PrinterCallback, ProgressCallback)
+_NOTEBOOK_PROGRESS = "NotebookProgressCallback"
+
+Caller = TypeVar("Caller")
 
 
 class SuiteCallback(TrainerCallback, ExportableState):
@@ -31,6 +45,7 @@ class SuiteCallback(TrainerCallback, ExportableState):
 
     def __init__(self) -> None:
         self._training = False
+        self._folder = Path()
         self._reset()
 
     def state(self) -> dict[str, Any]:
@@ -40,9 +55,10 @@ class SuiteCallback(TrainerCallback, ExportableState):
             "attributes": copy.deepcopy({name: getattr(self, name) for name in self._FRESH}),
         }
 
-    def _begin(self, state: TrainerState) -> bool:
+    def _begin(self, args: TrainingArguments, state: TrainerState) -> bool:
         """Begin a run, or take one up from its checkpoint; returns whether a saved state was taken up."""
         self._training = True
+        self._folder = run_folder(args)
         self._reset()
         saved = self._saved_attributes(state) if state.global_step > 0 else None
         for name, value in (saved or {}).items():
@@ -89,28 +105,44 @@ def saved_states(state: TrainerState) -> dict[str, Any]:
     return cast("dict[str, Any]", state.stateful_callbacks)
 
 
+def run_folder(args: TrainingArguments) -> Path:
+    """Where the run writes: `output_dir`, or its trial's own folder in there (`Trainer.hyperparameter_search`)."""
+    trainer = calling(Trainer)
+    trial = getattr(trainer, "_trial", None)
+    # The Trainer's own rule for where a trial's checkpoints go; it tells callbacks neither trial nor folder.
+    return Path(str(args.output_dir) if trainer is None or trial is None else trainer._get_output_dir(trial))
+
+
 def log_scalars(
     args: TrainingArguments, state: TrainerState, control: TrainerControl, scalars: dict[str, float]
 ) -> None:
-    """Log `scalars` as `Trainer.log` does: into the history and to every callback that watches, trackers included.
+    """Log `scalars` as `Trainer.log` does, into the history and to every tracker, but not to the terminal.
 
     The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which is therefore one
-    of our callers, and knows the trackers.
+    of our callers, and knows them all: those that print every dictionary that is logged are left out.
     """
     logs = {**scalars, "epoch": state.epoch or 0.0}
     state.log_history.append({**logs, "step": state.global_step})
-    handler = _calling_handler()
+    handler = calling(CallbackHandler)
     if handler is not None:
+        trackers = copy.copy(handler)
+        trackers.callbacks = [callback for callback in handler.callbacks if not _prints(callback)]
         due = control.should_log
-        handler.on_log(args, state, control, logs)
+        trackers.on_log(args, state, control, logs)
         control.should_log = due  # a log that is due at this step is still due
 
 
-def _calling_handler() -> CallbackHandler | None:
+def _prints(callback: TrainerCallback) -> bool:
+    names = [kind.__name__ for kind in type(callback).__mro__]
+    return isinstance(callback, _NO_TRACKERS) or _NOTEBOOK_PROGRESS in names
+
+
+def calling(kind: type[Caller]) -> Caller | None:
+    """The nearest object of that kind one of whose methods is being called, and has called us; `None` without one."""
     frame = inspect.currentframe()
     while frame is not None:
         owner = frame.f_locals.get("self")
-        if isinstance(owner, CallbackHandler):
+        if isinstance(owner, kind):
             return owner
         frame = frame.f_back
     return None

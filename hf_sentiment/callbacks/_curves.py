@@ -1,14 +1,27 @@
-"""The picture of a run: losses with intervals, the best point, alarms, a metric. Drawn from the lines of a history."""
+"""The picture of a run: losses with intervals, what is kept, alarms, a metric. Drawn from the lines of a history."""
 
 from __future__ import annotations
 
 import io
 import math
+import textwrap
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_sentiment.callbacks._history import (
+    ALARMS,
+    OWN,
+    CurveNames,
+    Kept,
+    Row,
+    as_measured,
+    best_row,
+    counts_epochs,
+    curve_names,
+    place_of,
+)
+from hf_sentiment.callbacks._monitor import less_is_better, more_is_better
 from hf_sentiment.files import write_atomically
 
 if TYPE_CHECKING:
@@ -16,17 +29,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Row = dict[str, Any]
-
-#: The levels of `gap/alarm` that are alarms.
-ALARMS = {1: "overconfident", 2: "overfitting"}
-
 # Okabe and Ito's colours, told apart with any colour vision; markers differ too, for prints in grey.
-_TRAIN, _VALIDATION, _METRIC, _INK, _FAINT = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
-_FILLS = {1: "white", 2: _INK}  # of the triangle of an alarm
+TRAIN, _VALIDATION, _METRIC, INK, _FAINT = "#0072B2", "#D55E00", "#009E73", "#000000", "#767676"
+_FILLS = {1: "white", 2: INK}  # of the triangle of an alarm
 _WIDTH = 7.0  # inches; beside text of 9 points that is the width of a model card
+_LEGEND = 48  # characters of a legend's entry
 _MOST_MARKERS = 16
-_STYLE = {
+STYLE = {
     "font.size": 9,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -39,103 +48,69 @@ _STYLE = {
 }
 
 
-@dataclass(frozen=True)
-class CurveNames:
-    """Names, in the lines of a history, of what is drawn: validation loss, calibrated validation loss, metric."""
-
-    loss: str
-    calibrated: str
-    metric: str
-
-
-def curve_names(rows: list[Row], metric: str, evaluation_set: str | None = None) -> CurveNames:
-    """What to draw of `rows`.
-
-    Args:
-        rows: Lines of a history.
-        metric: With or without `eval_`.
-        evaluation_set: Which of several named evaluation sets; the first by default.
-    """
-    names = dict.fromkeys(name for row in rows for name in row if name.startswith("eval_"))
-    wanted = f"eval_{evaluation_set}_"
-    if evaluation_set is not None and any(name.startswith(wanted) for name in names):
-        prefix = wanted
-    else:
-        found = [name.removesuffix("loss") for name in names if name == "eval_loss" or name.endswith("_loss")]
-        # `eval_movies_calibrated_loss` is a metric of the set `movies`, as `eval_calibrated_loss` is of the only set.
-        sets = [one for one in found if not any(one != other and one.startswith(other) for other in found)]
-        prefix = sets[0] if sets else "eval_"
-    bare = metric.removeprefix("eval_")
-    of_set = prefix + bare
-    return CurveNames(f"{prefix}loss", f"{prefix}calibrated_loss", of_set if of_set in names else f"eval_{bare}")
-
-
-def best_row(rows: list[Row], loss: str) -> Row | None:
-    """The line with the lowest `loss`, the first of equals; `None` where no line has one."""
-    return min((row for row in rows if loss in row), key=lambda row: row[loss], default=None)
-
-
-def counts_epochs(rows: list[Row]) -> bool:
-    """Whether every evaluation stands at the end of an epoch (or before the first)."""
-    return all(abs(row["epoch"] - round(row["epoch"])) < 0.01 for row in rows)
-
-
 def draw_curves(
-    rows: list[Row],
-    stem: Path,
-    metric: str = "eval_accuracy",
-    evaluation_set: str | None = None,
-    loss_unit: str = "nats",
+    rows: list[Row], stem: Path, monitor: str = "accuracy", loss: str = "log loss", kept: Kept | None = None
 ) -> None:
-    """Draw both losses and one metric over epochs (or steps, where epochs are divided), as `stem.svg` and `stem.png`.
+    """Draw the losses and one metric over epochs (or steps, where epochs are divided), as `stem.svg` and `stem.png`.
 
     The same rows give the same bytes. Losses are those of the overfitting alarm's probe, with their intervals, where
-    the rows have them. The learning rate is drawn where it is neither constant nor falls in a straight line.
+    the rows have them, and means over the texts, where the Trainer reports others. The learning rate is drawn where it
+    is neither constant nor falls in a straight line.
 
     Args:
         rows: Lines of a history; nothing is drawn without any.
         stem: Path without ending.
-        metric: The metric of the second panel, with or without `eval_`; left out where no line has it.
-        evaluation_set: Which of several named evaluation sets; the first by default.
-        loss_unit: The unit of the loss; `""` for none.
+        monitor: The metric of the second panel, with or without `eval_`, which is left out where no line has it. With
+            several evaluation sets it names the set; the first by default.
+        loss: What the loss is.
+        kept: What the run ends with; `None` while it goes on.
     """
     if not rows:
         return
     from matplotlib import style  # matplotlib is slow to import
 
-    with style.context(["default", _STYLE], after_reset=True):
-        figure = _figure(rows, curve_names(rows, metric, evaluation_set), loss_unit)
-        for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Title": "Learning curves"})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=ending, dpi=200, metadata=metadata)
-            write_atomically(stem.with_name(f"{stem.name}.{ending}"), buffer.getvalue())
-            figure.set_layout_engine("none")  # laid out once is enough, and a third of the time
+    with style.context(["default", STYLE], after_reset=True):
+        names = curve_names(rows, monitor)
+        differs = any(f"{OWN}{names.loss}" in row for row in rows)
+        save_figure(_figure(_Canvas(as_measured(rows), names, differs), loss, kept), stem)
 
 
-def _figure(rows: list[Row], names: CurveNames, loss_unit: str) -> Figure:
+def save_figure(figure: Figure, stem: Path) -> None:
+    """Write `stem.png` and `stem.svg`, each whole or not there, and the same bytes for the same figure."""
+    for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Title": "Learning curves"})):
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=ending, dpi=200, metadata=metadata)
+        write_atomically(stem.with_name(f"{stem.name}.{ending}"), buffer.getvalue())
+        figure.set_layout_engine("none")  # laid out once is enough, and a third of the time
+
+
+def new_figure(height: float) -> Figure:
+    """A white card with a frame, to be read on a white page and on a dark one; `height` in inches."""
     # The object interface: pyplot keeps figures in a global list and looks for a display.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    by_epoch = counts_epochs(rows)
-    canvas = _Canvas(rows, [float(row["epoch"] if by_epoch else row["step"]) for row in rows])
-    panels: list[tuple[float, Callable[[Axes], None]]] = [(2.9, lambda axes: _losses(canvas, axes, names, loss_unit))]
+    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
+    return Figure((_WIDTH, height), layout=layout, edgecolor="#C8C8C8", linewidth=1.5)
+
+
+def _figure(canvas: _Canvas, loss: str, kept: Kept | None) -> Figure:
+    rows, names = canvas.rows, canvas.names
+    panels: list[tuple[float, Callable[[Axes], None]]] = [(2.9, lambda axes: _losses(canvas, axes, loss, kept))]
     if any(names.metric in row for row in rows):
         panels.append((1.25, lambda axes: _metric(canvas, axes, names.metric)))
     if _bends([row["learning_rate"] for row in rows if "learning_rate" in row]):
         panels.append((0.8, lambda axes: _learning_rate(canvas, axes)))
     heights = [height for height, _ in panels]
-    # A white card with a frame, to be read on a white page and on a dark one.
-    layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
-    figure = Figure((_WIDTH, sum(heights) + 0.9), layout=layout, edgecolor="#C8C8C8", linewidth=1.5)
+    figure = new_figure(sum(heights) + 0.9)
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (_, draw) in zip(grid, panels, strict=True):
         draw(axes)
-    best = best_row(rows, names.loss)
-    if best is not None and len(rows) > 1:
+    marked = _marked(canvas, kept)
+    if marked is not None and len(rows) > 1:
         for axes in grid:
-            axes.axvline(canvas.x[rows.index(best)], color=_INK, linestyle=":", linewidth=1.0, alpha=0.6, zorder=1)
-    _horizontal_axis(canvas, grid[-1], by_epoch)
+            axes.axvline(canvas.x[rows.index(marked)], color=INK, linestyle=":", linewidth=1.0, alpha=0.6, zorder=1)
+    _horizontal_axis(canvas, grid[-1])
     figure.align_ylabels(list(grid))
     # Outside the panels a legend covers no data.
     handles, labels = zip(*canvas.legend, strict=True) if canvas.legend else ((), ())
@@ -146,10 +121,19 @@ def _figure(rows: list[Row], names: CurveNames, loss_unit: str) -> Figure:
 class _Canvas:
     """The rows, where they stand on the horizontal axis, and the legend that the panels fill."""
 
-    def __init__(self, rows: list[Row], x: list[float]) -> None:
+    def __init__(self, rows: list[Row], names: CurveNames, differs: bool) -> None:
         self.rows = rows
-        self.x = x
+        self.names = names
+        self.differs = differs  # the loss is not what the Trainer reports
+        self.by_epoch = counts_epochs(rows)
+        self.x = [float(row["epoch"] if self.by_epoch else row["step"]) for row in rows]
         self.legend: list[tuple[Any, str]] = []
+
+    @property
+    def validation(self) -> str:
+        """What the validation loss is called."""
+        name = "validation" if self.names.evaluation_set is None else f"validation ({self.names.evaluation_set})"
+        return f"{name}, mean over the texts (the Trainer reports another)" if self.differs else name
 
     def values(self, name: str) -> tuple[list[float], list[float]]:
         """The places and values of the rows that have `name`."""
@@ -179,58 +163,100 @@ class _Canvas:
         return axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
 
     def label(self, text: str, *artists: Artist | None) -> None:
-        """An entry of the legend for those of the artists that were drawn."""
+        """An entry of the legend for those of the artists that were drawn; as wide as half of the picture."""
         drawn = tuple(artist for artist in artists if artist is not None)
         if drawn:
-            self.legend.append((drawn, text))
+            lines = (textwrap.fill(line, _LEGEND) for line in text.splitlines())
+            self.legend.append((drawn, "\n".join(lines)))
 
 
-def _losses(canvas: _Canvas, axes: Axes, names: CurveNames, unit: str) -> None:
-    """Both losses with their bands, the lowest validation loss, the alarms."""
-    rows = canvas.rows
-    probe = canvas.line(axes, "gap/train_loss", _TRAIN, "s")
-    canvas.label("training (probe, dropout off), 95 % interval", canvas.band(axes, "gap/train_loss", _TRAIN), probe)
+def _losses(canvas: _Canvas, axes: Axes, loss: str, kept: Kept | None) -> None:
+    """The losses with their bands, what is kept, the lowest validation loss, the alarms."""
+    rows, names = canvas.rows, canvas.names
+    probe = canvas.line(axes, "gap/train_loss", TRAIN, "s")
+    canvas.label("training (probe, dropout off), 95 % interval", canvas.band(axes, "gap/train_loss", TRAIN), probe)
     if any("gap/train_loss" not in row and "train_loss" in row for row in rows):
         thin = {"linewidth": 1.0, "linestyle": "--", "markersize": 4.0}
-        canvas.label("training (running mean, dropout on)", canvas.line(axes, "train_loss", _TRAIN, "s", **thin))
+        canvas.label("training (running mean, dropout on)", canvas.line(axes, "train_loss", TRAIN, "s", **thin))
     band = canvas.band(axes, "gap/validation_loss", _VALIDATION)
     validation = canvas.line(axes, names.loss, _VALIDATION, "o")
     if band is not None and validation is not None and not _same(rows, names.loss, "gap/validation_loss"):
         # The alarm watches some of the texts only: the interval is not that of the line.
-        canvas.label("validation", validation)
+        canvas.label(canvas.validation, validation)
         centre = canvas.line(axes, "gap/validation_loss", _VALIDATION, "None", linewidth=0.8, zorder=2)
         canvas.label("validation texts that the alarm watches, 95 % interval", band, centre)
     else:
-        canvas.label("validation" + (", 95 % interval" if band is not None else ""), band, validation)
+        canvas.label(canvas.validation + (", 95 % interval" if band is not None else ""), band, validation)
     calibrated = canvas.line(axes, names.calibrated, _VALIDATION, "o", linestyle="--", linewidth=1.2, mfc="white")
     if calibrated is not None:
         calibrated.set(markeredgecolor=_VALIDATION, markeredgewidth=0.9)
         canvas.label("validation, calibrated", calibrated)
     _vertical_axis(axes, [row[name] for row in rows for name in (names.loss, "train_loss") if name in row])
-    axes.set_ylabel("mean loss" + (f" ({unit})" if unit else "") + (", log scale" * (axes.get_yscale() == "log")))
-    best = best_row(rows, names.loss)
-    if best is not None:
-        place = canvas.x[rows.index(best)]
-        (ring,) = axes.plot(place, best[names.loss], "o", ms=9.5, mfc="none", mec=_INK, mew=1.4, zorder=5)
-        canvas.label(f"lowest validation loss: {best[names.loss]:.4g} at {place_of(rows, best)}", ring)
-    _symbols(canvas, axes, names)
+    log = ", log scale" if axes.get_yscale() == "log" else ""
+    axes.set_ylabel(f"{loss}{log}\n(lower is better)")
+    _tested(canvas, axes)
+    _points(canvas, axes, kept)
+    _symbols(canvas, axes)
 
 
-def _symbols(canvas: _Canvas, axes: Axes, names: CurveNames) -> None:
+def _tested(canvas: _Canvas, axes: Axes) -> None:
+    """What was measured after training, of a run in which nothing was evaluated."""
+    row = canvas.rows[-1]
+    for name, words in (("test_loss", "test texts"), ("folds_loss", "texts in cross-validation")):
+        if name in row:
+            band = canvas.band(axes, name, _VALIDATION)
+            point = canvas.line(axes, name, _VALIDATION, "D", markersize=6.0)
+            accuracy = row[name.replace("loss", "accuracy")]
+            figures = f"log loss {row[name]:.3f} with its 95 % interval, accuracy {accuracy:.3f}"
+            canvas.label(f"what is kept, on {row['texts']:,} {words}: {figures}", band, point)
+
+
+def _marked(canvas: _Canvas, kept: Kept | None) -> Row | None:
+    """The row to mark: of what is kept or, while the run goes on, of the lowest validation loss."""
+    if kept is None:
+        return best_row(canvas.rows, canvas.names.loss)
+    return next((row for row in canvas.rows if row["step"] == kept.step), None)
+
+
+def _points(canvas: _Canvas, axes: Axes, kept: Kept | None) -> None:
+    """A ring around what is kept, and a cross on the lowest validation loss, where that is another."""
+    rows, loss = canvas.rows, canvas.names.loss
+    best, marked = best_row(rows, loss), _marked(canvas, kept)
+    lowest = "" if best is None else f"lowest validation loss: {best[loss]:.4g} at {place_of(rows, best)}"
+    if marked is not None and loss in marked:
+        ring: dict[str, Any] = {"ms": 9.5, "mfc": "none", "mec": INK, "mew": 1.4, "zorder": 5}
+        (drawn,) = axes.plot(canvas.x[rows.index(marked)], marked[loss], "o", **ring)
+        if kept is None:
+            canvas.label(f"{lowest} so far", drawn)
+        elif marked is best:
+            both = f"{kept.words}: {lowest}"
+            canvas.label(both if len(both) <= _LEGEND else f"{kept.words}:\n{lowest}", drawn)
+        else:
+            canvas.label(f"{kept.words}: {place_of(rows, marked)}, loss {marked[loss]:.4g}", drawn)
+    elif kept is not None:
+        where = "" if marked is None else f": {place_of(rows, marked)}"
+        (nothing,) = axes.plot([], [], linestyle="none")
+        canvas.label(f"{kept.words}{where}", nothing)
+    if kept is not None and best is not None and marked is not best:
+        (cross,) = axes.plot(canvas.x[rows.index(best)], best[loss], "x", ms=7.0, mec=INK, mew=1.4, zorder=5)
+        canvas.label(lowest, cross)
+
+
+def _symbols(canvas: _Canvas, axes: Axes) -> None:
     """Alarms, and losses that are not numbers, in a strip above the data that is kept free for them."""
-    rows = canvas.rows
+    rows, loss = canvas.rows, canvas.names.loss
     marks: list[tuple[list[int], str, str, str]] = []
     for level, name in ALARMS.items():
         places = [i for i, row in enumerate(rows) if row.get("gap/alarm") == level]
         marks.append((places, f"alarm: {name}", "^", _FILLS[level]))
-    lost = [i for i, row in enumerate(rows) if names.loss not in row]
-    marks.append((lost, "validation loss not finite", "X", _VALIDATION))
+    evaluated = [i for i, row in enumerate(rows) if any(name.startswith("eval_") for name in row)]
+    marks.append(([i for i in evaluated if loss not in rows[i]], "validation loss not finite", "X", _VALIDATION))
     if not any(places for places, *_ in marks):
         return
     low, high = axes.get_ylim()
     logarithmic = axes.get_yscale() == "log"
     axes.set_ylim(low, high * (high / low) ** 0.12 if logarithmic else high + 0.12 * (high - low))
-    line: dict[str, Any] = {"color": _INK, "lw": 1.2, "ms": 7.0, "mec": _INK, "mew": 1.0, "zorder": 6, "clip_on": False}
+    line: dict[str, Any] = {"color": INK, "lw": 1.2, "ms": 7.0, "mec": INK, "mew": 1.0, "zorder": 6, "clip_on": False}
     for places, text, marker, fill in marks:
         handle = None
         # A symbol where it begins, a line while it lasts.
@@ -242,11 +268,6 @@ def _symbols(canvas: _Canvas, axes: Axes, names: CurveNames) -> None:
             canvas.label(f"{text}, from {place_of(rows, rows[places[0]])}", handle)
 
 
-def place_of(rows: list[Row], row: Row) -> str:
-    """Where `row` stands, in words: its epoch, or its step where epochs are divided."""
-    return f"epoch {row['epoch']:.0f}" if counts_epochs(rows) else f"step {row['step']}"
-
-
 def _streaks(places: list[int]) -> list[tuple[int, int]]:
     """First and last of each streak of consecutive numbers."""
     firsts = [place for place in places if place - 1 not in places]
@@ -256,7 +277,8 @@ def _streaks(places: list[int]) -> list[tuple[int, int]]:
 
 def _metric(canvas: _Canvas, axes: Axes, name: str) -> None:
     canvas.line(axes, name, _METRIC, "D", markersize=4.0)
-    axes.set_ylabel(name.removeprefix("eval_").replace("_", " "))
+    direction = "\n(lower is better)" if less_is_better(name) else "\n(higher is better)" * more_is_better(name)
+    axes.set_ylabel(name.removeprefix("eval_").replace("_", " ") + direction)
     # Changes too small to matter are not blown up to the height of the panel.
     _, values = canvas.values(name)
     low, high = axes.get_ylim()
@@ -286,7 +308,7 @@ def _vertical_axis(axes: Axes, losses: list[float]) -> None:
         axes.margins(y=0.12)
 
 
-def _horizontal_axis(canvas: _Canvas, axes: Axes, by_epoch: bool) -> None:
+def _horizontal_axis(canvas: _Canvas, axes: Axes) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.xaxis.set_major_locator(MaxNLocator(nbins=13, integer=True, min_n_ticks=1))
@@ -295,7 +317,7 @@ def _horizontal_axis(canvas: _Canvas, axes: Axes, by_epoch: bool) -> None:
     axes.set_xlim(first - spare, last + spare)
     row = canvas.rows[-1]
     steps = f" ({row['step'] / row['epoch']:.0f} steps are an epoch)" if row["epoch"] else ""
-    axes.set_xlabel("epoch" if by_epoch else f"training step{steps}")
+    axes.set_xlabel("epoch" if canvas.by_epoch else f"training step{steps}")
 
 
 def _bends(rates: list[float]) -> bool:

@@ -9,7 +9,7 @@ from torch import nn
 from transformers import TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks._arrays import Array
-from hf_sentiment.callbacks._curves import ALARMS
+from hf_sentiment.callbacks._history import ALARMS
 from hf_sentiment.callbacks._remedies import remedies
 from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict
 
@@ -21,6 +21,12 @@ _WHAT = {
     GapLevel.LEAKAGE: "validation is easier than training",
     GapLevel.UNDERFITTING: "the model has not learnt yet",
     GapLevel.OK: "no sign of overfitting",
+}
+# What a level means, where its name does not say it.
+_MEANING = {
+    GapLevel.GAP: " This is no alarm: the model knows its training texts better than new ones, as most fine-tuned "
+    "models do, and new texts have not suffered. It becomes an alarm if the validation loss rises.",
+    GapLevel.OVERCONFIDENT: " It is too sure of what it gets wrong, which a temperature mends.",
 }
 
 
@@ -43,6 +49,7 @@ def alarm_message(
     message = (
         f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {_WHAT[verdict.level]} "
         f"({verdict.level.value}). Training loss {train}, validation loss {held_out}: {verdict.reason}."
+        f"{_MEANING.get(verdict.level, '')}"
     )
     if verdict.level.is_alarm:
         numbered = (f"({number}) {remedy}" for number, remedy in enumerate(remedies(args, state, model), start=1))

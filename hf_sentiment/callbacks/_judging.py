@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks._base import SuiteCallback
+from hf_sentiment.callbacks._history import Kept
 from hf_sentiment.callbacks._per_text import EvaluationRecorder
 
 logger = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ class JudgingCallback(SuiteCallback):
 
     def __init__(self) -> None:
         self._recorder = EvaluationRecorder()
+        #: What it has put back at the end of the run; `None` if nothing.
+        self.restored: Kept | None = None
         super().__init__()
 
     def _stop(self, reason: str, state: TrainerState, control: TrainerControl) -> None:

@@ -7,9 +7,10 @@ import re
 from dataclasses import dataclass
 
 from transformers import TrainingArguments
-from transformers.trainer_utils import IntervalStrategy
+from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_sentiment.callbacks._arrays import Array
+from hf_sentiment.callbacks._evaluations import Evaluations, with_prefix
 from hf_sentiment.callbacks._per_text import PerText
 from hf_sentiment.errors import CallError
 
@@ -19,19 +20,28 @@ _LESS_IS_BETTER = (
     *("wer", "cer", "ter", "distance", "deviance", "fpr", "fnr"),
 )
 _STANDARD_ERRORS = re.compile(r"(\d+(?:\.\d+)?)se")
+# Last words of the names of those of which more is better. Of any other name that is only supposed.
+_MORE_IS_BETTER = ("accuracy", "f1", "precision", "recall", "auroc", "auc", "mcc", "kappa", "bleu")
+_CALLBACK = "EarlyStoppingCallback"
+# Schedules that lower the learning rate by the metric.
+_FOLLOW_THE_METRIC = ("reduce_lr_on_plateau", "greedy")
 # Metrics that are means over texts, so that two evaluations can be compared text by text.
 _BY_TEXT = ("eval_loss", "eval_accuracy")
 
 
 def less_is_better(name: str) -> bool:
     """Whether the metric is one of which less is better, by the last word of its name."""
-    word = re.split(r"[_/.\- ]", name.lower())[-1]
+    word = _last_word(name)
     return word in _LESS_IS_BETTER or word.endswith(("loss", "error"))
 
 
-def with_prefix(name: str) -> str:
-    """The metric as the Trainer names it."""
-    return name if name.startswith("eval_") else f"eval_{name}"
+def more_is_better(name: str) -> bool:
+    """Whether the metric is known to be one of which more is better, by the last word of its name."""
+    return _last_word(name) in _MORE_IS_BETTER
+
+
+def _last_word(name: str) -> str:
+    return re.split(r"[_/.\- ]", name.lower())[-1]
 
 
 @dataclass(frozen=True)
@@ -107,29 +117,30 @@ def read_min_delta(min_delta: float | str | None, threshold: float | None) -> tu
 
 
 def resolve_monitor(
-    args: TrainingArguments, said: str | None, greater: bool | None, least: float, in_errors: bool
+    args: TrainingArguments,
+    evaluations: Evaluations,
+    said: str | None,
+    greater: bool | None,
+    least: float,
+    in_errors: bool,
 ) -> Monitor:
     """The metric to watch.
 
     Raises:
-        CallError: Nothing is evaluated, the direction contradicts `TrainingArguments`, or standard errors are asked for
-            of a metric that has none.
+        CallError: Nothing is evaluated, the metric is not measured, its direction contradicts `TrainingArguments`, or
+            standard errors are asked for of a metric that has none.
     """
     if args.eval_strategy == IntervalStrategy.NO:
         raise CallError(
             "EarlyStoppingCallback: nothing is evaluated in training; set "
             'TrainingArguments(eval_strategy="epoch") (--eval_strategy epoch)'
         )
-    name = with_prefix(said or args.metric_for_best_model or "loss")
-    if greater is None:
-        greater = not less_is_better(name)
-    selects = args.metric_for_best_model is not None and with_prefix(args.metric_for_best_model) == name
-    if selects and args.greater_is_better is not None and bool(args.greater_is_better) != greater:
+    name = evaluations.metric(_CALLBACK, said)
+    greater = _direction(args, name, greater)
+    if greater and name in evaluations.losses:
         raise CallError(
-            f"EarlyStoppingCallback takes {'greater' if greater else 'smaller'} {name} for better, and "
-            f"TrainingArguments has greater_is_better={args.greater_is_better}, its default for names that do not end "
-            f"in loss: set greater_is_better={greater} there, or "
-            f"EarlyStoppingCallback(greater_is_better={args.greater_is_better})"
+            f"EarlyStoppingCallback: greater_is_better=True, and {name} is the Trainer's own loss, of which less is "
+            f'better: leave it out, or name the metric that is meant, EarlyStoppingCallback(monitor="accuracy")'
         )
     if in_errors and name not in _BY_TEXT:
         raise CallError(
@@ -137,3 +148,39 @@ def resolve_monitor(
             "eval_loss or eval_accuracy, or give min_delta as a number"
         )
     return Monitor(name, greater, least, in_errors)
+
+
+def _direction(args: TrainingArguments, name: str, said: bool | None) -> bool:
+    """Whether greater is better, by what the callback or `TrainingArguments` was told, or else by the metric's name.
+
+    `TrainingArguments` fills `greater_is_better` in where it was not given, with what `metric_for_best_model` ends in:
+    only the opposite of that, or a value without a metric, has certainly been said by the user.
+
+    Raises:
+        CallError: The two contradict each other.
+    """
+    metric, given = args.metric_for_best_model, args.greater_is_better
+    if given is None or (metric is not None and with_prefix(metric) != name):
+        return not less_is_better(name) if said is None else said
+    explicit = metric is None or given == metric.endswith("loss")
+    if said is None and (explicit or given != less_is_better(name)):
+        return bool(given)
+    if said is None:
+        raise CallError(
+            f"EarlyStoppingCallback takes smaller {name} for better, and TrainingArguments has greater_is_better=True, "
+            "its default for names that do not end in loss: set greater_is_better=False there, or "
+            "EarlyStoppingCallback(greater_is_better=True)"
+        )
+    if said != given and (explicit or _trainer_chooses(args)):
+        raise CallError(
+            f"EarlyStoppingCallback has greater_is_better={said} for {name}, and TrainingArguments has "
+            f"greater_is_better={given}{'' if explicit else ', its default for that name'}: give the same to both, "
+            f"TrainingArguments(greater_is_better={said})"
+        )
+    return said
+
+
+def _trainer_chooses(args: TrainingArguments) -> bool:
+    """Whether the Trainer itself goes by the direction: it loads or saves the best, or its schedule follows it."""
+    saves_best = args.save_strategy == SaveStrategy.BEST
+    return args.load_best_model_at_end or saves_best or args.lr_scheduler_type in _FOLLOW_THE_METRIC

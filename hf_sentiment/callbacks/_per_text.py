@@ -91,9 +91,14 @@ class EvaluationRecorder:
 
     A hook keeps the last batch that went through the model in evaluation mode, and `add_batch`, which the callback
     calls in `on_prediction_step`, takes it: so only the Trainer's own batches count.
+
+    Args:
+        strict: Whether batches whose losses are not known are an error. Otherwise they are left out, and so are those
+            whose texts have not one label each, of which the Trainer's loss is no mean over texts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, strict: bool = True) -> None:
+        self._strict = strict
         self._handle: Any = None
         self._last: tuple[dict[str, Any], Any] | None = None
         self._found: _Found = {}
@@ -127,8 +132,9 @@ class EvaluationRecorder:
             return
         (inputs, output), self._last = self._last, None
         labels = inputs.get("labels")
-        if labels is not None:  # else the Trainer keeps them from the model: label smoothing, a loss of the user's
-            self._found |= _batch_rows(_keys(inputs, labels), _logits(output), labels)
+        if labels is None or not (self._strict or _one_label_a_text(output, labels)):
+            return  # the Trainer keeps them from the model: label smoothing, a loss of the user's
+        self._found |= _batch_rows(_keys(inputs, labels), _logits(output), labels)
 
     def take(self) -> PerText | None:
         """What was recorded since the last time, from all processes; `None` if there is nothing. All must call it.
@@ -138,6 +144,16 @@ class EvaluationRecorder:
         found = self._found
         self.clear()
         return _gathered(found)
+
+
+def _one_label_a_text(output: Any, labels: Any) -> bool:
+    """Whether a batch is of texts with one class or number each."""
+    logits = output.get("logits") if isinstance(output, Mapping) else None
+    if not isinstance(logits, torch.Tensor) or not isinstance(labels, torch.Tensor):
+        return False
+    if labels.is_floating_point():
+        return logits.numel() == labels.numel() == len(labels)
+    return labels.dim() == 1 and logits.dim() == 2 and len(logits) == len(labels)
 
 
 _Found = dict[bytes, tuple[float, float, npt.NDArray[Any]]]  # by text: loss, share right (or NaN), judged labels

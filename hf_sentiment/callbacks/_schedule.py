@@ -30,6 +30,18 @@ def planned_evaluations(args: TrainingArguments, state: TrainerState, after: int
     return sum(1 for step in ends if step > after)
 
 
+def points_to_log(args: TrainingArguments, state: TrainerState, fewest: int) -> int:
+    """How many training losses are to be logged for a curve of at least `fewest`; 0 where the Trainer logs as many.
+
+    They lie evenly, and on the ends of epochs where the Trainer logs there.
+    """
+    epochs = int(state.num_train_epochs) if args.logging_strategy == IntervalStrategy.EPOCH else 0
+    steps = state.max_steps // max(1, int(state.logging_steps))
+    if max(epochs, steps if args.logging_strategy == IntervalStrategy.STEPS else 0) >= fewest:
+        return 0
+    return epochs * math.ceil(fewest / epochs) if epochs else fewest
+
+
 def default_probe_size(args: TrainingArguments, state: TrainerState, planned: int) -> int:
     """`PROBE_SHARE` of the texts that are trained on between two evaluations, from 8 to 512."""
     batch = (

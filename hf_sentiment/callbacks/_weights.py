@@ -19,6 +19,8 @@ from hf_sentiment.callbacks._base import from_main_process
 from hf_sentiment.errors import CallError
 from hf_sentiment.files import folder_atomically
 
+#: What the names of kept weights begin with. The Trainer's uploads leave out names that begin with an underscore.
+KEPT = "_best-"
 # Bytes a file, so that a model on an accelerator passes through the host's memory in small parts.
 _PART_BYTES = 64 * 2**20
 
@@ -30,8 +32,7 @@ class KeptWeights:
     Between an improvement and the next checkpoint there are two copies: a resume from the last one needs the first.
 
     Args:
-        folder: The run's output folder. The copy is `_{name}-{step}` in it: the Trainer's uploads leave out names that
-            begin with an underscore.
+        folder: The run's folder. The copy is `_best-{name}-{step}` in it.
         name: Which best it is; one name a callback.
         is_main: Whether this is the main process.
         checkpointed: The step of the copy that the checkpoint names from which the run is resumed.
@@ -86,13 +87,13 @@ class KeptWeights:
         if not self._is_main:
             return
         needed = {self._path(step).name for step in steps if step is not None}
-        half_written = self._folder.glob(f"_partial-_{self._name}-*")
-        copies = (path for path in self._folder.glob(f"_{self._name}-*") if path.name not in needed)
+        half_written = self._folder.glob(f"_partial-{KEPT}{self._name}-*")
+        copies = (path for path in self._folder.glob(f"{KEPT}{self._name}-*") if path.name not in needed)
         for path in (*half_written, *copies):
             shutil.rmtree(path)
 
     def _path(self, step: int) -> Path:
-        return self._folder / f"_{self._name}-{step}"
+        return self._folder / f"{KEPT}{self._name}-{step}"
 
 
 def saves(args: TrainingArguments) -> bool:

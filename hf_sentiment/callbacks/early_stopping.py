@@ -12,8 +12,10 @@ from transformers.trainer_utils import IntervalStrategy
 
 from hf_sentiment.callbacks._arrays import Array, decode, encode
 from hf_sentiment.callbacks._base import from_main_process
+from hf_sentiment.callbacks._evaluations import Evaluations, with_prefix
+from hf_sentiment.callbacks._history import Kept
 from hf_sentiment.callbacks._judging import JudgingCallback, counted
-from hf_sentiment.callbacks._monitor import Monitor, read_min_delta, resolve_monitor, with_prefix
+from hf_sentiment.callbacks._monitor import Monitor, read_min_delta, resolve_monitor
 from hf_sentiment.callbacks._weights import KeptWeights, check_whole_weights, saves
 from hf_sentiment.errors import CallError
 
@@ -30,9 +32,9 @@ class EarlyStoppingCallback(JudgingCallback):
             training stops; `None` never stops for that, and still keeps the best.
         early_stopping_threshold: Smallest improvement that counts, in the metric's unit.
         monitor: The metric, with or without `eval_`; by default `metric_for_best_model`, else `eval_loss`. With
-            several evaluation sets it names the set: `eval_movies_loss`.
-        greater_is_better: Its direction; by default known from its name (loss, error, perplexity, ece, … are better
-            small).
+            several evaluation sets it names the set: `movies_loss`.
+        greater_is_better: Its direction; by default what `TrainingArguments(greater_is_better=…)` was told, or else
+            known from the name (loss, error, perplexity, ece, … are better small).
         min_delta: The same as `early_stopping_threshold`, which it replaces; or in standard errors of the paired
             difference, text by text, to the last improvement that counted: `"1se"` (for `eval_loss` and
             `eval_accuracy`).
@@ -96,6 +98,7 @@ class EarlyStoppingCallback(JudgingCallback):
         self.restore_best = restore_best
         self._least, self._in_errors = read_min_delta(min_delta, early_stopping_threshold)
         self._watched: Monitor | None = None
+        self._evaluations: Evaluations | None = None
         self._seen: dict[str, float] = {}
         self._kept: KeptWeights | None = None
         super().__init__()
@@ -113,13 +116,17 @@ class EarlyStoppingCallback(JudgingCallback):
         """Say what will be done, or why it cannot be done; a run that had stopped stays stopped.
 
         Raises:
-            CallError: Nothing is evaluated, or the settings contradict those of `TrainingArguments`.
+            CallError: Nothing is evaluated, the metric is certainly not measured, or the settings contradict those of
+                `TrainingArguments`.
         """
-        monitor = resolve_monitor(args, self.monitor, self.greater_is_better, self._least, self._in_errors)
+        self._evaluations = Evaluations.of(args)
+        monitor = resolve_monitor(
+            args, self._evaluations, self.monitor, self.greater_is_better, self._least, self._in_errors
+        )
         self._watched = monitor
         self._check_restoring(args, monitor.name)
-        resumed = self._begin(state)
-        self._seen = {}
+        resumed = self._begin(args, state)
+        self._seen, self.restored = {}, None
         self._kept = self._own_copy(args, state)
         if monitor.in_errors:
             self._recorder.attach(model)
@@ -151,7 +158,7 @@ class EarlyStoppingCallback(JudgingCallback):
         """Where the best weights are kept; nowhere, if the Trainer keeps them already."""
         if not self.restore_best or args.load_best_model_at_end:
             return None
-        return KeptWeights(str(args.output_dir), "best-early-stopping", state.is_world_process_zero, self.best_step)
+        return KeptWeights(self._folder, "early-stopping", state.is_world_process_zero, self.best_step)
 
     def _take_up(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         """Go on with the saved state, and with the weights that it names."""
@@ -162,7 +169,7 @@ class EarlyStoppingCallback(JudgingCallback):
                     "best is sought anew from here",
                     self.best_step,
                     state.global_step,
-                    args.output_dir,
+                    self._folder,
                 )
             self.best_step, self.best_value = None, None
         self._stay_stopped(state, control)
@@ -184,8 +191,8 @@ class EarlyStoppingCallback(JudgingCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Refuse to go on past an evaluation in which the metric was missing."""
-        if self._seen:
-            self._missing(self._seen)
+        if self._seen and self._watched is not None and self._evaluations is not None:
+            raise self._evaluations.missing(type(self).__name__, self._watched.name, self._seen)
 
     def on_evaluate(
         self,
@@ -204,10 +211,12 @@ class EarlyStoppingCallback(JudgingCallback):
         recorded = self._recorder.take() if self._training and self._in_errors else None
         if not self._training or self.stopped_step is not None or not metrics or self.last_step == state.global_step:
             return
-        monitor = self._watched
-        if monitor is None or monitor.name not in metrics:
-            if "eval_loss" in metrics:  # one evaluation set, so nothing more will come
-                self._missing(metrics)
+        monitor, evaluations = self._watched, self._evaluations
+        if monitor is None or evaluations is None:
+            return
+        if monitor.name not in metrics:
+            if evaluations.is_of(monitor.name, metrics):  # of the set itself, so nothing more will come
+                raise evaluations.missing(type(self).__name__, monitor.name, metrics)
             if any(name.startswith("eval_") for name in metrics):
                 self._seen |= metrics
             return
@@ -242,12 +251,17 @@ class EarlyStoppingCallback(JudgingCallback):
         """
         if not self._training or not logs or "train_runtime" not in logs or self._kept is None or model is None:
             return
-        if self.best_step is not None and self.best_step != state.global_step and self._kept.has(self.best_step):
+        if self.best_step is None or not self._kept.has(self.best_step):
+            return
+        self.restored = Kept.best(self.best_step, "loss" if self._watched is None else self._watched.name)
+        if self.best_step != state.global_step:
             self._kept.put_back(model, self.best_step)
             if state.is_world_process_zero:
-                logger.info(
-                    "Early stopping: the weights are those of step %d, with the best value %.5g",
+                # A warning, as that it stopped: of a script without `logging.basicConfig` nothing else is seen.
+                logger.warning(
+                    "Early stopping: the weights are those of step %d, with the best %s, %.5g",
                     self.best_step,
+                    "metric" if self._watched is None else self._watched.name,
                     self.best_value,
                 )
 
@@ -302,15 +316,6 @@ class EarlyStoppingCallback(JudgingCallback):
                 f"best {self.best_value:.5g} at step {self.best_step}"
             )
         return None
-
-    def _missing(self, metrics: dict[str, float]) -> None:
-        timings = ("_runtime", "_per_second", "_preparation_time")
-        names = sorted(name for name in metrics if name.startswith("eval_") and not name.endswith(timings))
-        wanted = "the metric" if self._watched is None else self._watched.name
-        raise CallError(
-            f"EarlyStoppingCallback: {wanted} is not among the metrics of the evaluation ({', '.join(names)}): set "
-            "metric_for_best_model or EarlyStoppingCallback(monitor=…) to one of them"
-        )
 
 
 __all__ = ["EarlyStoppingCallback"]

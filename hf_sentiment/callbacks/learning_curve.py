@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import math
-import statistics
 import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import nn
-from tqdm.auto import tqdm
-from transformers import TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy
+from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._base import SuiteCallback
-from hf_sentiment.callbacks._curves import (
-    ALARMS,
-    CurveNames,
+from hf_sentiment.callbacks._base import SuiteCallback, calling
+from hf_sentiment.callbacks._curves import draw_curves
+from hf_sentiment.callbacks._evaluations import COSTS, Evaluations
+from hf_sentiment.callbacks._history import (
+    FINAL,
+    OWN,
+    Kept,
     Row,
-    best_row,
-    counts_epochs,
+    as_measured,
     curve_names,
-    draw_curves,
-    place_of,
+    history_lines,
+    is_json,
+    read_history,
 )
-from hf_sentiment.errors import CallError
+from hf_sentiment.callbacks._judging import JudgingCallback
+from hf_sentiment.callbacks._notebook import NotebookPicture
+from hf_sentiment.callbacks._per_text import EvaluationRecorder
+from hf_sentiment.callbacks._schedule import planned_evaluations, points_to_log
+from hf_sentiment.callbacks._table import Table
 from hf_sentiment.files import write_atomically
 
 __all__ = ["LearningCurveCallback", "draw_curves", "read_history"]
 
 logger = logging.getLogger(__name__)
 
-# What an evaluation took is not what it found.
-_COSTS = ("_runtime", "_per_second", "_model_preparation_time", "_jit_compilation_time")
-_SPARKS = "▁▂▃▄▅▆▇█"
-_WITHOUT_UNICODE = str.maketrans(_SPARKS + "▲–", "_.-:=+*#!-")
-_MOST_SPARKS = 40
+_NAME = "LearningCurveCallback"
+_METRIC = "accuracy"
+# Where nothing is evaluated, a run has at least that many training losses, if it has as many steps.
+_FEWEST_POINTS = 12
+# Of the time so far that goes into drawing them: the last picture is drawn in any case.
+_DRAWING_SHARE = 0.02
+# Two means of one loss by different roads differ by less: batches of other sizes, texts that occur twice.
+_SAME = 0.01
 
 
 class LearningCurveCallback(SuiteCallback):
@@ -46,22 +52,25 @@ class LearningCurveCallback(SuiteCallback):
 
     Works with any Trainer and any model. It makes the Trainer log the training loss at every evaluation, and changes
     nothing else of the run. Evaluations outside training are not of the run. On a terminal it prints a table, a line
-    an evaluation, and at the end the course of the validation loss.
+    an evaluation, and at the end the course of the validation loss; in a notebook it shows the picture, in place.
 
     Args:
-        folder: Where to write; by default `records` in the run's output folder.
-        metric: The metric drawn below the losses and printed, with or without `eval_`.
-        evaluation_set: Which set is drawn and printed where there are several (`Trainer(eval_dataset={...})`); by
-            default the first. The history has all of them.
+        folder: Where to write; by default `records` in the run's output folder. A trial of a hyperparameter search has
+            a folder of its own in there.
+        monitor: The metric drawn below the losses and printed, with or without `eval_`; by default
+            `metric_for_best_model`, and the accuracy in place of a loss. With several evaluation sets it names the set
+            that is drawn, `movies_accuracy`; by default the first. The history has all of them.
         table: Whether to print the table where stderr is a terminal.
-
-    Raises:
-        CallError: After the first evaluation, if there is no set of that name.
 
     A line of the history is one evaluation: `step`, `epoch`, `elapsed_seconds` (since training began, summed over
     resumes), `train_loss` (mean since the log before, in training mode), `learning_rate`, every `eval_…` metric, and
     every `gap/…` scalar that the overfitting alarm logs at that step, whichever of the two callbacks comes first.
-    Values that are not finite are left out.
+    Values that are not finite are left out. Where nothing is evaluated, a line is one training loss, and the picture
+    has those.
+
+    Where the loss that the Trainer reports is not the mean over the texts (it has class weights in it, or is wrong, as
+    with some models on several processes), that mean is in the history too, as `own/eval_loss`, and is what is drawn,
+    which is said once. It is known for models that classify texts or predict numbers.
 
     Example:
         >>> trainer = Trainer(model, args, callbacks=[LearningCurveCallback()], ...)  # doctest: +SKIP
@@ -72,29 +81,35 @@ class LearningCurveCallback(SuiteCallback):
     #: Lines of the history up to here; `None` where a checkpoint does not say.
     evaluations: int | None
 
-    def __init__(
-        self,
-        folder: str | None = None,
-        metric: str = "accuracy",
-        evaluation_set: str | None = None,
-        table: bool = True,
-    ) -> None:
+    def __init__(self, folder: str | None = None, monitor: str | None = None, table: bool = True) -> None:
         self.folder = folder
-        self.metric = metric
-        self.evaluation_set = evaluation_set
+        self.monitor = monitor
         self.table = table
         self.rows: list[Row] = []
         #: `time.monotonic()` from which seconds count; the beginning of training, unless it is set before that.
         self.began: float | None = None
         #: Seconds of the history that was taken up.
         self.elapsed_before = 0.0
+        #: Whether anything is evaluated in training.
+        self.evaluates = False
+        self._recorder = EvaluationRecorder(strict=False)
+        self._records = Path("records")
+        self._drawn = _METRIC
+        self._loss = "log loss"
+        self._fresh_run()
+        super().__init__()
+
+    def _fresh_run(self) -> None:
+        self._evaluated: Evaluations | None = None
         self._pending: Row = {}  # training loss and learning rate since the evaluation before
         self._early: tuple[int, Row] = (-1, {})  # a step, and what the alarm logged there before our evaluation
         self._unsaid = False  # a line of the table waits until its row is whole
-        self._titles: list[str] = []
-        self._loss_unit = ""
+        self._reported: Row = {}  # what the Trainer logged of the evaluation
+        self._differs = False  # it was said that the Trainer's loss is another
+        self._table = Table()
+        self._notebook = NotebookPicture()
+        self._points = 0  # training losses to be logged, where nothing is evaluated
         self._cost = 0.0  # seconds
-        super().__init__()
 
     # The run
 
@@ -106,36 +121,48 @@ class LearningCurveCallback(SuiteCallback):
         model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        """Take up the history of the run that is resumed, up to its checkpoint."""
-        self._begin(state)
+        """Take up the history of the run that is resumed, up to its checkpoint.
+
+        Raises:
+            CallError: `monitor` is of no evaluation set, or is certainly not measured.
+        """
+        self._fresh_run()
+        self._evaluated = Evaluations.of(args)
+        self.evaluates = planned_evaluations(args, state) > 0
+        self._drawn = self.monitor or args.metric_for_best_model or _METRIC
+        if self.monitor is not None and self.evaluates:
+            self._drawn = self._evaluated.metric(_NAME, self.monitor)
+        self._begin(args, state)
+        self._records = self._folder / "records"
+        if self.folder is not None:
+            is_trial = self._folder != Path(str(args.output_dir))
+            self._records = Path(self.folder, *[self._folder.name] * is_trial)
         self.began = time.monotonic() if self.began is None else self.began
-        self._pending, self._early, self._unsaid, self._titles, self._cost = {}, (-1, {}), False, [], 0.0
-        self._loss_unit = "" if _is_regression(model) else "nats"
+        self._loss = "squared error" if _is_regression(model) else "log loss"
         self.rows = []
         if state.global_step > 0:
-            taken = [row for row in read_history(self._path(args, "history.jsonl")) if row["step"] <= state.global_step]
+            taken = [row for row in read_history(self._path("history.jsonl")) if row["step"] <= state.global_step]
             # What an earlier run left in the folder is not of a run that had no evaluation before its checkpoint.
-            self.rows = taken[: self.evaluations]
+            self.rows = [row for row in taken if FINAL not in row][: self.evaluations]
         self.evaluations = len(self.rows)
         self.elapsed_before = self.rows[-1]["elapsed_seconds"] if self.rows else 0.0
-        if not state.is_world_process_zero:
-            return
-        if args.eval_strategy == IntervalStrategy.NO:
-            logger.warning(
-                "Nothing is evaluated in training, so there will be no learning curve: --eval_strategy epoch"
-            )
-        else:
-            logger.info("Learning curve: %s, at every evaluation", self._path(args, "curves.svg"))
+        self._recorder.attach(model)
+        self._points = 0 if self.evaluates else points_to_log(args, state, _FEWEST_POINTS)
+        if state.is_world_process_zero:
+            when = "at every evaluation" if self.evaluates else "of the training loss alone: nothing is evaluated"
+            logger.info("Learning curve: %s, %s", self._path("curves.svg"), when)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """See to it that a training loss is logged wherever there is an evaluation."""
-        if control.should_evaluate:
+        """See to it that a training loss is logged wherever there is an evaluation, or now and then without any."""
+        before, now = (step * self._points // state.max_steps for step in (state.global_step - 1, state.global_step))
+        due = now > before
+        if control.should_evaluate or due:
             control.should_log = True
 
     def on_epoch_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """As `on_step_end`."""
+        """See to it that a training loss is logged wherever there is an evaluation."""
         if control.should_evaluate:
             control.should_log = True
 
@@ -152,13 +179,30 @@ class LearningCurveCallback(SuiteCallback):
             return
         if "loss" in logs:
             self._pending = {"train_loss": logs["loss"], "learning_rate": logs.get("learning_rate", math.nan)}
+            if not self.evaluates:
+                self._add_row(state, self._pending)
+                self._write(state, picture=self._cost < _DRAWING_SHARE * (time.monotonic() - (self.began or 0.0)))
+        self._reported |= {name: value for name, value in logs.items() if name.startswith("eval_")}
         gap = {name: value for name, value in logs.items() if name.startswith("gap/")}
         if gap and self.rows and self.rows[-1]["step"] == state.global_step:
             self._add(gap)
-            self._write(args, state)
+            self._write(state)
         elif gap:
             step, before = self._early
             self._early = (state.global_step, (before if step == state.global_step else {}) | gap)
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the losses of the batch that the Trainer has evaluated."""
+        if self._training:
+            self._recorder.add_batch()
+
+    def on_predict(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Predictions are no evaluations."""
+        self._recorder.clear()
 
     def on_evaluate(
         self,
@@ -169,20 +213,38 @@ class LearningCurveCallback(SuiteCallback):
         **kwargs: Any,
     ) -> None:
         """Add to the line of this step, or begin it, and draw the picture anew."""
+        recorded = self._recorder.take() if self._training else None
         found = {name: value for name, value in (metrics or {}).items() if name.startswith("eval_")}
-        found = {name: value for name, value in found.items() if not name.endswith(_COSTS)}
+        found = {name: value for name, value in found.items() if not name.endswith(COSTS)}
         if not self._training or not found:
             return
-        if not self.rows or self.rows[-1]["step"] != state.global_step:
-            seconds = self.elapsed_before + time.monotonic() - (self.began or 0.0)
-            row = {"step": state.global_step, "epoch": state.epoch or 0.0, "elapsed_seconds": round(seconds, 3)}
-            self.rows.append(row)
+        own = self._own_loss(state, found, None if recorded is None else float(recorded.losses.mean()))
         step, early = self._early
-        self._add(self._pending | found | (early if step == state.global_step else {}))
-        self._pending, self._early = {}, (-1, {})
-        self.evaluations = len(self.rows)
+        self._add_row(state, self._pending | found | own | (early if step == state.global_step else {}))
+        self._pending, self._early, self._reported = {}, (-1, {}), {}
         self._unsaid = True
-        self._write(args, state)
+        self._write(state)
+
+    def _own_loss(self, state: TrainerState, metrics: dict[str, float], mean: float | None) -> Row:
+        """The mean loss over the texts, where the Trainer reports another loss."""
+        assert self._evaluated is not None
+        name = next((one for one in self._evaluated.losses if one in metrics), None)
+        if name is None or mean is None or math.isclose(mean, metrics[name], rel_tol=_SAME, abs_tol=_SAME / 10):
+            return {}
+        if metrics[name] != self._reported.get(name):
+            return {}  # a callback before this one has put its own in
+        if not self._differs and state.is_world_process_zero:
+            logger.warning(
+                "%s: the Trainer reports %s %.4g at step %d, and the mean over the texts (no weights, no smoothing) is "
+                "%.4g: the curve is drawn of the mean, and history.jsonl has both",
+                _NAME,
+                name,
+                metrics[name],
+                state.global_step,
+                mean,
+            )
+        self._differs = True
+        return {f"{OWN}{name}": mean}
 
     def on_epoch_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -203,29 +265,56 @@ class LearningCurveCallback(SuiteCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Evaluations after this are not of the run."""
+        """Draw what the run ends with; evaluations after this are not of it."""
+        if not self._training:
+            return
         self._say(state)
-        names = curve_names(self.rows, self.metric, self.evaluation_set)
-        if self.rows and self._has_terminal(state):
-            _print(_summary(self.rows, names))
+        self._recorder.detach()
+        if self.rows:
+            self._write(state, _kept(args, state))
+        if self.rows and self.evaluates and self._has_terminal(state):
+            rows = as_measured(self.rows)
+            self._table.sum_up(rows, curve_names(rows, self._drawn))
         if self.rows and state.is_world_process_zero:
-            picture = self._path(args, "curves.svg")
-            logger.info("Learning curve: %d evaluations, drawn in %.1f s: %s", len(self.rows), self._cost, picture)
+            picture = self._path("curves.svg")
+            logger.info("Learning curve of %d lines, drawn in %.1f s: %s", len(self.rows), self._cost, picture)
         self.began = None
         self._end(state)
 
     # Its files and its table
 
-    def _add(self, values: Row) -> None:
-        self.rows[-1] |= {name: value for name, value in values.items() if _is_json(value)}
+    def draw(self, kept: Kept, final: Row | None = None) -> None:
+        """Draw the run anew, whose model was changed or tested after training.
 
-    def _write(self, args: TrainingArguments, state: TrainerState) -> None:
+        Args:
+            kept: What it ends with.
+            final: A last line of the history.
+        """
+        rows = self.rows if final is None else [*self.rows, final]
+        write_atomically(self._path("history.jsonl"), history_lines(rows))
+        draw_curves(rows, self._path("curves"), self._drawn, self._loss, kept)
+
+    def _add_row(self, state: TrainerState, values: Row) -> None:
+        """Add `values` to the row of this step, or begin it."""
+        if not self.rows or self.rows[-1]["step"] != state.global_step:
+            seconds = self.elapsed_before + time.monotonic() - (self.began or 0.0)
+            row = {"step": state.global_step, "epoch": state.epoch or 0.0, "elapsed_seconds": round(seconds, 3)}
+            self.rows.append(row)
+        self._add(values)
+        self.evaluations = len(self.rows)
+
+    def _add(self, values: Row) -> None:
+        self.rows[-1] |= {name: value for name, value in values.items() if is_json(value)}
+
+    def _write(self, state: TrainerState, kept: Kept | None = None, picture: bool = True) -> None:
         if not state.is_world_process_zero:
             return
+        write_atomically(self._path("history.jsonl"), history_lines(self.rows))
+        if not picture:
+            return
         began = time.monotonic()
-        lines = "".join(json.dumps(row) + "\n" for row in self.rows)
-        write_atomically(self._path(args, "history.jsonl"), lines)
-        draw_curves(self.rows, self._path(args, "curves"), self.metric, self.evaluation_set, self._loss_unit)
+        draw_curves(self.rows, self._path("curves"), self._drawn, self._loss, kept)
+        self._notebook.show(self._path("curves.png"))
         self._cost += time.monotonic() - began
 
     def _say(self, state: TrainerState) -> None:
@@ -233,102 +322,30 @@ class LearningCurveCallback(SuiteCallback):
         if not self._unsaid:
             return
         self._unsaid = False
-        prefix = f"eval_{self.evaluation_set}_"
-        if self.evaluation_set is not None and not any(name.startswith(prefix) for name in self.rows[-1]):
-            there = ", ".join(name for name in self.rows[-1] if name.startswith("eval_"))
-            raise CallError(
-                f"LearningCurveCallback: evaluation_set is {self.evaluation_set!r}, but what was evaluated is {there}"
-            )
+        if self.monitor is not None and self._drawn not in self.rows[-1]:
+            assert self._evaluated is not None
+            raise self._evaluated.missing(_NAME, self._drawn, self.rows[-1])
         if self._has_terminal(state):
-            names = curve_names(self.rows, self.metric, self.evaluation_set)
-            cells = _cells(self.rows, names)
-            titles = [title for title, _ in cells]
-            if titles != self._titles:
-                self._titles = titles
-                _print("".join(f"{title:>{_width(title)}}" for title in titles))
-            _print("".join(f"{cell:>{_width(title)}}" for title, cell in cells) + _marks(self.rows, names.loss))
+            rows = as_measured(self.rows)
+            self._table.say(rows, curve_names(rows, self._drawn))
 
     def _has_terminal(self, state: TrainerState) -> bool:
         return self.table and state.is_world_process_zero and sys.stderr.isatty()
 
-    def _path(self, args: TrainingArguments, name: str) -> Path:
-        return Path(self.folder or Path(str(args.output_dir), "records"), name)
+    def _path(self, name: str) -> Path:
+        return self._records / name
 
 
-def read_history(path: str | Path) -> list[dict[str, Any]]:
-    """The lines of a `history.jsonl`; none where there is no such file."""
-    path = Path(path)
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-
-
-def _is_json(value: Any) -> bool:
-    """Whether every JSON parser reads `value`: NaN and infinity are no JSON."""
-    try:
-        json.dumps(value, allow_nan=False)
-    except (TypeError, ValueError):
-        return False
-    return True
+def _kept(args: TrainingArguments, state: TrainerState) -> Kept:
+    """What the run ends with, by the Trainer or by the callbacks that put weights back."""
+    if args.load_best_model_at_end and state.best_model_checkpoint is not None:
+        return Kept.best(state.best_global_step, args.metric_for_best_model or "loss")
+    trainer = calling(Trainer)
+    callbacks = [] if trainer is None else trainer.callback_handler.callbacks
+    restored = (callback.restored for callback in callbacks if isinstance(callback, JudgingCallback))
+    return next((kept for kept in restored if kept is not None), Kept(state.global_step, "kept, the last"))
 
 
 def _is_regression(model: nn.Module | None) -> bool:
     config = getattr(model, "config", None)
     return getattr(config, "problem_type", None) == "regression" or getattr(config, "num_labels", None) == 1
-
-
-def _print(line: str) -> None:
-    """Write a line above the progress bars, in the characters that the terminal has."""
-    try:
-        line.encode(sys.stderr.encoding or "ascii")
-    except UnicodeEncodeError:
-        line = line.translate(_WITHOUT_UNICODE).encode("ascii", "replace").decode("ascii")
-    tqdm.write(line, file=sys.stderr)
-
-
-def _cells(rows: list[Row], names: CurveNames) -> list[tuple[str, str]]:
-    """Titles and contents of the table for the last of `rows`."""
-    row = rows[-1]
-    probe = "gap/train_loss" in row
-    cells = [
-        ("epoch", f"{row['epoch']:.0f}" if counts_epochs(rows) else f"{row['epoch']:.2f}"),
-        ("train probe" if probe else "train loss", _number(row.get("gap/train_loss" if probe else "train_loss"))),
-        ("validation", _number(row.get(names.loss))),
-    ]
-    if any(names.metric in one for one in rows):
-        cells.append((names.metric.removeprefix("eval_"), _number(row.get(names.metric))))
-    if any("gap/gap" in one for one in rows):
-        cells.append(("gap", _number(row.get("gap/gap"), "+")))
-    return cells
-
-
-def _width(title: str) -> int:
-    return max(len(title) + 2, 7 if title == "epoch" else 10)
-
-
-def _number(value: float | None, sign: str = "") -> str:
-    if value is None:
-        return "–"
-    return f"{value:{sign}.4f}" if abs(value) < 1000 else f"{value:{sign}.2e}"
-
-
-def _marks(rows: list[Row], loss: str) -> str:
-    """What is to be said of the last of `rows`: a new best, an alarm."""
-    marks = ["best"] if best_row(rows, loss) is rows[-1] else []
-    alarm = ALARMS.get(int(rows[-1].get("gap/alarm", 0)))
-    return "   " + ", ".join(marks + ([f"▲ {alarm}"] if alarm else [])) if marks or alarm else ""
-
-
-def _summary(rows: list[Row], names: CurveNames) -> str:
-    """The course of the validation loss in one line, and where it is lowest."""
-    best = best_row(rows, names.loss)
-    if best is None:
-        return "validation loss: no finite number"
-    losses = [float(row[names.loss]) for row in rows if names.loss in row]
-    size = math.ceil(len(losses) / _MOST_SPARKS)
-    means = [statistics.fmean(losses[i : i + size]) for i in range(0, len(losses), size)]
-    low = min(means)
-    high = min(max(means), 4 * statistics.median(means)) - low  # an explosion must not flatten the rest
-    levels = [min(int(8 * (mean - low) / high), 7) if high > 0 else 0 for mean in means]
-    sparks = "".join(_SPARKS[level] for level in levels)
-    return f"validation loss {sparks}  lowest {_number(best[names.loss])} at {place_of(rows, best)}"

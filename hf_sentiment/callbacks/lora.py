@@ -29,8 +29,8 @@ class LoraCallback(SuiteCallback):
     Works with any Trainer around a `PreTrainedModel`: the model becomes a `peft.PeftModel` in place when the Trainer is
     made, so that every reference to it trains the adapter, and checkpoints, resuming and `load_best_model_at_end` are
     those of transformers for PEFT: a checkpoint holds adapter and head only. At the end the adapter is written to
-    `adapter/` in the run's folder and, with `merge`, added to the weights: the model is what it was before, a plain
-    `BertForSentimentAnalysis`, say, with equal logits.
+    `adapter/` in the run's folder (in a hyperparameter search: in the trial's) and, with `merge`, added to the weights:
+    the model is what it was before, a plain `BertForSentimentAnalysis`, say, with equal logits.
 
     Args:
         r: Rank of the adapters.
@@ -103,7 +103,7 @@ class LoraCallback(SuiteCallback):
         """
         if not isinstance(model, PeftModel):
             self._put_in_late(args, self._checked(model), optimizer)
-        self._begin(state)
+        self._begin(args, state)
         assert isinstance(model, PeftModel)
         trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         optimized = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
@@ -128,7 +128,7 @@ class LoraCallback(SuiteCallback):
             return
         self._end(state)
         if state.is_world_process_zero:
-            save_adapter(model, Path(str(args.output_dir)), self.base_model)
+            save_adapter(model, self._folder, self.base_model)
         if self.merge:
             _take_place(model, model.merge_and_unload())
 

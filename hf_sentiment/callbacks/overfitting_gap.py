@@ -10,7 +10,9 @@ from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks._base import from_main_process, log_scalars, saved_states
+from hf_sentiment.callbacks._evaluations import Evaluations
 from hf_sentiment.callbacks._gap_report import alarm_message, scalars
+from hf_sentiment.callbacks._history import Kept
 from hf_sentiment.callbacks._judging import JudgingCallback, counted
 from hf_sentiment.callbacks._per_text import FixedTexts, PerText
 from hf_sentiment.callbacks._schedule import (
@@ -25,6 +27,7 @@ from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)
 
+_NAME = "OverfittingGapCallback"
 ACTIONS = ("warn", "stop", "rollback")
 
 
@@ -46,16 +49,19 @@ class OverfittingGapCallback(JudgingCallback):
         alpha: Probability of any alarm in a run without overfitting.
         probe_size: Training texts in the probe; by default a tenth of those trained on between two evaluations, from 8
             to 512, which costs less than 5 % of training time.
-        evaluation_set: Name of the evaluation set to watch, where the Trainer has several.
+        monitor: The loss to watch, with or without `eval_`, where the Trainer has several evaluation sets:
+            `movies_loss`; by default that of the set that `metric_for_best_model` names.
         act_on: The level at which "stop" and "rollback" act: "alarm" (either) or "overfitting".
         minimum_rise: Smallest rise of the validation loss that is worth an alarm, in nats.
         learning_rate_factor: What a rollback multiplies the learning rate by.
         most_rollbacks: After that many, the alarm only warns.
         seed: Of the probe and of the test.
 
-    Every evaluation logs `gap/…` scalars to all trackers: `train_loss`, `validation_loss`, `gap`, `worsening` (each
-    with `_low` and `_high`, 95 % for the losses), `p_value`, and `alarm` (0 none, 1 overconfident, 2 overfitting).
-    Alarms are warnings of this module's logger, once per change of level, and stay in `alarms`.
+    Every evaluation logs `gap/…` scalars to all trackers, and not to the terminal: `train_loss`, `validation_loss`,
+    `gap`, `worsening` (each with `_low` and `_high`, 95 % for the losses), `p_value`, and `alarm` (0 none,
+    1 overconfident, 2 overfitting).
+    Alarms are warnings of this module's logger, once per change of level, and stay in `alarms`. The other levels are
+    information: `gap`, say, that training and validation loss have parted, while validation has not suffered.
 
     With `eval_on_start=True` the gap is measured from its value before training, which takes out a difference between
     the two sets of texts. After a rollback the test begins anew: each phase is a run of its own with error rate
@@ -92,7 +98,7 @@ class OverfittingGapCallback(JudgingCallback):
         alpha: float = 0.05,
         *,
         probe_size: int | None = None,
-        evaluation_set: str | None = None,
+        monitor: str | None = None,
         act_on: str = "alarm",
         minimum_rise: float = 0.01,
         learning_rate_factor: float = 0.5,
@@ -101,6 +107,8 @@ class OverfittingGapCallback(JudgingCallback):
     ) -> None:
         _check("action", action, action in ACTIONS, f"one of {', '.join(ACTIONS)}")
         _check("act_on", act_on, act_on in ("alarm", "overfitting"), "alarm or overfitting")
+        loss = monitor is None or monitor.endswith("loss")
+        _check("monitor", monitor, loss, "a loss, with the name of its evaluation set: movies_loss")
         _check("probe_size", probe_size, probe_size is None or probe_size >= 2, "2 texts or more")
         _check("learning_rate_factor", learning_rate_factor, 0 < learning_rate_factor <= 1, "more than 0, at most 1")
         _check("most_rollbacks", most_rollbacks, most_rollbacks >= 1, "1 or more")
@@ -108,7 +116,7 @@ class OverfittingGapCallback(JudgingCallback):
         self.action = action
         self.alpha = alpha
         self.probe_size = probe_size
-        self.evaluation_set = evaluation_set
+        self.monitor = monitor
         self.act_on = act_on
         self.minimum_rise = minimum_rise
         self.learning_rate_factor = learning_rate_factor
@@ -117,6 +125,8 @@ class OverfittingGapCallback(JudgingCallback):
         self._probe: FixedTexts | None = None
         self._validation: FixedTexts | None = None
         self._gap_test: OverfittingGapTest | None = None
+        self._evaluations: Evaluations | None = None
+        self._loss = "eval_loss"
         self._kept: KeptWeights | None = None
         super().__init__()
 
@@ -134,7 +144,7 @@ class OverfittingGapCallback(JudgingCallback):
         """Draw the probe and say what will be done.
 
         Raises:
-            CallError: Nothing is evaluated, or the probe cannot be drawn.
+            CallError: Nothing is evaluated, `monitor` is the loss of no evaluation set, or the probe cannot be drawn.
         """
         planned = planned_evaluations(args, state)
         if planned == 0:
@@ -144,15 +154,15 @@ class OverfittingGapCallback(JudgingCallback):
             )
         if self.action == "rollback":
             check_whole_weights(args, 'OverfittingGapCallback(action="rollback")', 'use action="stop"')
-        resumed = self._begin(state)
+        self._evaluations, self._loss = self._watched_loss(args)
+        resumed = self._begin(args, state)
         self._gap_test = None if self.test is None else OverfittingGapTest.from_state_dict(self.test)
         if self.action == "rollback":
-            where, is_main = str(args.output_dir), state.is_world_process_zero
-            self._kept = KeptWeights(where, "best-overfitting-gap", is_main, self.best_step)
+            self._kept = KeptWeights(self._folder, "overfitting-gap", state.is_world_process_zero, self.best_step)
             if not resumed:
                 self._kept.forget()  # what another run left in this folder
         self._stay_stopped(state, control)
-        self._validation = None
+        self._validation, self.restored = None, None
         size = self.probe_size or default_probe_size(args, state, planned)
         self._probe = FixedTexts(train_dataloader, args, size, self.seed)
         self._recorder.attach(model)
@@ -183,7 +193,7 @@ class OverfittingGapCallback(JudgingCallback):
         recorded = self._recorder.take() if self._training else None
         if not self._training or not metrics or model is None or self._probe is None:
             return
-        if self.last_step == state.global_step or self.stopped_step is not None or not self._watched(metrics):
+        if self.last_step == state.global_step or self.stopped_step is not None or not self._is_watched(metrics):
             return
         self.last_step = state.global_step
         validation = recorded or self._measure_again(args, model, eval_dataloader)
@@ -231,8 +241,8 @@ class OverfittingGapCallback(JudgingCallback):
     ) -> None:
         """At the last log of the run, roll back after its last evaluation, unless somebody else keeps the best."""
         if self._training and logs and "train_runtime" in logs and self.rollback_due and model is not None:
-            if not _best_is_kept(args, state):
-                self._roll_back(model, state)
+            if not _best_is_kept(args, state) and self._roll_back(model, state):
+                self.restored = Kept(self.best_step, "kept, rolled back to")
             self.rollback_due = False
 
     def on_train_end(
@@ -248,19 +258,24 @@ class OverfittingGapCallback(JudgingCallback):
 
     # The judgement
 
-    def _watched(self, metrics: dict[str, float]) -> bool:
-        """Whether the evaluation is of the set to watch."""
-        if self.evaluation_set is not None:
-            return f"eval_{self.evaluation_set}_loss" in metrics
-        if "eval_loss" in metrics:
+    def _watched_loss(self, args: TrainingArguments) -> tuple[Evaluations, str]:
+        """What is evaluated, and the name of the loss to watch: of the one set, or of the set that is named."""
+        evaluations = Evaluations.of(args)
+        of_set = None if evaluations.said is None else evaluations.set_of(evaluations.said)
+        return evaluations, evaluations.metric(_NAME, self.monitor or ("loss" if of_set is None else f"{of_set}_loss"))
+
+    def _is_watched(self, metrics: dict[str, float]) -> bool:
+        """Whether the evaluation is of the set to watch.
+
+        Raises:
+            CallError: It is, and has no loss; or there are other losses alone.
+        """
+        if self._loss in metrics:
             return True
-        other = next((name for name in metrics if name.startswith("eval_") and name.endswith("_loss")), None)
-        if other is not None:
-            name = other.removeprefix("eval_").removesuffix("_loss")
-            raise CallError(
-                f"OverfittingGapCallback: the Trainer evaluates several sets; name the one to watch: "
-                f"OverfittingGapCallback(evaluation_set={name!r})"
-            )
+        assert self._evaluations is not None
+        others = any(name.startswith("eval_") and name.endswith("_loss") for name in metrics)
+        if self._evaluations.is_of(self._loss, metrics) or (others and not self._evaluations.sets):
+            raise self._evaluations.missing(_NAME, self._loss, metrics)
         return False
 
     def _measure_again(self, args: TrainingArguments, model: nn.Module, eval_dataloader: Any) -> PerText:
@@ -349,17 +364,18 @@ class OverfittingGapCallback(JudgingCallback):
             back = f" Going back to step {self.best_step}." if action == "rollback" else ""
             logger.log(logging.WARNING if serious else logging.INFO, "%s%s", message, back)
 
-    def _roll_back(self, model: nn.Module, state: TrainerState) -> None:
-        """Put the best weights back, and let the test begin anew."""
+    def _roll_back(self, model: nn.Module, state: TrainerState) -> bool:
+        """Put the best weights back, and let the test begin anew; returns whether they were there."""
         self.rollback_due = False
         if self._kept is None or self.best_step is None or not self._kept.has(self.best_step):
             if state.is_world_process_zero:
                 logger.warning("No rollback: the weights of step %s are gone from the run's folder", self.best_step)
-            return
+            return False
         self._kept.put_back(model, self.best_step)
         self.rollbacks += 1
         self.test, self._gap_test = None, None
         self.level = GapLevel.OK.value
+        return True
 
 
 def _best_is_kept(args: TrainingArguments, state: TrainerState) -> bool:

@@ -254,11 +254,136 @@ def test_of_several_evaluation_sets_the_named_one_counts(make_trainer: Make, mak
     assert callback.evaluations == 2 and run.state.epoch == 2
 
 
-def test_a_name_that_no_evaluation_set_has_is_an_error(make_trainer: Make, make_rows: Make) -> None:
-    run = make_trainer(EarlyStoppingCallback(1), evaluation={"a": make_rows(8, 1), "b": make_rows(8, 2)})
-    with pytest.raises(CallError, match=r"eval_loss is not among the metrics.*eval_a_loss, eval_b_loss") as caught:
+def test_a_single_named_set_needs_no_choice(make_trainer: Make, make_rows: Make) -> None:
+    callback = EarlyStoppingCallback(1, min_delta=10.0)
+    make_trainer(callback, evaluation={"a": make_rows(8, 1)}, num_train_epochs=6).train()
+    assert callback.evaluations == 2
+
+
+@pytest.mark.parametrize(
+    ("callback", "options", "message"),
+    [
+        ({}, {}, r"eval_loss is not among the metrics.*eval_a_loss, eval_a_b_loss.*\(monitor=\"a_loss\"\)"),
+        ({"monitor": "accuracy"}, {}, r"choose one of the sets, EarlyStoppingCallback\(monitor=\"a_accuracy\"\)"),
+        ({"monitor": "c_loss"}, {}, "eval_c_loss is not among the metrics"),
+        ({}, {"metric_for_best_model": "f1"}, r"TrainingArguments\(metric_for_best_model=\"a_f1\"\)"),
+        ({"monitor": "a_b_f1"}, {}, r"eval_a_b_f1 is not among.*such as EarlyStoppingCallback\(monitor=\"a_b_loss\"\)"),
+    ],
+)
+def test_what_no_evaluation_set_has_is_an_error_before_the_first_step(
+    make_trainer: Make, make_rows: Make, callback: dict[str, Any], options: dict[str, Any], message: str
+) -> None:
+    sets = {"a": make_rows(8, 1), "a_b": make_rows(8, 2)}
+    run = make_trainer(EarlyStoppingCallback(1, **callback), evaluation=sets, **options)
+    with pytest.raises(CallError, match=message) as caught:
         run.train()
-    assert "\n" not in str(caught.value)
+    assert "\n" not in str(caught.value) and run.state.global_step == 0
+
+
+def test_a_metric_that_a_set_lacks_is_an_error_at_its_first_evaluation(make_trainer: Make, make_rows: Make) -> None:
+    # Even in a run that has one evaluation: the next step would be too late.
+    sets = {"a": make_rows(8, 1), "b": make_rows(8, 2)}
+    callback = EarlyStoppingCallback(1, monitor="a_f1")
+    run = make_trainer(callback, evaluation=sets, num_train_epochs=1, trainer={"compute_metrics": Script(0.5)})
+    with pytest.raises(CallError, match=r'eval_a_f1 is not among.*\(eval_a_accuracy, eval_a_loss\).*monitor="a_loss"'):
+        run.train()
+
+
+@pytest.mark.parametrize(
+    "adds", ["compute_metrics", "evaluation_loop", "callback", "nothing"], ids=lambda adds: f"by {adds}"
+)
+def test_a_metric_is_unknown_before_the_first_step_only_where_nothing_can_add_it(make_trainer: Make, adds: str) -> None:
+    class Adds(TrainerCallback):
+        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+            metrics["eval_f1"] = 0.5
+
+    callbacks: list[Any] = [*([Adds()] if adds == "callback" else []), EarlyStoppingCallback(1, monitor="f1")]
+    options = {"trainer": {"compute_metrics": Script(0.5, name="f1")}} if adds == "compute_metrics" else {}
+    run = make_trainer(*callbacks, num_train_epochs=1, **options)
+    if adds == "evaluation_loop":
+        loop = run.evaluation_loop
+
+        def with_f1(*arguments: Any, **keywords: Any) -> Any:
+            output = loop(*arguments, **keywords)
+            output.metrics["eval_f1"] = 0.5
+            return output
+
+        run.evaluation_loop = with_f1
+    if adds != "nothing":
+        run.train()
+        assert callbacks[-1].evaluations == 1
+        return
+    with pytest.raises(CallError, match=r"eval_f1 is not among the metrics of the evaluation \(eval_loss\)"):
+        run.train()
+    assert run.state.global_step == 0
+
+
+KEEPS = {"load_best_model_at_end": True, "save_strategy": "epoch"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "callback", "smaller"),
+    [
+        # By its name, where nothing is said of the direction.
+        ({"metric_for_best_model": "score"}, {}, False),
+        ({}, {"monitor": "score"}, False),
+        ({}, {"monitor": "wer"}, True),
+        # What TrainingArguments was told: the opposite of its default for the name, or a value without a metric.
+        ({"metric_for_best_model": "score", "greater_is_better": False}, {}, True),
+        ({"metric_for_best_model": "wer", "greater_is_better": False}, {}, True),
+        ({"metric_for_best_model": "score", "greater_is_better": False, **KEEPS}, {}, True),
+        ({"metric_for_best_model": "eval_score", "greater_is_better": False}, {"monitor": "score"}, True),
+        ({"metric_for_best_model": "negative_loss", "greater_is_better": True}, {}, False),
+        ({"greater_is_better": False}, {"monitor": "score"}, True),
+        ({"greater_is_better": True}, {"monitor": "wer"}, False),
+        # What the callback was told, where the Trainer has its default and does nothing with it.
+        ({"metric_for_best_model": "score"}, {"greater_is_better": False}, True),
+        ({"metric_for_best_model": "wer"}, {"greater_is_better": True}, False),
+        ({"metric_for_best_model": "wer"}, {"greater_is_better": False}, True),
+        # What is said of another metric is not said of this one.
+        ({"metric_for_best_model": "loss", "lr_scheduler_type": "reduce_lr_on_plateau"}, {"monitor": "score"}, False),
+        ({"metric_for_best_model": "score", "greater_is_better": False}, {"monitor": "accuracy"}, False),
+    ],
+)
+def test_the_direction_is_what_was_said_and_else_the_names(
+    make_trainer: Make, arguments: dict[str, Any], callback: dict[str, Any], smaller: bool
+) -> None:
+    name = callback.get("monitor") or arguments["metric_for_best_model"].removeprefix("eval_")
+    stopping = EarlyStoppingCallback(1, **callback)
+    script = Script(0.5, 0.6, 0.7, name=name)
+    other = {arguments.get("metric_for_best_model", "loss").removeprefix("eval_"): 0.5}
+    run = make_trainer(stopping, trainer={"compute_metrics": lambda _: other | script(_)}, **arguments)
+    run.train()
+    assert stopping.stopped_step == (24 if smaller else None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "callback", "message"),
+    [
+        ({"metric_for_best_model": "wer"}, {}, "smaller eval_wer for better.*set greater_is_better=False"),
+        (
+            {"metric_for_best_model": "score", "greater_is_better": False},
+            {"greater_is_better": True},
+            r"greater_is_better=True for eval_score.*=False: give.*TrainingArguments\(greater_is_better=True\)",
+        ),
+        ({"greater_is_better": True}, {"monitor": "score", "greater_is_better": False}, "give the same to both"),
+        (
+            {"metric_for_best_model": "score", **KEEPS},
+            {"greater_is_better": False},
+            r"=True, its default for that name: give the same to both, TrainingArguments\(greater_is_better=False\)",
+        ),
+        ({"metric_for_best_model": "score", "save_strategy": "best"}, {"greater_is_better": False}, "the same to both"),
+        ({"greater_is_better": True}, {}, r"eval_loss is the Trainer's own loss.*leave it out"),
+        ({}, {"greater_is_better": True}, r"eval_loss is the Trainer's own loss.*leave it out"),
+    ],
+)
+def test_directions_that_contradict_each_other_are_an_error(
+    make_trainer: Make, arguments: dict[str, Any], callback: dict[str, Any], message: str
+) -> None:
+    run = make_trainer(EarlyStoppingCallback(1, **callback), trainer={"compute_metrics": Script(0.5)}, **arguments)
+    with pytest.raises(CallError, match=message) as caught:
+        run.train()
+    assert "\n" not in str(caught.value) and run.state.global_step == 0
 
 
 @pytest.mark.parametrize(
@@ -267,7 +392,6 @@ def test_a_name_that_no_evaluation_set_has_is_an_error(make_trainer: Make, make_
         ({}, {"eval_strategy": "no"}, "nothing is evaluated.*--eval_strategy epoch"),
         ({"monitor": "f1"}, {}, r"eval_f1 is not among the metrics of the evaluation \(eval_accuracy, eval_loss\)"),
         ({}, {"metric_for_best_model": "f1", "save_strategy": "best"}, "eval_f1 is not among the metrics"),
-        ({}, {"metric_for_best_model": "wer"}, "smaller eval_wer for better.*set greater_is_better=False"),
         (
             {"monitor": "accuracy"},
             {"load_best_model_at_end": True, "save_strategy": "epoch"},
@@ -346,6 +470,17 @@ def test_it_says_at_the_start_what_the_patience_is_in_epochs(
     with caplog.at_level(logging.INFO, "hf_sentiment.callbacks.early_stopping"):
         make_trainer(EarlyStoppingCallback(3), eval_strategy="steps", eval_steps=6, num_train_epochs=2).train()
     assert "eval_loss (smaller is better), after 3 evaluations (1.5 epochs)" in caplog.messages[0]
+
+
+def test_what_was_stopped_and_restored_is_said_without_any_logging_set_up(
+    make_trainer: Make, caplog: pytest.LogCaptureFixture
+) -> None:
+    # Python prints warnings of a script that sets no logging up, and nothing below.
+    make_trainer(EarlyStoppingCallback(1, monitor="accuracy"), trainer={"compute_metrics": Script(0.7, 0.5)}).train()
+    assert [message for message in caplog.messages if "step 12" in message] == [
+        "Stopped at step 24: eval_accuracy has not improved on 0.7 in 1 evaluation; best 0.7 at step 12",
+        "Early stopping: the weights are those of step 12, with the best eval_accuracy, 0.7",
+    ]
 
 
 def test_without_a_patience_the_best_is_kept_all_the_same(make_trainer: Make) -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import pty
+import re
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,7 +29,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_sentiment import LearningCurveCallback
+from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback
 from hf_sentiment.callbacks._base import log_scalars
 from hf_sentiment.callbacks.learning_curve import draw_curves, read_history
 from hf_sentiment.errors import CallError
@@ -43,10 +46,10 @@ def rows(length: int = 24, token_labels: bool = False) -> Dataset:
 
 
 def trainer(folder: Path, model: Any, callbacks: list[Any], token_labels: bool = False, **options: Any) -> Trainer:
-    eval_dataset = options.pop("eval_dataset", None)
+    eval_dataset, kind = options.pop("eval_dataset", None), options.pop("kind", Trainer)
     arguments = {"num_train_epochs": 2, "per_device_train_batch_size": 4, "eval_strategy": "epoch", "use_cpu": True}
     arguments |= {"save_strategy": "no", "disable_tqdm": True, "learning_rate": 1e-2} | options
-    return Trainer(
+    return kind(
         model=model,
         args=TrainingArguments(output_dir=str(folder), **arguments),
         train_dataset=rows(token_labels=token_labels),
@@ -149,19 +152,28 @@ def test_an_evaluation_of_several_sets_is_one_row(tmp_path: Path, make_tiny: Cal
     assert all({"eval_movies_loss", "eval_books_loss", "train_loss"} <= row.keys() for row in history)
     assert not any("runtime" in name or "per_second" in name for name in history[0])
     low = min(row["eval_books_loss"] for row in history)
-    draw_curves(history, tmp_path / "books", evaluation_set="books")
+    draw_curves(history, tmp_path / "books", "books_accuracy")
     assert f"lowest validation loss: {low:.4g} at" in (tmp_path / "books.svg").read_text()
     low = min(row["eval_movies_loss"] for row in history)
     assert f"lowest validation loss: {low:.4g} at" in picture_text(tmp_path)
 
 
-def test_a_set_that_is_not_there_is_an_error_after_the_first_evaluation(
-    tmp_path: Path, make_tiny: Callable[..., Any]
+@pytest.mark.parametrize(
+    ("monitor", "sets", "message"),
+    [
+        ("films_accuracy", ("movies", "books"), r'LearningCurveCallback\(monitor="movies_films_accuracy"\)'),
+        ("f1", (), r"eval_f1 is not among the metrics of the evaluation \(eval_loss\)"),
+        ("movies_f1", ("movies", "books"), r'\(eval_books_loss, eval_movies_loss\).*monitor="movies_loss"'),
+    ],
+)
+def test_what_is_certainly_not_measured_is_an_error_before_the_first_step(
+    monitor: str, sets: tuple[str, ...], message: str, tmp_path: Path, make_tiny: Callable[..., Any]
 ) -> None:
-    run = trainer(tmp_path, make_tiny(), [LearningCurveCallback(evaluation_set="films")], eval_dataset={"a": rows(8)})
-    with pytest.raises(CallError, match="'films', but what was evaluated is eval_a_loss"):
+    options = {"eval_dataset": {name: rows(8) for name in sets}} if sets else {}
+    run = trainer(tmp_path, make_tiny(), [LearningCurveCallback(monitor=monitor)], **options)
+    with pytest.raises(CallError, match=message):
         run.train()
-    assert run.state.global_step == 6
+    assert run.state.global_step == 0
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known to the checkpoint", "unknown to it"])
@@ -210,7 +222,7 @@ def test_a_resumed_run_does_not_take_up_the_history_of_another_run(
 def test_its_state_is_its_arguments_and_the_length_of_its_history(
     tmp_path: Path, make_tiny: Callable[..., Any]
 ) -> None:
-    arguments = {"folder": str(tmp_path / "other"), "metric": "f1", "evaluation_set": None, "table": False}
+    arguments = {"folder": str(tmp_path / "other"), "monitor": None, "table": False}
     run = trainer(
         tmp_path, make_tiny(), [LearningCurveCallback(**arguments)], num_train_epochs=1, save_strategy="epoch"
     )
@@ -291,6 +303,142 @@ def test_a_user_s_own_style_is_neither_used_nor_changed(tmp_path: Path) -> None:
         draw_curves(made_up_history(2), tmp_path / "styled")
         assert matplotlib.rcParams["font.size"] == 30
     assert (tmp_path / "plain.svg").read_bytes() == (tmp_path / "styled.svg").read_bytes()
+
+
+class Doubling(Trainer):
+    """Reports twice the loss, as the Trainer does for some models on two processes."""
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().evaluation_loop(*args, **kwargs)
+        for name in [name for name in output.metrics if name.endswith("_loss")]:
+            output.metrics[name] *= 2
+        return output
+
+
+@pytest.mark.parametrize("sets", [(), ("movies", "books")])
+def test_of_a_wrong_loss_the_mean_over_the_texts_is_drawn_and_said_once(
+    sets: tuple[str, ...], tmp_path: Path, make_tiny: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    histories = []
+    for kind, name in ((Trainer, "right"), (Doubling, "wrong")):
+        options = {"eval_dataset": {name: rows(8) for name in sets}} if sets else {}
+        run = trainer(tmp_path / name, make_tiny(), [LearningCurveCallback()], kind=kind, **options)
+        run.train()
+        histories.append(history_of(tmp_path / name))
+    loss = f"eval_{sets[0]}_loss" if sets else "eval_loss"
+    for right, wrong in zip(*histories, strict=True):
+        assert not any(name.startswith("own/") for name in right)
+        assert wrong[loss] == pytest.approx(2 * right[loss], rel=1e-5)
+        assert wrong[f"own/{loss}"] == pytest.approx(right[loss], rel=1e-5)
+    assert sum("the curve is drawn of the mean" in message for message in caplog.messages) == 1
+    lowest = min(row[loss] for row in histories[0])
+    for name in ("right", "wrong"):
+        assert f"lowest validation loss: {lowest:.4g} at" in picture_text(tmp_path / name)
+    assert "reports another" in picture_text(tmp_path / "wrong") and "reports" not in picture_text(tmp_path / "right")
+
+
+def test_losses_that_are_no_means_over_texts_are_not_compared(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    model = BertForTokenClassification(BertConfig(**SIZES))
+    trainer(tmp_path, model, [LearningCurveCallback()], True, num_train_epochs=1, kind=Doubling).train()
+    assert not any(name.startswith("own/") for name in history_of(tmp_path)[0])
+    assert not any("the curve is drawn of the mean" in message for message in caplog.messages)
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        ({"logging_strategy": "no"}, [2, 3, 4, 5, 7, 8, 9, 10, 12, 13, 14, 15]),
+        ({"logging_strategy": "epoch", "num_train_epochs": 1}, [1, 2, 3, 4, 5]),
+        ({"logging_strategy": "epoch", "num_train_epochs": 8}, [n for n in range(1, 41) if n % 5 in (0, 3)]),
+        ({"logging_steps": 1}, list(range(1, 16))),
+        ({"logging_strategy": "no", "max_steps": 3}, [1, 2, 3]),
+    ],
+)
+def test_a_run_without_evaluations_has_its_training_loss(
+    options: dict[str, Any], steps: list[int], tmp_path: Path, make_tiny: Callable[..., Any]
+) -> None:
+    given = {"eval_strategy": "no", "num_train_epochs": 3, "per_device_train_batch_size": 5} | options
+    trainer(tmp_path, make_tiny(), [LearningCurveCallback()], **given).train()
+    history = history_of(tmp_path)
+    assert [row["step"] for row in history] == steps
+    assert all({"epoch", "elapsed_seconds", "train_loss", "learning_rate"} <= row.keys() for row in history)
+    assert "kept, the last" in picture_text(tmp_path) and (tmp_path / "records" / "curves.png").stat().st_size > 1000
+
+
+def test_a_run_without_evaluations_that_is_resumed_has_one_history(
+    tmp_path: Path, make_tiny: Callable[..., Any]
+) -> None:
+    options = {"eval_strategy": "no", "save_strategy": "steps", "save_steps": 4, "logging_strategy": "no"}
+    trainer(tmp_path, make_tiny(), [LearningCurveCallback()], **options).train()
+    steps = [row["step"] for row in history_of(tmp_path)]
+    trainer(tmp_path, make_tiny(), [LearningCurveCallback()], **options).train(
+        resume_from_checkpoint=str(tmp_path / "checkpoint-4")
+    )
+    assert [row["step"] for row in history_of(tmp_path)] == steps == list(range(1, 13))
+
+
+@pytest.mark.parametrize(
+    ("stopping", "options", "kept", "lowest"),
+    [
+        # Losses 0.7, 0.5, 0.6, and accuracies 0.8, 0.7, 0.9.
+        ({}, {}, "kept: lowest validation loss: 0.5 at epoch 2", None),
+        ({"monitor": "accuracy"}, {}, "kept, best accuracy: epoch 3, loss", "0.5 at epoch 2"),
+        ({"restore_best": False}, {}, "kept, the last: epoch 3, loss 0.6", "0.5 at epoch 2"),
+        (None, {}, "kept, the last: epoch 3, loss 0.6", "0.5 at epoch 2"),
+        (
+            {"restore_best": False},
+            {"load_best_model_at_end": True, "metric_for_best_model": "loss", "save_strategy": "epoch"},
+            "kept: lowest validation loss: 0.5 at epoch 2",
+            None,
+        ),
+    ],
+)
+def test_the_picture_says_what_is_kept(
+    stopping: dict[str, Any] | None,
+    options: dict[str, Any],
+    kept: str,
+    lowest: str | None,
+    tmp_path: Path,
+    make_tiny: Callable[..., Any],
+) -> None:
+    scripts = {"eval_loss": [0.7, 0.5, 0.6], "eval_accuracy": [0.8, 0.7, 0.9]}
+
+    class Script(TrainerCallback):
+        def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
+            metrics |= {name: values.pop(0) for name, values in scripts.items()}
+
+    early = [] if stopping is None else [EarlyStoppingCallback(9, **stopping)]
+    callbacks = [Script(), LearningCurveCallback(), *early]  # whichever comes first
+    trainer(tmp_path, make_tiny(), callbacks, num_train_epochs=3, **options).train()
+    picture = " ".join(re.findall(r"<!-- (.*?) -->", picture_text(tmp_path)))
+    assert kept in picture and "so far" not in picture
+    assert ("lowest validation loss: " + lowest in picture) if lowest else picture.count("lowest") == 1
+    assert "log loss (lower is better)" in picture and "accuracy (higher is better)" in picture
+
+
+def test_a_notebook_shows_the_picture_in_place(
+    tmp_path: Path, make_tiny: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What IPython gives a kernel, as far as the callback asks; it was tried in a real one.
+    (tmp_path / "IPython").mkdir()
+    (tmp_path / "IPython" / "__init__.py").write_text(
+        "class Shell:\n    kernel = True\n\n\ndef get_ipython():\n    return Shell()\n"
+    )
+    (tmp_path / "IPython" / "display.py").write_text(
+        "shown = []\n\n\nclass Image:\n    def __init__(self, data, format, width):\n        self.data = data\n\n\n"
+        "class Handle:\n    def update(self, picture):\n        shown.append(('again', picture.data))\n\n\n"
+        "def display(picture, display_id):\n    shown.append(('first', picture.data))\n    return Handle()\n"
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ("IPython", "IPython.display"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    display = importlib.import_module("IPython.display")
+    trainer(tmp_path, make_tiny(), [LearningCurveCallback()]).train()
+    assert [how for how, _ in display.shown] == ["first", "again", "again"]
+    assert display.shown[-1][1] == (tmp_path / "records" / "curves.png").read_bytes()
+    monkeypatch.setattr(sys.modules["IPython"].Shell, "kernel", None)  # IPython on a terminal
+    trainer(tmp_path, make_tiny(), [LearningCurveCallback()]).train()
+    assert len(display.shown) == 3
 
 
 @contextlib.contextmanager

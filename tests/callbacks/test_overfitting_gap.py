@@ -206,6 +206,51 @@ def test_every_tracker_sees_the_scalars_wherever_it_stands(overfitting: Make, fi
     run.create_model_card()  # reads the history
 
 
+@pytest.mark.parametrize("disable_tqdm", [True, False])
+def test_the_scalars_are_not_printed(overfitting: Make, disable_tqdm: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    overfitting(OverfittingGapCallback(), num_train_epochs=2, disable_tqdm=disable_tqdm).train()
+    printed = "".join(capfd.readouterr())
+    assert "'eval_loss'" in printed and "gap/" not in printed
+
+
+def test_the_level_that_is_no_alarm_says_so(overfitting: Make, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, LOGGER):
+        overfitting(OverfittingGapCallback()).train()
+    parted = [message for message in caplog.messages if "(gap)" in message]
+    assert all("This is no alarm" in message for message in parted) and parted
+
+
+@pytest.mark.parametrize(
+    ("monitor", "sets", "options", "message"),
+    [
+        (None, ("a", "b"), {}, r'choose one of the sets, OverfittingGapCallback\(monitor="a_loss"\)'),
+        ("c_loss", ("a", "b"), {}, r'eval_c_loss is not among.*OverfittingGapCallback\(monitor="a_c_loss"\)'),
+        ("a_loss", (), {}, r"eval_a_loss is not among the metrics of the evaluation \(eval_loss\)"),
+    ],
+)
+def test_a_set_that_is_not_there_is_an_error_before_the_first_step(
+    overfitting: Make,
+    make_rows: Make,
+    monitor: str | None,
+    sets: tuple[str, ...],
+    options: dict[str, Any],
+    message: str,
+) -> None:
+    evaluation = {"evaluation": {name: make_rows(24, 3) for name in sets}} if sets else {}
+    run = overfitting(OverfittingGapCallback(monitor=monitor), **evaluation, **options)
+    with pytest.raises(CallError, match=message) as caught:
+        run.train()
+    assert "\n" not in str(caught.value) and run.state.global_step == 0
+
+
+def test_the_set_of_the_metric_for_the_best_model_is_watched(overfitting: Make, make_rows: Make) -> None:
+    alarm = OverfittingGapCallback()
+    sets = {"small": make_rows(24, 3), "large": make_rows(160, 1)}
+    options = {"metric_for_best_model": "eval_large_loss", "num_train_epochs": 1}
+    overfitting(alarm, EarlyStoppingCallback(9), evaluation=sets, **options).train()
+    assert len(alarm.test["tests"]["loss"]["rows"][0]) > 600
+
+
 def test_validation_losses_are_those_of_the_trainers_own_evaluation(overfitting: Make) -> None:
     passes = []
 
@@ -297,10 +342,10 @@ def test_a_run_that_it_had_stopped_stays_stopped(overfitting: Make, tmp_path: Pa
 
 def test_of_several_evaluation_sets_the_named_one_is_watched(overfitting: Make, make_rows: Make) -> None:
     sets = {"small": make_rows(24, 3), "large": make_rows(160, 1)}
-    named = OverfittingGapCallback(evaluation_set="large")
+    named = OverfittingGapCallback(monitor="large_loss")
     overfitting(named, evaluation=sets, num_train_epochs=2).train()
     assert len(named.test["tests"]["loss"]["rows"]) == 2 and len(named.test["tests"]["loss"]["rows"][0]) > 600
-    with pytest.raises(CallError, match=r"OverfittingGapCallback\(evaluation_set='small'\)"):
+    with pytest.raises(CallError, match=r'choose one of the sets, OverfittingGapCallback\(monitor="small_loss"\)'):
         overfitting(OverfittingGapCallback(), evaluation=sets).train()
 
 
@@ -353,6 +398,7 @@ def test_what_cannot_work_is_an_error_at_the_start(overfitting: Make, options: d
         {"act_on": "never"},
         {"alpha": 2.0},
         {"probe_size": 1},
+        {"monitor": "movies_accuracy"},
         {"learning_rate_factor": 0.0},
         {"most_rollbacks": 0},
     ],

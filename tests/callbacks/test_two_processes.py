@@ -29,7 +29,13 @@ def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
     one, other = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
     assert one == other and one["world"] == 2
-    assert len((tmp_path / "run" / "records" / "history.jsonl").read_text().splitlines()) == len(one["texts"])
+    history = [json.loads(line) for line in (tmp_path / "run" / "records" / "history.jsonl").read_text().splitlines()]
+    assert len(history) == len(one["texts"])
+    assert done.stderr.count("the curve is drawn of the mean") == (1 if case == "split" else 0)
+    for row in history:  # what the Trainer reports, doubled or not, and the mean over the texts of both processes
+        own = row.get("own/eval_loss", row["eval_loss"])
+        assert own == pytest.approx(row["gap/validation_loss"], rel=0.02)
+        assert row["eval_loss"] == pytest.approx(own * (2 if case == "split" else 1), rel=0.02)
     if case == "split":
         assert one["stop"]["reason"] is not None and one["step"] == 18  # as the main process sees it
     if case == "full":

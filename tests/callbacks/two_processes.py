@@ -30,6 +30,15 @@ def rows(length: int, seed: int) -> Dataset:
     return Dataset.from_dict({"input_ids": ids.tolist(), "labels": (ids[:, 1] > 15).long().tolist()})
 
 
+class Doubling(Trainer):
+    """Reports twice the loss, as the Trainer does on two processes for models whose loss it thinks is summed."""
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        output = super().evaluation_loop(*args, **kwargs)
+        output.metrics["eval_loss"] *= 2
+        return output
+
+
 def main() -> None:
     folder, case = Path(sys.argv[1]), sys.argv[2]
     arguments = TrainingArguments(
@@ -55,7 +64,7 @@ def main() -> None:
     rank = arguments.process_index
     # What one process sees gets better at every evaluation, what the other sees worse: they must not part.
     luck = iter(range(20) if rank == 1 else range(20, 0, -1))
-    trainer = Trainer(
+    trainer = (Doubling if case == "split" else Trainer)(
         model=BertForSentimentAnalysis(config),
         args=arguments,
         train_dataset=rows(48, 0),

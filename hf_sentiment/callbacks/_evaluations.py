@@ -1,0 +1,126 @@
+"""What a run's evaluations will give, as far as it can be known before the first step, and which of it is meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from transformers import Trainer, TrainingArguments
+
+from hf_sentiment.callbacks._base import calling
+from hf_sentiment.errors import CallError
+
+# What an evaluation took is not what it found.
+COSTS = ("_runtime", "_per_second", "_model_preparation_time", "_jit_compilation_time")
+# Whose callbacks add no metric to those of an evaluation.
+_KNOWN_CALLBACKS = ("transformers.", "hf_sentiment.")
+
+
+def with_prefix(name: str) -> str:
+    """The metric as the Trainer names it."""
+    return name if name.startswith("eval_") else f"eval_{name}"
+
+
+@dataclass(frozen=True)
+class Evaluations:
+    """The evaluations of a run.
+
+    Attributes:
+        sets: Names of the evaluation sets, `Trainer(eval_dataset={...})`; none where there is a single one.
+        losses_alone: Whether the losses are certainly all that is measured. What a `compute_metrics` gives can be
+            known only by running it.
+        said: `metric_for_best_model`, which names the metric, and the set, for callbacks that are told nothing else.
+    """
+
+    sets: tuple[str, ...]
+    losses_alone: bool
+    said: str | None
+
+    @classmethod
+    def of(cls, args: TrainingArguments) -> Evaluations:
+        """Those of the Trainer that is calling."""
+        trainer = calling(Trainer)
+        dataset = getattr(trainer, "eval_dataset", None)
+        sets = tuple(map(str, dataset)) if isinstance(dataset, dict) else ()
+        return cls(sets, trainer is not None and _measures_losses_alone(trainer), args.metric_for_best_model)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """The Trainer's own losses, by the names that it gives them."""
+        return tuple(f"eval_{name}_loss" for name in self.sets) or ("eval_loss",)
+
+    def set_of(self, name: str) -> str | None:
+        """The evaluation set to which a metric belongs; `None` if to none."""
+        found = [one for one in self.sets if with_prefix(name).startswith(f"eval_{one}_")]
+        return max(found, key=len, default=None)
+
+    def metric(self, callback: str, monitor: str | None, default: str = "loss") -> str:
+        """The metric that `monitor` names, or else `metric_for_best_model`, or else `default`.
+
+        Args:
+            callback: The name of the callback's class, for messages.
+            monitor: As the user gave it.
+            default: Without `eval_`.
+
+        Raises:
+            CallError: It is of no evaluation set, or is certainly not among the metrics.
+        """
+        name = with_prefix(monitor or self.said or default)
+        if self.sets and self.set_of(name) is None:
+            bare = name.removeprefix("eval_")
+            if len(self.sets) > 1 or (monitor is None and self.said is not None):
+                raise CallError(self._no_set(callback, monitor, bare))
+            name = f"eval_{self.sets[0]}_{bare}"
+        if self.losses_alone and name not in self.losses:
+            raise self.missing(callback, name, self.losses)
+        return name
+
+    def _no_set(self, callback: str, monitor: str | None, bare: str) -> str:
+        right = f"{self.sets[0]}_{bare}"
+        call = f'{callback}(monitor="{right}")'
+        if monitor is None and self.said is not None:
+            call = f'TrainingArguments(metric_for_best_model="{right}")'
+        chosen = "choose one of the sets" if len(self.sets) > 1 else "name the set"
+        return (
+            f"{callback}: eval_{bare} is not among the metrics of the evaluation ({', '.join(self.losses)}, …): "
+            f"{chosen}, {call}"
+        )
+
+    def missing(self, callback: str, name: str, metrics: Iterable[str]) -> CallError:
+        """The error that `name` is not among the metrics of an evaluation."""
+        found = [one for one in metrics if one.startswith("eval_") and not one.endswith(COSTS)]
+        if not found:
+            return CallError(
+                f"{callback}: the evaluation gave no {name}, nor any other metric: give its texts labels, in the "
+                'column that TrainingArguments(label_names=["labels"]) names'
+            )
+        # The set's own first, and its loss before all.
+        found.sort(key=lambda one: (self.set_of(one) != self.set_of(name), not one.endswith("loss"), one))
+        right = (difflib.get_close_matches(name, found, n=1) or found)[0].removeprefix("eval_")
+        call = f'{callback}(monitor="{right}")'
+        if self.said is not None and with_prefix(self.said) == name:
+            call += f', or TrainingArguments(metric_for_best_model="{right}")'
+        return CallError(
+            f"{callback}: {name} is not among the metrics of the evaluation ({', '.join(sorted(found))}): "
+            f"give one of them, such as {call}"
+        )
+
+    def is_of(self, name: str, metrics: dict[str, Any]) -> bool:
+        """Whether `metrics` are those of the evaluation set to which the metric `name` belongs."""
+        prefix = f"eval_{self.set_of(name)}" if self.sets else "eval"
+        return f"{prefix}_loss" in metrics or f"{prefix}_runtime" in metrics
+
+
+def _measures_losses_alone(trainer: Trainer) -> bool:
+    """Whether nothing adds a metric: no `compute_metrics`, no method that was replaced, no callback that might."""
+    if trainer.compute_metrics is not None and not trainer.args.prediction_loss_only:
+        return False
+    for name in ("evaluate", "_evaluate", "evaluation_loop"):
+        if getattr(type(trainer), name) is not getattr(Trainer, name) or name in vars(trainer):
+            return False
+    return all(
+        type(callback).on_evaluate.__module__.startswith(_KNOWN_CALLBACKS)
+        for callback in trainer.callback_handler.callbacks
+    )

@@ -25,6 +25,7 @@ from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments, refuse
 from hf_sentiment.training.assembly import augmentation, load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.head import fit_head_first
+from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.layers import layerwise_optimiser
 from hf_sentiment.training.lexicon import prepare_encoder
 
@@ -50,15 +51,14 @@ def main() -> None:
     if arguments.head_first:
         prior = prepare_encoder(model, tokenizer, bfloat16=training_arguments.bf16) if arguments.lexicon else None
         fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)
-    decay = arguments.layerwise_lr_decay or 1.0
-    optimiser = layerwise_optimiser(model, training_arguments, decay, bool(arguments.lora))
+    optimiser = layerwise_optimiser(model, training_arguments, arguments.layerwise_lr_decay or 1, bool(arguments.lora))
     augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
 
-    # 5. Callbacks: curves, early stopping that keeps the best weights, the overfitting alarm, LoRA
+    # 5. Callbacks: curves, early stopping that keeps the best, the alarm, LoRA; Ctrl-C saves and raises Interrupted
     watched = "validation" in splits and training_arguments.eval_strategy != "no"
     alarm = [OverfittingGapCallback(arguments.alarm)] if watched and arguments.alarm != "off" else []
     lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
-    edits = [augmented.callback] if augmented else []
+    others = [*([augmented.callback] if augmented else []), CheckpointOnInterrupt(), SeedEveryEpoch()]
     stopping = [EarlyStoppingCallback(arguments.early_stopping_patience or None)] if watched else []
 
     # 6. Train; what goes to the Hub, if --push_to_hub asks for it, is what `hf-sentiment publish` sends
@@ -70,7 +70,7 @@ def main() -> None:
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
-        callbacks=[*stopping, *alarm, LearningCurveCallback(), *lora, *edits],
+        callbacks=[*stopping, *alarm, LearningCurveCallback(), *lora, *others],
         optimizers=(optimiser, None),
     )
     use_our_publishing(trainer, arguments)

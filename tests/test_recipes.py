@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
+import signal
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -191,3 +194,33 @@ def test_the_script_trains_without_held_out_texts_from_a_taught_encoder(
     monkeypatch.setattr(sys, "argv", ["finetune.py", *words])
     with pytest.raises(CallError, match="`hf-sentiment train` takes it, and nothing else"):
         runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_script_that_a_signal_stops_saves_fails_and_can_go_on(
+    number: int, tmp_path: Path, tiny_checkpoint: Path, reviews_file: Path
+) -> None:
+    output = tmp_path / "run"
+    words = [sys.executable, str(RECIPES / "finetune.py"), "--model_name_or_path", str(tiny_checkpoint), "--use_cpu"]
+    words += ["--train_file", str(reviews_file), "--output_dir", str(output), "--max_steps", "300"]
+    words += ["--logging_steps", "1", "--save_strategy", "no", "--disable_tqdm", "true", "--validation_share", "0"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "'loss'" in line:
+            process.send_signal(number)
+            break
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 1
+    (checkpoint,) = output.glob("checkpoint-*")
+    step = int(checkpoint.name.removeprefix("checkpoint-"))
+    said = f"Interrupted: stopped at step {step} of 300, which is saved: go on with trainer.train("
+    assert said in err.strip().splitlines()[-1] and f"--resume_from_checkpoint {checkpoint})" in err
+    # Nothing was tested or saved as if it had ended.
+    assert not (output / "model.safetensors").exists() and not (output / "test_results.json").exists()
+    if number == signal.SIGTERM:
+        again = [*words, "--resume_from_checkpoint", str(checkpoint), "--max_steps", str(step + 2)]
+        done = subprocess.run(again, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert (output / "model.safetensors").is_file() and (output / "test_results.json").is_file()

@@ -16,8 +16,9 @@ from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences
 
 INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
+#: Names of the baselines in the record, and what they are called.
+BASELINES = {"tfidf_logistic_regression": "TF-IDF + logistic regression", "majority": "majority label"}
 _SHOWN = ("accuracy", "macro_f1", "log_loss")
-_BASELINES = {"tfidf_logistic_regression": "TF-IDF + logistic regression", "majority": "majority label"}
 # A third of the texts with fewer has an interval so wide that it says nothing.
 _FEWEST = 30
 
@@ -188,7 +189,7 @@ def report_rows(evaluation: Mapping[str, Any], binary: bool) -> list[dict[str, s
     """The rows of the table of results: the model, its baselines, and one human rater."""
     sources = [("this model", evaluation["model"])]
     baselines = evaluation.get("baselines", {})
-    sources += [(title, baselines[name]) for name, title in _BASELINES.items() if name in baselines]
+    sources += [(title, baselines[name]) for name, title in BASELINES.items() if name in baselines]
     rows = [{"name": title, **{name: metric_cell(entry, name) for name in _SHOWN}} for title, entry in sources]
     if "human" in baselines:
         human = baselines["human"]
@@ -217,7 +218,7 @@ def shortfall(evaluation: Mapping[str, Any]) -> str | None:
     if not found:
         return None
     accuracy, baselines = evaluation["model"]["accuracy"]["value"], evaluation["baselines"]
-    titles = _BASELINES | {"majority": f"the {_BASELINES['majority']}"}
+    titles = BASELINES | {"majority": f"the {BASELINES['majority']}"}
     named = " or ".join(
         f"{titles[name]} ({baselines[name]['accuracy']['value']:.3f}, {entry['value']:+.3f} "
         f"[{entry['low']:+.3f}, {entry['high']:+.3f}])"

@@ -152,6 +152,10 @@ class SentimentArguments:
         default=True, metadata={"help": "Fold a temperature fitted on the validation split into the head."}
     )
 
+    keep_checkpoints: bool = field(
+        default=False, metadata={"help": "Keep the checkpoints, which go when the run is finished."}
+    )
+
     def __post_init__(self) -> None:
         choices = {
             "on_bad_rows": ("error", "drop"),

@@ -356,10 +356,16 @@ def early_stopping(plan: Mapping[str, Decision], training: Mapping[str, Any]) ->
     """The callback that stops and keeps the best, as planned; none where nothing is evaluated."""
     if str(plan["eval_strategy"].value) == "no":
         return None
+    name, greater = _metric_name(plan["metric_for_best_model"].value), training.get("greater_is_better")
+    if greater is not None and bool(greater) == less_is_better(name):
+        raise CallError(
+            f"--greater_is_better {str(greater).lower()}: of {name} {'less' if greater else 'more'} is better, which "
+            "is known: leave it out"
+        )
     return EarlyStoppingCallback(
         plan["early_stopping_patience"].value or None,
-        monitor=_metric_name(plan["metric_for_best_model"].value),
-        greater_is_better=training.get("greater_is_better"),
+        monitor=name,
+        greater_is_better=greater,
         restore_best=bool(plan["keep_best"].value),
     )
 

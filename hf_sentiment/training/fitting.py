@@ -13,21 +13,16 @@ from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.prepare import PreparedData
-from hf_sentiment.errors import SentimentError
 from hf_sentiment.evaluation.calibration import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.facts import label_counts
 from hf_sentiment.training.head import fit_head_first, head_without_labels
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
-from hf_sentiment.training.interruption import CheckpointOnInterrupt
+from hf_sentiment.training.interruption import Interrupted
 from hf_sentiment.training.lexicon import polarity, prepare_encoder
 from hf_sentiment.training.plan import Decision
 from hf_sentiment.training.rules import Facts
-
-
-class Interrupted(SentimentError):
-    """Training was stopped by a signal and can be taken up again; exit code 1."""
 
 
 @dataclasses.dataclass
@@ -81,14 +76,11 @@ class Run:
         if self.head_alone:
             return
         start = copy_weights(self.model) if share < 1 else None
-        self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
-        callbacks, state = self.trainer.callback_handler.callbacks, self.trainer.state
-        signalled = any(isinstance(item, CheckpointOnInterrupt) and item.interrupted for item in callbacks)
-        if signalled and state.global_step < state.max_steps:
-            raise Interrupted(
-                f"stopped at step {state.global_step} of {state.max_steps}, which is saved: say the same command again "
-                "to go on"
-            )
+        try:
+            self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
+        except Interrupted as stop:
+            done = f"stopped at step {stop.step} of {self.trainer.state.max_steps}, which is saved"
+            raise Interrupted(f"{done}: say the same command again to go on", stop.step, stop.checkpoint) from None
         if start is not None:
             interpolate_weights(self.model, start, share)
 

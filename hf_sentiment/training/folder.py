@@ -12,20 +12,20 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_sentiment.callbacks._weights import KEPT
 from hf_sentiment.errors import CallError
 from hf_sentiment.files import current_umask, write_json
 from hf_sentiment.training.steps import StepTimes
 
 _CHECKPOINT = "checkpoint-"
 _BESIDE = ".model-"
-_KEPT = "_best-"
 # What `write_json` writes `arguments.json` into, until it is whole.
 _FIRST_RECORD = ".arguments.json."
 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's folder: the model on top, `records/` and `checkpoint-N/` below.
+    """A run's folder: the model on top, `records/` below and, until it is finished, `checkpoint-N/`.
 
     Example:
         >>> RunFolder.open("runs/demo", {"seed": 42}).finished
@@ -113,8 +113,7 @@ class RunFolder:
 
         The Trainer writes `trainer_state.json` last, so a checkpoint whose state can be read is whole.
         """
-        found = [path for path in self.path.glob(f"{_CHECKPOINT}*") if path.name[len(_CHECKPOINT) :].isdigit()]
-        for path in sorted(found, key=lambda path: -int(path.name[len(_CHECKPOINT) :])):
+        for path in sorted(self._checkpoints(), key=lambda path: -int(path.name[len(_CHECKPOINT) :])):
             try:
                 json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
@@ -133,8 +132,21 @@ class RunFolder:
                 file.chmod(0o666 & ~current_umask())  # safetensors writes files that only their owner can read
                 os.replace(file, self.path / file.name)
 
-    def finish(self, evaluation: dict[str, Any]) -> None:
-        """Write the evaluation, the last file of a run, and clear up what a resume might have needed until then."""
+    def finish(self, evaluation: dict[str, Any], keep_checkpoints: bool) -> None:
+        """Write the evaluation, the last file of a run, and clear up what a resume might have needed until then.
+
+        Args:
+            evaluation: The record.
+            keep_checkpoints: Whether checkpoints stay, with the optimizer's state, and the weights that callbacks kept.
+        """
         write_json(self.records / "evaluation.json", evaluation)
-        for copy in self.path.glob(f"{_KEPT}*"):  # the callbacks' best weights
-            shutil.rmtree(copy)
+        if not keep_checkpoints:
+            self.clear_up()
+
+    def clear_up(self) -> None:
+        """Remove what only an unfinished run needs."""
+        for leftover in (*self._checkpoints(), *self.path.glob(f"{KEPT}*")):
+            shutil.rmtree(leftover)
+
+    def _checkpoints(self) -> list[Path]:
+        return [path for path in self.path.glob(f"{_CHECKPOINT}*") if path.name[len(_CHECKPOINT) :].isdigit()]

@@ -2,23 +2,48 @@
 
 from __future__ import annotations
 
+import copy
 import signal
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_callback import CallbackHandler
+
+from hf_sentiment.callbacks._base import calling, run_folder
+from hf_sentiment.errors import SentimentError
+
+
+class Interrupted(SentimentError):
+    """Training was stopped by a signal and can be taken up again; exit code 1.
+
+    Args:
+        message: What happened, and how to go on.
+        step: Where it was stopped.
+        checkpoint: What was saved there.
+    """
+
+    def __init__(self, message: str, step: int, checkpoint: Path) -> None:
+        super().__init__(message)
+        self.step = step
+        self.checkpoint = checkpoint
 
 
 class CheckpointOnInterrupt(TrainerCallback):
     """Turns the first SIGINT or SIGTERM into a checkpoint and an orderly stop; a second one ends at once.
 
-    transformers' `enable_jit_checkpoint` does this for SIGTERM alone. Signals reach only the main thread, so elsewhere
-    (a notebook's worker thread) the callback does nothing.
+    When the checkpoint is written and every callback has ended the run, `Trainer.train` raises `Interrupted`, so that a
+    run that was stopped is never taken for one that ended. transformers' `enable_jit_checkpoint` does this for SIGTERM
+    alone, and returns as if nothing had been. Signals reach only the main thread, so elsewhere (a notebook's worker
+    thread) the callback does nothing. Of several processes, all stop at the same step.
     """
 
     def __init__(self) -> None:
+        #: Whether a signal came.
         self.interrupted = False
+        self._stopping = False  # all processes know of it
         self._previous: dict[signal.Signals, Any] = {}
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
@@ -34,7 +59,7 @@ class CheckpointOnInterrupt(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Take over the signals for the time of training."""
-        self.interrupted = False
+        self.interrupted = self._stopping = False
         try:
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._previous[number] = signal.signal(number, self._remember)
@@ -43,7 +68,8 @@ class CheckpointOnInterrupt(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save and stop, if a signal came; at the last step of an epoch, after what is due at its end."""
-        if self.interrupted:
+        self._stopping = _any_process(self.interrupted, args)
+        if self._stopping:
             control.should_save = control.should_save or not _ends_epoch(state)
             control.should_training_stop = True
 
@@ -51,7 +77,7 @@ class CheckpointOnInterrupt(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Keep the Trainer from evaluating an epoch that was cut short: the resumed run would differ by it."""
-        if self.interrupted:
+        if self._stopping:
             control.should_evaluate = control.should_evaluate and _ends_epoch(state)
             control.should_log = control.should_log and _ends_epoch(state)
             control.should_save = _ends_epoch(state)
@@ -59,8 +85,35 @@ class CheckpointOnInterrupt(TrainerCallback):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Give the signals back."""
+        """Give the signals back.
+
+        Raises:
+            Interrupted: A signal came before the last step; the message says how to go on.
+        """
         self._restore()
+        if not self._stopping or state.global_step >= state.max_steps:
+            return
+        handler = calling(CallbackHandler)
+        if handler is not None:  # those behind this one end the run before that: progress bars, hooks, trackers
+            behind = copy.copy(handler)
+            behind.callbacks = handler.callbacks[handler.callbacks.index(self) + 1 :]
+            behind.on_train_end(args, state, control)
+        checkpoint = run_folder(args) / f"checkpoint-{state.global_step}"
+        raise Interrupted(
+            f"stopped at step {state.global_step} of {state.max_steps}, which is saved: go on with "
+            f'trainer.train(resume_from_checkpoint="{checkpoint}") (--resume_from_checkpoint {checkpoint})',
+            state.global_step,
+            checkpoint,
+        )
+
+
+def _any_process(mine: bool, args: TrainingArguments) -> bool:
+    """Whether it is so in any process; each must ask at the same step."""
+    if args.world_size <= 1 or not torch.distributed.is_initialized():
+        return mine
+    flag = torch.tensor(int(mine), device=args.device)
+    torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
+    return bool(flag.item())
 
 
 def _ends_epoch(state: TrainerState) -> bool:

@@ -28,6 +28,7 @@ from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assembly import assemble
+from hf_sentiment.training.ending import end_records
 from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.folder import RunFolder
 from hf_sentiment.training.plan import plan_lines, plan_record
@@ -77,6 +78,8 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     call = _call_record(arguments, dataset, training)
     folder = RunFolder.open(training["output_dir"], call)
     if folder.finished:
+        if not arguments.keep_checkpoints:
+            folder.clear_up()  # only after a kill is there anything left
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder.path)
         return None
     checkpoint = folder.last_checkpoint()
@@ -114,9 +117,11 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     folder.save_model(run.model, run.tokenizer)
     evaluation = _evaluate(folder, run)
     evaluation["temperature"] = temperature
-    evaluation["training"] = _training_record(run, arguments, run.curve.elapsed_before + time.monotonic() - began)
+    seconds = run.curve.elapsed_before + time.monotonic() - began
+    evaluation["training"] = _training_record(run, arguments, seconds)
+    end_records(run, evaluation, folder.records, seconds)
     write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
-    folder.finish(evaluation)
+    folder.finish(evaluation, arguments.keep_checkpoints)
     if "model" not in evaluation:
         logger.warning("Nothing was measured: hf-sentiment evaluate %s --test_file FILE does, with labels", folder.path)
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,67 @@ def test_forty_labels_are_all_trained_on_and_judged_on_folds(few: Path) -> None:
     decisions = json.loads((few / "records" / "plan.json").read_text())["decisions"]
     assert decisions["validation"]["value"] == "cross-validation" and decisions["lexicon"]["value"] is True
     assert not list(few.glob("checkpoint-*"))
+
+
+def words_of(folder: Path) -> str:
+    """The words in the picture of a run, which are drawn as shapes, each with a comment that spells it."""
+    assert (folder / "records" / "curves.png").stat().st_size > 1000
+    picture = (folder / "records" / "curves.svg").read_text(encoding="utf-8")
+    return " ".join(re.findall(r"<!-- (.*?) -->", picture)).replace("&#45;", "-")
+
+
+def history_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "records" / "history.jsonl").read_text().splitlines()]
+
+
+def test_a_head_alone_leaves_a_history_and_a_picture_of_what_was_measured(few: Path) -> None:
+    (row,), evaluation = history_of(few), evaluation_of(few)
+    assert (row["step"], row["epoch"], row["final"], row["texts"]) == (0, 0.0, "cross-validation", 40)
+    assert row["folds_accuracy"] == evaluation["model"]["accuracy"]["value"]
+    assert row["folds_loss_low"] == evaluation["model"]["log_loss"]["low"] <= row["folds_loss"]
+    words = words_of(few)
+    assert "Measured in cross-validation on the 40 training texts, 95 % intervals" in words
+    assert all(name in words for name in ("this model", "TF-IDF + logistic regression", "majority label"))
+    assert "log loss (lower is better)" in words and f"{row['folds_accuracy']:.3f}" in words
+    assert "curves.png" in card_of(few)
+
+
+def test_a_run_without_labels_leaves_them_too(
+    call: list[str], unlabelled_file: Path, few_file: Path, finish: Callable[..., Path], tmp_path: Path
+) -> None:
+    named = ["--labels", "negative,positive"]
+    divided = finish([*call, *named, "--unlabeled_file", str(unlabelled_file)], tmp_path / "divided")
+    (row,) = history_of(divided)
+    assert row["final"] == "nothing measured" and row["elapsed_seconds"] > 0
+    assert "labels the 200 unlabelled texts" in words_of(divided) and "Nothing was measured" in words_of(divided)
+    alone = finish([*call, *named, "--train_file", str(few_file), "--max_train_samples", "0"], tmp_path / "alone")
+    assert history_of(alone)[0]["step"] == 0 and "Nothing was measured" in words_of(alone)
+
+
+def test_all_weights_without_evaluations_leave_the_training_loss_and_what_was_measured(
+    call: list[str], reviews_file: Path, finish: Callable[..., Path], tmp_path: Path
+) -> None:
+    words = [*call, "--train_file", str(reviews_file), "--max_steps", "6", "--eval_strategy", "no"]
+    half = finish([*words, "--fine_tuned_share", "0.5"], tmp_path / "half")
+    *course, final = history_of(half)
+    assert [row["step"] for row in course] == [1, 2, 3, 4, 5, 6] and all("train_loss" in row for row in course)
+    assert (final["step"], final["final"]) == (6, "test") and "train_loss" not in final
+    assert final["test_loss"] == evaluation_of(half)["model"]["log_loss"]["value"]
+    drawn = words_of(half)
+    assert "kept is no point of this: the weights 0.5 of the way" in drawn and "what is kept, on 48 test" in drawn
+    whole = finish([*words, "--test_share", "0", "--fine_tuned_share", "1"], tmp_path / "whole")
+    assert history_of(whole)[-1]["final"] == "nothing measured"
+    assert "kept, the last: step 6" in words_of(whole)
+
+
+def test_evaluated_weights_that_are_mixed_afterwards_are_no_point_of_the_curve(
+    call: list[str], reviews_file: Path, finish: Callable[..., Path], tmp_path: Path
+) -> None:
+    words = [*call, "--train_file", str(reviews_file), "--num_train_epochs", "1", "--validation_share", "0.2"]
+    mixed = finish([*words, "--eval_strategy", "epoch", "--fine_tuned_share", "0.8"], tmp_path / "mixed")
+    assert all("eval_loss" in row and "final" not in row for row in history_of(mixed))
+    drawn = words_of(mixed)
+    assert "kept is no point of this: the weights 0.8 of the way" in drawn and "lowest validation loss" in drawn
 
 
 def test_the_card_says_that_it_was_cross_validated_and_claims_no_test_split(few: Path) -> None:

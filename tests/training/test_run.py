@@ -32,6 +32,7 @@ def call(tiny_checkpoint: Path, reviews_file: Path) -> list[str]:
         *("--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--num_train_epochs", "3"),
         *("--learning_rate", "1e-3", "--use_cpu", "true", "--disable_tqdm", "true", "--save_total_limit", "5"),
         *("--metric_for_best_model", "calibrated_loss"),  # or so few validation texts would not choose
+        "--keep_checkpoints",  # to look at, and to go on from
     ]
 
 
@@ -41,10 +42,36 @@ def finished(call: list[str], finish: Callable[..., Path], tmp_path_factory: pyt
     return finish(call, tmp_path_factory.mktemp("runs") / "reviews")
 
 
+def test_a_finished_run_leaves_no_checkpoint_no_kept_weights_and_no_optimizer(
+    call: list[str], tmp_path: Path, run_cli: Cli, finished: Path
+) -> None:
+    assert len(list(finished.glob("checkpoint-*/optimizer.pt"))) == 3  # --keep_checkpoints
+    words = ["train", *(word for word in call if word != "--keep_checkpoints"), "--output_dir", tmp_path / "run"]
+    code, _, err = run_cli(*words)
+    assert code == 0, err
+    assert not [path for path in (tmp_path / "run").rglob("*") if path.suffix in (".pt", ".pth", ".bin")]
+    expected = {path.name for path in finished.iterdir() if not path.name.startswith(("checkpoint-", "_best"))}
+    assert {path.name for path in (tmp_path / "run").iterdir()} == expected
+    saved, kept = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", finished))
+    assert all(saved[name].equal(kept[name]) for name in kept)
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")}
+    code, _, err = run_cli(*words)
+    assert code == 0 and "finished already" in err
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "run").rglob("*")} == before
+    # A kill after the last file, while the checkpoints are removed: the same command removes the rest.
+    checkpoint = next(finished.glob("checkpoint-*"))
+    shutil.copytree(checkpoint, tmp_path / "run" / checkpoint.name)
+    (tmp_path / "run" / "checkpoint-mine").mkdir()
+    code, _, err = run_cli(*words)
+    assert code == 0 and "finished already" in err
+    assert {path.name for path in (tmp_path / "run").iterdir()} == expected | {"checkpoint-mine"}
+
+
 def test_the_folder_has_all_that_it_promises(finished: Path) -> None:
     top = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "README.md"}
     top |= {"configuration_bert_sentiment.py", "modeling_bert_sentiment.py", "records"}
-    assert {path.name for path in finished.iterdir() if not path.name.startswith("checkpoint-")} == top
+    names = {path.name for path in finished.iterdir()}
+    assert {name for name in names if not name.startswith(("checkpoint-", "_best-"))} == top
     records = {
         "plan.json",
         "audit.json",
@@ -336,7 +363,7 @@ def test_the_card_claims_only_what_was_done(call: list[str], tmp_path: Path, run
     code, _, err = run_cli("train", *call, *few, "--output_dir", tmp_path / "none", "--eval_strategy", "no")
     assert code == 0, err
     card = (tmp_path / "none" / "README.md").read_text()
-    assert "curves.png" not in card and "the best evaluation is kept" not in card
+    assert "the best evaluation is kept" not in card
 
 
 def test_a_test_split_that_repeats_training_texts_is_said_to(
@@ -379,6 +406,7 @@ def test_what_the_run_saw_whose_model_one_goes_on_from_counts_as_seen(
         (["--load_best_model_at_end", "--save_strategy", "no"], "requires the save and eval strategy to match"),
         (["--eval_strategy", "no", "--alarm", "stop"], "--alarm stop needs evaluations"),
         (["--eval_strategy", "no", "--early_stopping_patience", "2"], "--early_stopping_patience 2 needs evaluations"),
+        (["--greater_is_better", "true"], "--greater_is_better true: of calibrated_loss less is better"),
         (["--alarm", "loud"], "--alarm must be one of warn, stop, rollback, off, got 'loud'"),
         (["--max_train_samples", "2", "--labels", "a,b,c"], "none of --labels a,b,c"),
     ],
@@ -438,7 +466,7 @@ def test_a_run_that_overfits_stops_says_so_and_keeps_its_best_through_a_kill(
     training = json.loads((tmp_path / "run" / "records" / "evaluation.json").read_text())["training"]
     assert training["epochs"] < 40 and "has not improved on" in training["stopped"]
     assert f"Stopped early: {training['stopped']}." in (tmp_path / "run" / "README.md").read_text()
-    assert training["best_epoch"] < training["epochs"] and not list((tmp_path / "run").glob("_*"))
+    assert training["best_epoch"] < training["epochs"]
 
     import hf_sentiment.training.run as module
 

@@ -1,0 +1,95 @@
+"""The end of a run's history and picture: what is kept and, where nothing was evaluated in training, what was measured.
+
+So every run leaves `history.jsonl`, `curves.svg` and `curves.png`, those without a single training step as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_sentiment.callbacks._figures import draw_dots, draw_shares
+from hf_sentiment.callbacks._history import FINAL, Kept, Row, history_lines
+from hf_sentiment.evaluation.metrics import softmax
+from hf_sentiment.evaluation.report import BASELINES
+from hf_sentiment.files import write_atomically
+from hf_sentiment.training.fitting import Run
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MEASURED = ("log_loss", "accuracy", "macro_f1")
+
+
+def end_records(run: Run, evaluation: Mapping[str, Any], records: Path, seconds: float) -> None:
+    """Write the last line of the history, and the picture of the whole.
+
+    Args:
+        run: Trained, and folded into the model that was saved.
+        evaluation: What was measured at the end; empty where nothing was.
+        records: The folder `records/` of the run.
+        seconds: Since the command began, summed over resumes.
+    """
+    share = float(run.plan["fine_tuned_share"].value)
+    if run.head_alone:
+        write_atomically(records / "history.jsonl", history_lines([_final_row(run, evaluation, seconds)]))
+        _draw_head(run, evaluation, records / "curves")
+    elif share < 1 or not run.curve.evaluates:
+        way = f"kept is no point of this: the weights {share:g} of the way from the head-first model to the last ones"
+        kept = Kept(None, way) if share < 1 else Kept(run.trainer.state.global_step, "kept, the last")
+        run.curve.draw(kept, None if run.curve.evaluates else _final_row(run, evaluation, seconds))
+
+
+def _final_row(run: Run, evaluation: Mapping[str, Any], seconds: float) -> Row:
+    """The line of the final evaluation: `test_…` figures, or `folds_…` of a cross-validation, with their intervals."""
+    state = run.trainer.state
+    row: Row = {"step": state.global_step, "epoch": state.epoch or 0.0, "elapsed_seconds": round(seconds, 3)}
+    if "model" not in evaluation:
+        return row | {FINAL: "nothing measured"}
+    split = evaluation.get("split", "test")
+    row |= {FINAL: split, "texts": evaluation["texts"]}
+    prefix = "test" if split == "test" else "folds"
+    for metric in _MEASURED:
+        name = f"{prefix}_{'loss' if metric == 'log_loss' else metric}"
+        entry = evaluation["model"][metric]
+        row[name] = entry["value"]
+        row |= {f"{name}_{end}": entry[end] for end in ("low", "high") if end in entry}
+    return row
+
+
+def _draw_head(run: Run, evaluation: Mapping[str, Any], stem: Path) -> None:
+    """The picture of a head that was solved for in one go: what was measured, or how it divides unlabelled texts."""
+    once = "The head was solved for in one go, and the encoder not trained on labels: there is no course to draw."
+    if "model" in evaluation:
+        folds = evaluation.get("split") == "cross-validation"
+        of = f"{'cross-validation on the' if folds else 'the'} {evaluation['texts']:,} "
+        title = f"Measured {'in' if folds else 'on'} {of}{'training' if folds else 'test'} texts, 95 % intervals"
+        found = [("this model", evaluation["model"])]
+        baselines = evaluation.get("baselines", {})
+        found += [(words, baselines[name]) for name, words in BASELINES.items() if name in baselines]
+        draw_dots(found, ("accuracy", "log_loss"), title, once, stem)
+        return
+    nothing = (
+        "Nothing was measured: there are no labelled texts, and the head is made of the lexicon. "
+        "`hf-sentiment evaluate` measures it on labelled ones."
+    )
+    probabilities = _of_unlabelled(run)
+    shares = {} if probabilities is None else _shares(probabilities, run.data.rule.labels)
+    texts = 0 if probabilities is None else len(probabilities)
+    draw_shares(shares, f"How the model labels the {texts:,} unlabelled texts", nothing, stem)
+
+
+def _of_unlabelled(run: Run) -> NDArray[np.float64] | None:
+    """What the model says of the unlabelled texts, `[texts, labels]`."""
+    if "unlabelled" not in run.splits:
+        return None
+    return softmax(np.asarray(run.trainer.predict(run.splits["unlabelled"]).predictions))
+
+
+def _shares(probabilities: NDArray[np.float64], labels: list[str] | tuple[str, ...]) -> dict[str, float]:
+    """The share of the texts that get each label."""
+    found = probabilities.argmax(axis=1)
+    return {label: float((found == index).mean()) for index, label in enumerate(labels)}

@@ -213,11 +213,22 @@ def test_the_scalars_are_not_printed(overfitting: Make, disable_tqdm: bool, capf
     assert "'eval_loss'" in printed and "gap/" not in printed
 
 
-def test_the_level_that_is_no_alarm_says_so(overfitting: Make, caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, LOGGER):
-        overfitting(OverfittingGapCallback()).train()
-    parted = [message for message in caplog.messages if "(gap)" in message]
-    assert all("This is no alarm" in message for message in parted) and parted
+def test_the_level_that_is_no_alarm_says_so() -> None:
+    from types import SimpleNamespace
+    from typing import cast
+
+    from hf_sentiment.callbacks._gap_report import alarm_message
+    from hf_sentiment.callbacks.gap_test import GapLevel, OverfittingGapTest
+
+    draw, test = np.random.default_rng(0), OverfittingGapTest(planned_evaluations=2)
+    texts = draw.normal(0, 0.05, 200)
+    for step, probe, validation in ((1, 0.6, 0.6), (2, 0.2, 0.5)):
+        losses = (probe + texts, validation + texts)
+        verdict = test.update(step=step, train_losses=losses[0], validation_losses=losses[1])
+    assert verdict.level is GapLevel.GAP
+    state = cast(Any, SimpleNamespace(epoch=2.0, global_step=2))
+    message = alarm_message(cast(Any, None), state, torch.nn.Linear(1, 1), verdict, *losses)
+    assert "training and validation loss have parted (gap)" in message and "This is no alarm" in message
 
 
 @pytest.mark.parametrize(

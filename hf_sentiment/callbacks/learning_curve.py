@@ -43,8 +43,9 @@ _METRIC = "accuracy"
 _FEWEST_POINTS = 12
 # Of the time so far that goes into drawing them: the last picture is drawn in any case.
 _DRAWING_SHARE = 0.02
-# Two means of one loss by different roads differ by less: batches of other sizes, texts that occur twice.
-_SAME = 0.01
+# Two means of one loss by different roads differ by less: texts that occur twice, or that the Trainer gives to two
+# processes to fill a batch.
+_SAME = 0.05
 
 
 class LearningCurveCallback(SuiteCallback):
@@ -229,7 +230,7 @@ class LearningCurveCallback(SuiteCallback):
         """The mean loss over the texts, where the Trainer reports another loss."""
         assert self._evaluated is not None
         name = next((one for one in self._evaluated.losses if one in metrics), None)
-        if name is None or mean is None or math.isclose(mean, metrics[name], rel_tol=_SAME, abs_tol=_SAME / 10):
+        if name is None or mean is None or math.isclose(mean, metrics[name], rel_tol=_SAME, abs_tol=1e-3):
             return {}
         if metrics[name] != self._reported.get(name):
             return {}  # a callback before this one has put its own in

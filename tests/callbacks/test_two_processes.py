@@ -34,8 +34,8 @@ def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
     assert done.stderr.count("the curve is drawn of the mean") == (1 if case == "split" else 0)
     for row in history:  # what the Trainer reports, doubled or not, and the mean over the texts of both processes
         own = row.get("own/eval_loss", row["eval_loss"])
-        assert own == pytest.approx(row["gap/validation_loss"], rel=0.02)
-        assert row["eval_loss"] == pytest.approx(own * (2 if case == "split" else 1), rel=0.02)
+        assert own == pytest.approx(row["gap/validation_loss"], rel=0.05)
+        assert row["eval_loss"] == pytest.approx(own * (2 if case == "split" else 1), rel=0.05)
     if case == "split":
         assert one["stop"]["reason"] is not None and one["step"] == 18  # as the main process sees it
     if case == "full":

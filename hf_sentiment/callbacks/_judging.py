@@ -14,7 +14,32 @@ from hf_sentiment.callbacks._per_text import EvaluationRecorder
 logger = logging.getLogger(__name__)
 
 
-class JudgingCallback(SuiteCallback):
+class RecordingCallback(SuiteCallback):
+    """Records the losses of the run's evaluations, text by text.
+
+    Args:
+        strict: As in `EvaluationRecorder`.
+    """
+
+    def __init__(self, strict: bool = True) -> None:
+        self._recorder = EvaluationRecorder(strict=strict)
+        super().__init__()
+
+    def on_prediction_step(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Take the losses of the batch that the Trainer has evaluated."""
+        if self._training:
+            self._recorder.add_batch()
+
+    def on_predict(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """Predictions are no evaluations."""
+        self._recorder.clear()
+
+
+class JudgingCallback(RecordingCallback):
     """Records the evaluations of the run, may stop it and says why, and keeps a resumed run stopped."""
 
     _FRESH: ClassVar[dict[str, Any]] = {"stopped_step": None, "reason": None}
@@ -25,7 +50,6 @@ class JudgingCallback(SuiteCallback):
     reason: str | None
 
     def __init__(self) -> None:
-        self._recorder = EvaluationRecorder()
         #: What it has put back at the end of the run; `None` if nothing.
         self.restored: Kept | None = None
         super().__init__()
@@ -60,19 +84,6 @@ class JudgingCallback(SuiteCallback):
         if self.stopped_step is not None:
             for group in optimizer.param_groups:
                 group["lr"] = 0.0 * group["lr"]
-
-    def on_prediction_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take the losses of the batch that the Trainer has evaluated."""
-        if self._training:
-            self._recorder.add_batch()
-
-    def on_predict(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Predictions are no evaluations."""
-        self._recorder.clear()
 
 
 def counted(evaluations: int) -> str:

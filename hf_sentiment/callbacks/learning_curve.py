@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch import nn
 from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._base import SuiteCallback, calling
+from hf_sentiment.callbacks._base import calling
 from hf_sentiment.callbacks._curves import draw_curves
 from hf_sentiment.callbacks._evaluations import COSTS, Evaluations
 from hf_sentiment.callbacks._history import (
@@ -26,9 +26,8 @@ from hf_sentiment.callbacks._history import (
     is_json,
     read_history,
 )
-from hf_sentiment.callbacks._judging import JudgingCallback
+from hf_sentiment.callbacks._judging import JudgingCallback, RecordingCallback
 from hf_sentiment.callbacks._notebook import NotebookPicture
-from hf_sentiment.callbacks._per_text import EvaluationRecorder
 from hf_sentiment.callbacks._schedule import planned_evaluations, points_to_log
 from hf_sentiment.callbacks._table import Table
 from hf_sentiment.files import write_atomically
@@ -48,7 +47,7 @@ _DRAWING_SHARE = 0.02
 _SAME = 0.05
 
 
-class LearningCurveCallback(SuiteCallback):
+class LearningCurveCallback(RecordingCallback):
     """Writes `history.jsonl`, `curves.svg` and `curves.png`, so that a killed run has its curves as well.
 
     Works with any Trainer and any model. It makes the Trainer log the training loss at every evaluation, and changes
@@ -93,12 +92,11 @@ class LearningCurveCallback(SuiteCallback):
         self.elapsed_before = 0.0
         #: Whether anything is evaluated in training.
         self.evaluates = False
-        self._recorder = EvaluationRecorder(strict=False)
         self._records = Path("records")
         self._drawn = _METRIC
         self._loss = "log loss"
         self._fresh_run()
-        super().__init__()
+        super().__init__(strict=False)
 
     def _fresh_run(self) -> None:
         self._evaluated: Evaluations | None = None
@@ -191,19 +189,6 @@ class LearningCurveCallback(SuiteCallback):
         elif gap:
             step, before = self._early
             self._early = (state.global_step, (before if step == state.global_step else {}) | gap)
-
-    def on_prediction_step(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Take the losses of the batch that the Trainer has evaluated."""
-        if self._training:
-            self._recorder.add_batch()
-
-    def on_predict(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
-    ) -> None:
-        """Predictions are no evaluations."""
-        self._recorder.clear()
 
     def on_evaluate(
         self,

@@ -168,6 +168,7 @@ def evaluate_command(
 ) -> None:
     """Measure a model on labelled texts, with 95 % intervals."""
     _refuse_existing(output)
+    _find_model(model, revision)
     from hf_sentiment.evaluation.evaluate import evaluate_model
     from hf_sentiment.evaluation.report import report_lines
     from hf_sentiment.files import write_json
@@ -209,6 +210,7 @@ def predict_command(
     num_threads: Threads = None,
 ) -> None:
     """Label the texts of a file: all its rows and columns, in its order."""
+    _find_model(model, revision)
     from hf_sentiment.inference.files import predict_file
 
     _quieten_libraries()
@@ -270,6 +272,9 @@ def publish_command(
     as_json: AsJson = False,
 ) -> None:
     """Publish a run on the Hub, verified, or not at all."""
+    from hf_sentiment.inference.locating import existing_folder
+
+    existing_folder(folder)
     from hf_sentiment.hub.publish import publish
 
     _quieten_libraries()
@@ -295,6 +300,13 @@ def publish_command(
         print(json.dumps(record | {"folder": None if published.folder is None else str(published.folder)}))
     elif not dry_run:
         print(published.url)
+
+
+def _find_model(model: str, revision: str | None) -> None:
+    """A wrong name is said before torch is imported, which takes seconds."""
+    from hf_sentiment.inference.locating import find_checkpoint
+
+    find_checkpoint(model, revision)
 
 
 def _refuse_existing(path: Path | None) -> None:

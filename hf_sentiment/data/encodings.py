@@ -23,6 +23,7 @@ _NAMES = {UTF8: "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be":
 _HOME = {
     "cp1252": "en fr de es it pt nl sv da no nb nn fi is ca gl eu ga af id ms",
     "cp1250": "pl cs sk hu sl hr bs ro sq",
+    "iso8859_2": "pl cs sk hu sl hr bs ro sq",
     "cp1251": "ru uk bg be mk sr",
     "cp1253": "el",
     "cp1254": "tr az",
@@ -64,7 +65,7 @@ class Encoding:
     @property
     def title(self) -> str:
         """The name for messages."""
-        return _NAMES.get(self.name, self.name.replace("cp125", "windows-125"))
+        return _NAMES.get(self.name, self.name.replace("cp125", "windows-125").replace("iso8859_", "iso-8859-"))
 
 
 def find_encoding(path: Path, source: str, said: str | None) -> Encoding:
@@ -227,7 +228,9 @@ def _by_script(text: str) -> str | None:
 
 
 def _odd(text: str) -> bool:
-    """Whether words have signs or capitals in them that nobody writes there: the text was in another encoding."""
+    """Whether there are controls, or signs or capitals within words that nobody writes: another encoding's text."""
+    if any("\x80" <= sign <= "\x9f" for sign in text):
+        return True
     for a, sign, b in zip(text, text[1:], text[2:], strict=False):
         if sign.isascii() or not (a.isalpha() and b.isalpha()):
             continue

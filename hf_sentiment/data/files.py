@@ -188,7 +188,7 @@ def _read_delimited(
         raise DataError(f"{name}: cannot be read: {first_line(error)}") from error
     table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout), keep_blank)
     if layout.separator != {"csv": ",", "tsv": "\t"}[kind] and len(layout.header) > 1:
-        logger.info("%s: separated by %s", name, SEPARATOR_NAMES[layout.separator])
+        logger.info("%s: separated by %s", name, SEPARATOR_NAMES.get(layout.separator, layout.separator))
     return table
 
 
@@ -267,12 +267,10 @@ def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken
     """A file with one JSON object a line, whose rows are its lines, or with one list."""
     if encoding.detected:
         logger.info("%s: encoded in %s", name, encoding.title)
-    if kind == "json":
-        kind = "array" if _first_character(path, encoding) == "[" else "jsonl"
-    if kind == "array":
+    if _is_list(path, encoding, kind):
         dataset = Dataset.from_dict({"line": list_items(path, encoding, name)}, Features({"line": Value("string")}))
         rows = np.arange(1, len(dataset) + 1)
-        table = FileTable(name, kind, path, dataset, [], rows, rows, encoding)
+        table = FileTable(name, "array", path, dataset, [], rows, rows, encoding)
     else:
         options = {"encoding": encoding.name, "encoding_errors": "replace"}
         dataset = _load("text", name, path, features=Features({"line": Value("string")}), **options)
@@ -281,6 +279,8 @@ def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken
         table = _only(FileTable(name, "jsonl", path, dataset, [], rows, rows, encoding), filled)
         if not filled.all():
             logger.info("%s: %d blank lines passed over", name, int((~filled).sum()))
+    if not len(table.dataset):
+        return table
     looked = table.dataset.map(
         _look_at_lines,
         batched=True,
@@ -294,15 +294,16 @@ def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken
     reasons = pc.drop_null(looked.column("fault")).to_pylist()
     faults = dict(zip(table.rows[broken].tolist(), reasons, strict=True))
     if len(table.dataset) == 1 or len(faults) == len(table.dataset):
-        whole = shape_fault(path, encoding) if kind != "array" else None
+        whole = shape_fault(path, encoding) if table.kind != "array" else None
         if whole:
             raise DataError(f"{name}: {whole}")
     return replace(table, columns=list(keys), faults=faults)
 
 
-def _first_character(path: Path, encoding: Encoding) -> str:
-    """The first character of a file that is no white space."""
-    return next((line.lstrip()[0] for line in open_lines(path, encoding) if line.strip()), "")
+def _is_list(path: Path, encoding: Encoding, kind: str) -> bool:
+    """Whether a JSON file holds one list: of objects, whatever its name says, or of anything in a `.json`."""
+    start = "".join(islice((c for line in open_lines(path, encoding) for c in line if not c.isspace()), 2))
+    return start == "[{" or (kind == "json" and start[:1] == "[")
 
 
 def _only(table: FileTable, kept: np.ndarray) -> FileTable:

@@ -15,6 +15,9 @@ NOT_JSON = ("not JSON", "not a JSON object")
 """How the fault of a broken line begins."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_MOST_KEYS = 50
+"""An object of more keys, none of them the usual name of a text, has texts for keys."""
+
 _NOT_BY_ROWS = 'one object for the whole table: write one a row, frame.to_json(path, orient="records", lines=True)'
 
 
@@ -56,6 +59,8 @@ def shape_fault(path: Path, encoding: Encoding) -> str | None:
     if not isinstance(value, dict) or not value:
         return None
     if all(isinstance(items, (dict, list)) for items in value.values()) and len(value) > 1:
+        return _NOT_BY_ROWS
+    if len(value) > _MOST_KEYS and not TEXT_NAMES.intersection(map(str.lower, value)):
         return _NOT_BY_ROWS
     rows = [key for key, items in value.items() if isinstance(items, list) and items and isinstance(items[0], dict)]
     if len(rows) == 1 and not TEXT_NAMES.intersection(map(str.lower, value)):

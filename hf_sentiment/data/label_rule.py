@@ -114,7 +114,8 @@ class LabelRule:
         named: list[tuple[str, int | None]] = [(fold(canonical(name)), i) for i, name in enumerate(self.labels)]
         if None in (*self.mapping.values(), *self.classes):
             named.append(("neutral", None))
-        truth: dict[str, int | None] = {"false": 0, "true": 1} if self.labels == BINARY else {}
+        of_scale = self.kind in ("stars", "scores")
+        truth: dict[str, int | None] = {"false": 0, "true": 1} if self.labels == BINARY and not of_scale else {}
         if self.kind == "integers" and set(self.mapping) == {"0", "1"}:
             truth = {"false": self.mapping["0"], "true": self.mapping["1"]}
         # A value goes before a name: in a rule for 0 and 1 with the names "1" and "0", "0" is the value.

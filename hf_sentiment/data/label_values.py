@@ -37,10 +37,10 @@ FEWEST_ROWS_OF_WORDS = 100
 STRAY_ROWS_OF_WORDS = 5
 """A word in more rows than this is written so on purpose, however many rows there are."""
 
-_MISSING = frozenset(
-    {"", "nan", "nat", "null", "na", "n/a", "<na>", "<null>", "(null)", "n.a.", "n.a", "nil", "\\n", "undefined"}
-    | {"(blank)", "[]", "{}"}
-)
+_MISSING = frozenset({"", "nan", "nat", "null", "na", "n/a", "n.a.", "n.a", "nil", "\\n", "undefined", "[]", "{}"})
+_BRACKETED = _MISSING | PERHAPS_MISSING | {"blank", "empty", "leer"}
+"""What says so within brackets, as spreadsheets and databases write it: (blank), [NULL], <NA>."""
+
 # The errors of a spreadsheet in any language (#REF!, #NAME?, #N/A, #NV, ####), and marks that say nothing.
 _MISSING_FORMS = re.compile(r"#+|#\S*[!?]|#n/?[a-z]|#getting_data|[-_.?/\\·]+")
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
@@ -57,7 +57,8 @@ _POLARITY = {
     **{name: name for name in POLARITY_ORDER},
     **{name.replace(" ", mark): name for name in POLARITY_ORDER for mark in "_-"},
 }
-_QUOTES = {'"': '"', "'": "'", "`": "`", "\u201c": "\u201d", "\u2018": "\u2019", "\xab": "\xbb"}
+_PUNCTUATION = ".,;:!()[]"
+_QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u201a\xab\xbb"
 # Letters that lose their dot or get one where Turkish is put in lower case, dashes and apostrophes of all kinds.
 _ALIKE = str.maketrans({"\u0131": "i", "\u2019": "'"} | dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212", "-"))
 # Selectors of a letter's picture, and fillers, which are letters to Unicode.
@@ -116,7 +117,8 @@ def is_missing(value: object) -> bool:
     if not isinstance(value, str | bytes):
         return False
     key = canonical(value)
-    return key in _MISSING or _MISSING_FORMS.fullmatch(key) is not None
+    bracketed = key[:1] in ("(", "[", "<") and key.strip("()[]<>") in _BRACKETED
+    return key in _MISSING or bracketed or _MISSING_FORMS.fullmatch(key) is not None
 
 
 def as_number(value: object) -> float | None:
@@ -127,8 +129,7 @@ def as_number(value: object) -> float | None:
     if isinstance(value, bool | np.bool_):
         return None
     if isinstance(value, str):
-        # An apostrophe before it makes a spreadsheet keep a number as text.
-        value = visible(unicodedata.normalize("NFKC", value)).translate(_ALIKE).removeprefix("'")
+        value = visible(unicodedata.normalize("NFKC", value)).translate(_ALIKE)
         # float() alone also takes "1_000" and "infinity".
         if not _NUMBER.fullmatch(value):
             return None
@@ -153,12 +154,12 @@ def stars_of(key: str) -> float | None:
 
 
 def visible(text: str) -> str:
-    """What a reader sees: without invisible characters, white space at the ends and a pair of quotes around it."""
+    """What a reader sees: without invisible characters, and without white space and quotes at the ends."""
     kept = (c for c in text if c.isspace() or not (unicodedata.category(c) in ("Cf", "Cc") or c in _UNSEEN))
     text = " ".join("".join(kept).split())
-    while len(text) > 2 and _QUOTES.get(text[0]) == text[-1]:
-        text = text[1:-1].strip()
-    return text
+    if text.startswith('="'):  # so that a spreadsheet keeps a number as text
+        text = text[1:]
+    return text.strip(_QUOTES + " ") or text
 
 
 def canonical(value: object) -> str:
@@ -178,9 +179,9 @@ def canonical(value: object) -> str:
 
 
 def fold(key: str) -> str:
-    """Case folded, and a polarity word in its full spelling ("NEG" → "negative")."""
+    """Case folded, and a polarity word in its full spelling ("NEG" and "(neg.)" → "negative")."""
     folded = key.casefold()
-    return _POLARITY.get(folded, folded)
+    return _POLARITY.get(folded.strip(_PUNCTUATION), folded)
 
 
 def strays(counts: Mapping[Any, int], rows: int, among_words: bool = False) -> frozenset[Any]:

@@ -90,7 +90,10 @@ def find_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> int:
         wanted: the columns that the user named.
     """
     for i, cells in enumerate(rows[:_TITLE_ROWS]):
-        if _named(cells, wanted):
+        named = _named(cells, wanted)
+        if named > 1 and named == _filled(cells):
+            return i
+        if named:
             # A comment may have commas in it.
             above = (1 if title[0].startswith("#") else _filled(title) for title in rows[:i])
             return i if all(filled < _filled(cells) for filled in above) else 0
@@ -132,7 +135,8 @@ def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColu
         raise CallError("the file has no data rows")
     while len(header) > 1 and not header[-1] and not any(_cell(cells, len(header) - 1) for cells in below):
         header.pop()
-    if all(len(cells) == len(header) + 1 for cells in below) and _count_up([cells[0] for cells in below]):
+    longer = all(len(cells) == len(header) + 1 for cells in below) and any(cells[-1].strip() for cells in below)
+    if longer and _count_up([cells[0] for cells in below]):
         header.insert(0, "")  # R's row names have no name
     spaced = sum(f'{separator} "' in line for line in lines) >= 0.5 * len(lines)
     return Layout(separator, rows[at].first, rows[at].last + 1, tuple(header), text_position(header, wanted), spaced)

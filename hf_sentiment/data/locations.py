@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import zipfile
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -28,6 +29,8 @@ EXTENSIONS = {
     ".xlsm": "excel",
 }
 """Known file extensions and their formats; `.gz` may follow."""
+
+_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"')
 
 
 def kind_of(name: str) -> tuple[str, str, str | None]:
@@ -98,8 +101,11 @@ def kind_by_content(path: Path, kind: str, name: str) -> str:
             raise CallError(f"{name}: a zip archive: unpack it, and name a file in it")
     elif start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise CallError(f"{name}: a web page, not a data file: take the link to the file itself")
+    elif kind in ("csv", "tsv") and _JSON.match(start):
+        found = "json"
     if found != kind:
-        logger.info("%s: by its content it is %s", name, {"excel": "an Excel workbook"}.get(found, "Parquet"))
+        said = {"excel": "an Excel workbook", "parquet": "Parquet", "json": "JSON"}[found]
+        logger.info("%s: by its content it is %s", name, said)
     return found
 
 

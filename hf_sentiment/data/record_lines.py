@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-WHOLE_LINE = "\x1f"
+WHOLE_LINE = "\ufdd0"
 """In place of a separator: a file of one column, where whatever stands in a line is its cell."""
 
 AS_WRITTEN, STRAY_QUOTE, BARE_SEPARATOR, BACKSLASH, LINES, NO_VALUE = range(6)

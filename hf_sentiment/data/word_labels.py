@@ -19,6 +19,9 @@ MAX_STRING_LABELS = 50
 TRUTH: Mapping[str, int | None] = {"false": 0, "true": 1, "no": 0, "yes": 1}
 """Words that are truth values, and their class."""
 
+_BESIDE_OTHERS: Mapping[str, int] = {"f": 0, "t": 1, "n": 0, "y": 1, "p": 1, "bad": 0, "good": 1}
+"""Words that stand for a class of two where others of the column are polarities, truth values or codes."""
+
 # A share of the rows from which on "none" or "unknown" is a class among names, however frequent the others are.
 _FREQUENT = 0.2
 _SHOWN = 8
@@ -35,8 +38,11 @@ def as_polarities(column: LabelColumn, numbers: Mapping[str, float], words: Sequ
     """The polarity word of each key of a mixture of polarity words, truth values and codes, if it is plain which."""
     meaning = {key: word for key in words if (word := column.polarity(key))}
     truth = {key: BINARY[index] for key in words if (index := TRUTH.get(key)) is not None}
-    if sum(map(bool, (numbers, meaning, truth))) < 2:
+    beside = {key: BINARY[_BESIDE_OTHERS[key]] for key in words if key in _BESIDE_OTHERS}
+    of_words = sum(map(bool, (meaning, truth, beside)))
+    if of_words + bool(numbers) < 2:
         return None
+    truth |= beside
     if not column.are_strays([key for key in words if key not in meaning and key not in truth]):
         return None
     if truth and not set(meaning.values()) <= set(BINARY):
@@ -49,7 +55,7 @@ def as_polarities(column: LabelColumn, numbers: Mapping[str, float], words: Sequ
         allowed = TERNARY if scale in ((), (-1, 1)) else codes
         unconfirmed = scale == (0, 1, 2) and "neutral" not in meaning.values()
         plain = set(meaning.values()) <= set(allowed) and not unconfirmed and not (truth and len(codes) > 2 and scale)
-        if codes and plain and (scale or (meaning and truth)):
+        if codes and plain and (scale or of_words > 1):
             coded = dict(zip(scale, codes, strict=True)) if scale else {}
             return meaning | truth | {key: coded[numbers[key]] for key in kept}
     return None
@@ -130,5 +136,10 @@ def rule_of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None
         raise CallError(f"only one label, {names[ordered[0]]!r}: two or more are needed; name them, --labels a,b")
     labels = tuple(names[folded] for folded in ordered)
     _check_count(labels, wanted)
+    few = column.strays(keys, among_words=True)
+    if few and len(few) < len(keys):
+        named = ", ".join(f"{column.name([key])} ({column.counts[key]})" for key in sorted(few)[:_SHOWN])
+        kept = ",".join(name for folded, name in names.items() if not few.intersection(same[folded]))
+        logger.info("classes of few rows: %s; if these are slips, name the others, --labels %s", named, kept)
     text = "; ".join(f"{name} -> {name}" for name in labels)
     return LabelRule("names", labels, f"names: {text}", {folded: index for index, folded in enumerate(ordered)})

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.inference.loading import no_such_folder
+from hf_sentiment.inference.locating import existing_folder
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -61,9 +61,7 @@ class RunRecords:
         Raises:
             CallError: There is no such folder, or a file is not JSON.
         """
-        folder = Path(folder)
-        if not folder.is_dir():
-            raise CallError(no_such_folder(folder))
+        folder = existing_folder(folder)
         records = folder / "records"
         places = (folder / "adapter", folder)
         adapter_folder = next((place for place in places if (place / ADAPTER_FILES[0]).is_file()), None)

@@ -15,7 +15,8 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from hf_sentiment.batching import length_sorted_batches, pad_batch
 from hf_sentiment.errors import CallError
-from hf_sentiment.inference.loading import check_head, find_checkpoint, load_tokenizer
+from hf_sentiment.inference.loading import check_head, load_tokenizer
+from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.texts import no_text
 
 logger = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sentiment.inference.classifier import Prediction, SentimentClassifier
-from hf_sentiment.inference.loading import find_checkpoint
+from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.outputs import JsonLines, Output, check_excel_rows, check_output, open_output
 from hf_sentiment.inference.rows import InputRow, InputRows, read_rows
 

@@ -37,6 +37,8 @@ _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*([eE][+-]?\d+)?%?")
 # Numbers that a spreadsheet keeps exactly: no leading zero, at most 15 digits.
 _PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,10})?")
+# Beside the controls that openpyxl refuses, what makes a workbook that nothing opens.
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _EXCEL_ROWS = 1_048_576
 _EXCEL_CHARACTERS = 32_767
 _EXCEL_EXACT = 10**15
@@ -143,13 +145,11 @@ class Excel(Output):
 
     def __init__(self, columns: Sequence[str], labels: Sequence[str], path: Path) -> None:
         from openpyxl import Workbook
-        from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 
         super().__init__(columns, labels)
         self.path, self.book, self.rows, self.cut = path, Workbook(write_only=True), 1, 0
         self.sheet = self.book.create_sheet("predictions")
         self.sheet.freeze_panes = "A2"
-        self.illegal = ILLEGAL_CHARACTERS_RE
         self.sheet.append([self._text(name) for name in self.header])
 
     def write(self, row: InputRow, prediction: Prediction) -> None:
@@ -184,7 +184,7 @@ class Excel(Output):
         return self._text(text)
 
     def _text(self, text: str) -> Any:
-        text = self.illegal.sub("", text)
+        text = _NOT_IN_XML.sub("", text)
         self.cut += len(text) > _EXCEL_CHARACTERS
         return text_cell(self.sheet, text[:_EXCEL_CHARACTERS])
 

@@ -39,7 +39,8 @@ from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
-from hf_sentiment.inference.loading import find_checkpoint, load_tokenizer
+from hf_sentiment.inference.loading import load_tokenizer
+from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments

@@ -102,6 +102,13 @@ def test_few_rows_or_many_rare_values_are_no_slips():
         ({"1,0": 10, "0,0": 9, "1.0": 4, "1": 3, " 0 ": 1}, {"1,0": 1, "0": 0, 0.0: 0}),
         ({"'1": 10, "0": 9, "\uff11": 1}, {"1": 1, "0": 0}),
         ({"+": 9, "-": 8}, {"+": 1, "-": 0}),
+        ({"negative": 9, "positive": 8, '"positive': 3, "negative'": 2}, {'"positive': 1, "negative'": 0}),
+        ({"0": 9, "1": 8, '"1': 2, '1"': 1, '="0"': 4}, {'"1': 1, '1"': 1, '="0"': 0}),
+        ({"negative": 9, "positive": 8, "neg.": 3, "(positive)": 2, "positive!": 1}, {"neg.": 0, "(positive)": 1}),
+        ({"negative": 9, "positive": 8, "bad": 9, "good": 7}, {"bad": 0, "Good": 1, "neg": 0}),
+        ({"N": 9, "P": 8, "negative": 9}, {"n": 0, "p": 1, "positive": 1}),
+        ({"T": 9, "F": 8, "true": 9}, {"t": 1, "F": 0, "false": 0}),
+        ({"bad": 9, "good": 8, "0": 9, "1": 8}, {"bad": 0, "1": 1}),
     ],
 )
 def test_what_plainly_means_the_same_is_one_class(counts, meaning):
@@ -152,6 +159,21 @@ def test_spellings_are_one_class_which_is_said(caplog):
     assert caplog.messages == []
 
 
+def test_words_of_two_classes_stay_what_they_are_and_few_rows_of_a_name_are_said(caplog):
+    for names in ({"N": 9, "P": 8}, {"bad": 9, "good": 8}, {"F": 9, "T": 8}):
+        assert infer_label_rule(column(names)).labels == tuple(names)
+    with caplog.at_level(logging.INFO):
+        assert len(infer_label_rule(column({"ham": 200, "spam": 190, "hamm": 3, "Total": 1})).labels) == 4
+    assert caplog.messages == [
+        "classes of few rows: hamm (3), Total (1); if these are slips, name the others, --labels ham,spam"
+    ]
+
+
+def test_true_is_no_star():
+    rule = infer_label_rule(column(STARS | {"true": 1}))
+    assert unknown(rule, ["true", "false", "positive"]) == {"true", "false"}
+
+
 def test_labels_name_placeholders_in_the_order_of_their_numbers():
     rule = infer_label_rule(["LABEL_1", "label_0", "LABEL_1"], labels=["praise", "complaint"])
     assert (rule("LABEL_0"), rule("Label_1"), rule("PRAISE")) == (0, 1, 0)
@@ -171,7 +193,13 @@ def test_a_list_of_one_is_that_label_and_other_lists_are_none():
 def test_values_that_stand_for_no_label_in_any_column():
     empty = "  |#N/A|#NA|#NV|N/A|na|NaN|NaT|null|<NA>|-|--|\u2014|?|...|\u2026|\u200b\ufeff|undefined"
     assert all(map(is_missing, [*empty.split("|"), "#REF!", "#DIV/0!", "#NAME?", "##"]))
-    assert not any(map(is_missing, ("none", "unknown", "neutral", "#1", "n", ":(", "0", "\u2605", "+1", "no", "*")))
+    assert all(map(is_missing, ("(blank)", "[NULL]", "<null>", "(none)", "[unknown]", "(N/A)")))
+    assert not any(
+        map(
+            is_missing,
+            ("none", "blank", "(positive)", "unknown", "neutral", "#1", "n", ":(", "0", "\u2605", "+1", "no", "*"),
+        )
+    )
 
 
 def test_stars_as_shops_write_them():

@@ -49,6 +49,8 @@ def lines(separator: str, header: str = "text,label", after: str = "") -> str:
         ("sepq.csv", '\ufeff"sep=|"\r\n' + lines("|").replace("\n", "\r\n"), 3, r"separated by \|"),
         ("title.csv", "Reviews export 2024\n" + lines(","), 3, "the header is row 2"),
         ("titles.csv", "Export,\nof 2024,\n\n" + lines(","), 5, "the header is row 4"),
+        ("sep_other.csv", "sep=~\ntext~label\n" + "".join(f"{t}~{v}\n" for t, v in ROWS), 3, "separated by ~"),
+        ("longer_title.csv", "Reviews, exported, in May\n" + lines(","), 3, "the header is row 2"),
         ("trailing.csv", lines(",", after=",,"), 2, None),
         ("trailing_header.csv", lines(",", "text,label,,", ",,"), 2, None),
         ("r_names.csv", "text,label\n" + "".join(f'{i},"{t}",{v}\n' for i, (t, v) in enumerate(ROWS)), 2, None),
@@ -114,6 +116,13 @@ def test_commas_in_a_text_without_quotes(tmp_path, caplog):
         rows_of(path)
 
 
+@pytest.mark.parametrize("header", ["id,text,label,", "id,text,label"])
+def test_separators_at_the_end_make_no_row_names_of_ids(tmp_path, header):
+    path = tmp_path / "a.csv"
+    path.write_text(header + "\n" + "".join(f"{i},text {i},{i % 2},\n" for i in range(1, 9)))
+    assert rows_of(path) == [(i + 1, f"text {i}", str(i % 2)) for i in range(1, 9)]
+
+
 FRENCH = ["Très déçu, c’est nul", "J’adore ça, déjà testé", "Livré à l’heure", "Bien emballé", "Ça marche très bien"]
 RUSSIAN = ["Отличный товар", "Ужасное качество", "Всем рекомендую", "Сломался через день", "Очень доволен покупкой"]
 POLISH = ["Świetna jakość", "Żenada, zepsuł się", "Polecam każdemu", "Bardzo dobry, ładny", "Nie działa wcale już"]
@@ -126,6 +135,7 @@ POLISH = ["Świetna jakość", "Żenada, zepsuł się", "Polecam każdemu", "Bar
         (FRENCH, "cp1252", "encoded in windows-1252"),
         (RUSSIAN, "cp1251", "encoded in windows-1251"),
         (POLISH, "cp1250", "encoded in windows-1250"),
+        (POLISH, "iso8859-2", "encoded in iso-8859-2"),
         (FRENCH, "utf-16", "encoded in UTF-16"),
         (RUSSIAN, "utf-16-le", "encoded in UTF-16"),
         (FRENCH, "utf-16-be", "encoded in UTF-16"),
@@ -156,6 +166,11 @@ def test_an_uncertain_encoding_is_asked_for(tmp_path):
         rows_of(path, encoding="ascii")
     with pytest.raises(CallError, match=r"--encoding utf9: no such encoding; name one such as utf-8, windows-1252"):
         rows_of(path, encoding="utf9")
+    # Latin-2's "š" and "ž" are other letters to Windows.
+    czech = ["skvělý film, moc se mi líbil", "příliš dlouhý", "nedoporučuji každému", "špatně zahrané"]
+    path.write_bytes(("text,label\n" + "".join(f'"{text}",1\n' for text in czech * 9)).encode("iso8859-2"))
+    with pytest.raises(DataError, match="row 2: not UTF-8"):
+        rows_of(path)
     # Mac OS Roman's apostrophe is a capital letter to Windows: neither is taken for the other.
     path.write_bytes(("text,label\n" + "It’s nice – isn’t it,1\n" * 20).encode("mac_roman"))
     with pytest.raises(DataError, match="row 2: not UTF-8"):
@@ -240,6 +255,8 @@ def test_a_workbook_with_several_tables(tmp_path):
         ("a.json", b'{"data": [{"text": "a", "label": 1}]}', "the rows are under 'data': write that list alone"),
         ("a.json", b'{\n "data": [\n  {"text": "a", "label": 1}]}', "the rows are under 'data'"),
         ("a.json", b'[{"text": "a",\n "label": }]', "row 2: not JSON"),
+        ("a.json", b"[]", "the file has no data rows"),
+        ("a.json", b"{" + b",".join(b'"text %d": 1' % i for i in range(99)) + b"}", 'orient="records", lines=True'),
     ],
 )
 def test_files_that_are_something_else(tmp_path, name, content, message):
@@ -248,6 +265,14 @@ def test_files_that_are_something_else(tmp_path, name, content, message):
     with pytest.raises(SentimentError, match=message) as caught:
         rows_of(path)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.csv", "a.txt", "a.json"])
+@pytest.mark.parametrize("content", ['[{"text": "good", "label": 1},\n {"text": "bad", "label": 0}]', None])
+def test_json_is_known_by_its_content(tmp_path, name, content):
+    path = tmp_path / name
+    path.write_text(content or '{"text": "good", "label": 1}\n{"text": "bad", "label": 0}\n')
+    assert rows_of(path) == [(1, "good", "1"), (2, "bad", "0")]
 
 
 def test_no_header(tmp_path):

@@ -11,8 +11,8 @@ from loopback import LoopbackHub
 
 from hf_sentiment import SentimentClassifier
 from hf_sentiment.errors import CallError
-from hf_sentiment.inference import loading
-from hf_sentiment.inference.loading import find_checkpoint
+from hf_sentiment.inference import locating
+from hf_sentiment.inference.locating import find_checkpoint
 
 
 def test_what_the_hub_has_and_what_it_lacks(hub: LoopbackHub, client: Any, tiny_folder: Path) -> None:
@@ -37,6 +37,6 @@ def test_where_the_hub_is_silent_the_cache_has_a_copy(
     client.api.create_repo("me/cached")
     client.api.upload_folder(repo_id="me/cached", folder_path=tiny_folder)
     kept = snapshot_download("me/cached")
-    monkeypatch.setattr(loading, "get_hf_file_metadata", silent)
+    monkeypatch.setattr(locating, "get_hf_file_metadata", silent)
     assert find_checkpoint("me/cached") == kept
     assert "The Hub cannot be reached: taking the copy of me/cached in the cache" in caplog.text

@@ -99,6 +99,13 @@ def test_excel_has_text_as_text_and_numbers_as_numbers(odd: Path, tiny_folder: P
     assert isinstance(cells[1][3].value, float) and cells[2][2].value is None
 
 
+def test_a_workbook_can_be_opened_whatever_is_in_a_cell(tiny_folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "f.csv"
+    path.write_text("text\na good\x01 film\ufffe\na bad\x1f film\uffff\n", encoding="utf-8")
+    predict_file(str(tiny_folder), str(path), output=tmp_path / "p.xlsx")
+    assert [row[0] for row in sheet(tmp_path / "p.xlsx")] == ["text", "a good film", "a bad film"]
+
+
 def test_json_lines_have_the_row_and_every_value_as_it_was(odd: Path, tiny_folder: Path, run_cli: Cli) -> None:
     output = odd.with_name("p.jsonl")
     assert run_cli("predict", tiny_folder, odd, "--output", output)[0] == 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,8 +14,8 @@ import pytest
 from hf_sentiment import SentimentClassifier
 from hf_sentiment.errors import CallError
 from hf_sentiment.hub.records import RunRecords
-from hf_sentiment.inference import loading
-from hf_sentiment.inference.loading import find_checkpoint
+from hf_sentiment.inference import locating
+from hf_sentiment.inference.locating import find_checkpoint
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -25,8 +27,8 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     def asked(*args: object, **kwargs: object) -> None:
         raise AssertionError("the Hub was asked")
 
-    monkeypatch.setattr(loading.constants, "is_offline_mode", lambda: False)
-    monkeypatch.setattr(loading, "get_hf_file_metadata", asked)
+    monkeypatch.setattr(locating.constants, "is_offline_mode", lambda: False)
+    monkeypatch.setattr(locating, "get_hf_file_metadata", asked)
     monkeypatch.chdir(tmp_path)
     for name in ("demo", "reviews"):
         (tmp_path / "runs" / name).mkdir(parents=True)
@@ -74,14 +76,14 @@ def test_the_hub_is_asked_once_and_its_silence_is_one_line(here: Path, monkeypat
         calls.append(url)
         raise httpx2.ConnectError("Name or service not known")
 
-    monkeypatch.setattr(loading, "get_hf_file_metadata", silent)
+    monkeypatch.setattr(locating, "get_hf_file_metadata", silent)
     with pytest.raises(CallError, match=r"someone/model: no such folder .*the Hub cannot be reached \(Name or service"):
         SentimentClassifier.from_pretrained("someone/model")
     assert len(calls) == 1 and "/someone/model/" in calls[0]
 
 
 def test_offline_nothing_is_asked(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading.constants, "is_offline_mode", lambda: True)
+    monkeypatch.setattr(locating.constants, "is_offline_mode", lambda: True)
     with pytest.raises(CallError, match="the Hub cannot be asked: HF_HUB_OFFLINE is set"):
         find_checkpoint("someone/model")
 
@@ -101,3 +103,14 @@ def test_every_command_says_it_before_it_reads_a_file(here: Path, reviews_file: 
         assert len(err.splitlines()) == 1, err
     with pytest.raises(CallError, match=r"did you mean runs/demo\?"):
         RunRecords.read("runs/dmeo")
+
+
+@pytest.mark.parametrize(
+    "words", [("predict", "runs/nope", "f.csv"), ("evaluate", "runs/nope"), ("publish", "x", "a/b")]
+)
+def test_a_wrong_name_is_said_before_torch_is_imported(here: Path, words: tuple[str, ...]) -> None:
+    code = f"import sys; from hf_sentiment.cli import _run; assert _run({list(words)}, False) == 2; "
+    code += "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "no such folder" in done.stderr

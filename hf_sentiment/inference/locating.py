@@ -1,0 +1,137 @@
+"""Finding a checkpoint by its name; without torch and transformers, which take seconds to import."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import os
+from difflib import get_close_matches
+from pathlib import Path
+
+from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    HfHubHTTPError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+from huggingface_hub.utils import validate_repo_id
+
+from hf_sentiment.data.starter import STARTER, starter_model
+from hf_sentiment.errors import CallError
+
+logger = logging.getLogger(__name__)
+
+_CONFIG = "config.json"
+# Where people keep runs; `runs/demo` has the form of a Hub id.
+_FOLDERS_OF_RUNS = ("run", "runs", "output", "outputs", "checkpoint", "checkpoints", "result", "results")
+_PATIENCE = 10.0  # seconds for the Hub to answer
+
+
+def find_checkpoint(name: str | os.PathLike[str], revision: str | None = None) -> str:
+    """The folder or the Hub id that a name stands for.
+
+    What is no folder is asked of the Hub, once and without a retry, if it can be an id: not `runs/demo` where there is
+    a folder `runs`, nor below a name that people give to folders of runs.
+
+    Args:
+        name: A folder, a Hub id, or `starter`.
+        revision: Branch, tag or commit of a Hub repository.
+
+    Returns:
+        The path with its `~` expanded, the id, or, where the Hub cannot be reached, its copy in the cache.
+
+    Raises:
+        CallError: There is neither such a folder nor such a repository; with the nearest folder.
+    """
+    said = os.fspath(name)
+    if said == STARTER:
+        return str(starter_model())
+    path = Path(said).expanduser()
+    if not said.strip():
+        raise CallError("no model is named: give a run's --output_dir or a Hub id")
+    if path.is_dir():
+        return str(path)
+    if path.is_file():
+        raise CallError(f"{said} is a file: name the folder that it is in, {path.parent}")
+    if "://" in said:
+        raise CallError(f"{said} is an address: name the repository alone, OWNER/NAME")
+    if not _is_hub_id(said):
+        raise CallError(_no_such_folder(path))
+    return _ask_the_hub(said, revision)
+
+
+def _is_hub_id(name: str) -> bool:
+    """Whether a name can only be a Hub id, as there is no folder of that name."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        return False
+    owner, slash, _ = name.partition("/")
+    return not slash or not (Path(owner).is_dir() or owner.lower() in _FOLDERS_OF_RUNS)
+
+
+@functools.cache  # what the Hub has; an error is asked again
+def _ask_the_hub(name: str, revision: str | None) -> str:
+    cached = try_to_load_from_cache(name, _CONFIG, revision=revision)
+    nowhere = f"{name}: no such folder{_nearest(Path(name)).rstrip('?')}, and"
+    if constants.is_offline_mode():
+        if isinstance(cached, str):
+            return name
+        raise CallError(f"{nowhere} the Hub cannot be asked: HF_HUB_OFFLINE is set")
+    try:
+        get_hf_file_metadata(hf_hub_url(name, _CONFIG, revision=revision), timeout=_PATIENCE)
+    except EntryNotFoundError:
+        return name  # a repository without a config, of which transformers says more
+    except RepositoryNotFoundError as error:
+        raise CallError(f"{nowhere} no such model on the Hub, or a private one: `hf auth login`") from error
+    except RevisionNotFoundError as error:
+        raise CallError(f"{name} has no branch, tag or commit {revision} on the Hub") from error
+    except HfHubHTTPError as error:
+        raise CallError(f"{nowhere} the Hub refuses it ({_first_line(error)})") from error
+    except Exception as error:
+        if not type(error).__module__.startswith(("httpx", "httpcore")):  # the client has several, by its version
+            raise
+        if isinstance(cached, str):
+            logger.warning("The Hub cannot be reached: taking the copy of %s in the cache", name)
+            return str(Path(cached).parent)
+        raise CallError(f"{nowhere} the Hub cannot be reached ({_first_line(error)})") from error
+    return name
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def existing_folder(name: str | os.PathLike[str]) -> Path:
+    """The folder of a name that can be no Hub id.
+
+    Args:
+        name: A path.
+
+    Raises:
+        CallError: There is no such folder; with what there is instead, or what to name.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        raise CallError(_no_such_folder(path))
+    return path
+
+
+def _no_such_folder(path: Path) -> str:
+    there = _nearest(path)
+    return f"{path}: no such folder{there}" + ("" if there.endswith("?") else ": name a run's --output_dir or a Hub id")
+
+
+def _nearest(path: Path) -> str:
+    """What there is instead of a folder that is not there, or ""."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f" (there is no folder {parent})"
+    folders = sorted(entry.name for entry in parent.iterdir() if entry.is_dir() and (entry / _CONFIG).is_file())
+    near = get_close_matches(path.name, folders, n=1)
+    if near:
+        return f", did you mean {path.with_name(near[0])}?"
+    known = ", ".join(str(path.with_name(name)) for name in folders[:3])
+    return f" (there are: {known}{', …' if len(folders) > 3 else ''})" if known else ""

@@ -78,7 +78,8 @@ class Evaluations:
         return name
 
     def _no_set(self, callback: str, monitor: str | None, bare: str) -> str:
-        right = f"{self.sets[0]}_{bare}"
+        # Of a set that there is not, the loss is meant; anything else may be a metric's whole name.
+        right = f"{self.sets[0]}_{'loss' if bare.endswith('_loss') else bare}"
         call = f'{callback}(monitor="{right}")'
         if monitor is None and self.said is not None:
             call = f'TrainingArguments(metric_for_best_model="{right}")'

@@ -31,7 +31,13 @@ _MEANING = {
 
 
 def alarm_message(
-    args: TrainingArguments, state: TrainerState, model: nn.Module, verdict: GapVerdict, probe: Array, validation: Array
+    args: TrainingArguments,
+    state: TrainerState,
+    model: nn.Module,
+    verdict: GapVerdict,
+    probe: Array,
+    validation: Array,
+    lowered: float = 1.0,
 ) -> str:
     """The finding with its evidence in one line and, at an alarm, what to do about it.
 
@@ -42,18 +48,22 @@ def alarm_message(
         verdict: The finding.
         probe: Losses of the probe, `[texts]`.
         validation: Losses of the validation texts, `[texts]`.
+        lowered: As in `remedies`.
     """
     train, held_out = (
         f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in map(mean_interval, (probe, validation))
     )
+    level, what = verdict.level.value, _WHAT[verdict.level]
+    named = "" if level in what else f" ({level})"
     message = (
-        f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {_WHAT[verdict.level]} "
-        f"({verdict.level.value}). Training loss {train}, validation loss {held_out}: {verdict.reason}."
-        f"{_MEANING.get(verdict.level, '')}"
+        f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {what}{named}. Training loss {train}, validation "
+        f"loss {held_out}: {verdict.reason}.{_MEANING.get(verdict.level, '')}"
     )
     if verdict.level.is_alarm:
-        numbered = (f"({number}) {remedy}" for number, remedy in enumerate(remedies(args, state, model), start=1))
-        message += f" What this run has not used yet: {'; '.join(numbered)}."
+        untried = enumerate(remedies(args, state, model, lowered), start=1)
+        message += (
+            f" What this run has not used yet: {'; '.join(f'({number}) {remedy}' for number, remedy in untried)}."
+        )
     return message
 
 

@@ -16,12 +16,19 @@ _SMALL_RATE_LORA = 2e-4
 _DROPOUT = 0.3  # the course's, before the head
 
 
-def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module) -> list[str]:
-    """The remedies that this run has not used yet, each with the argument that turns it on."""
-    return list(_remedies(args, state, model))
+def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, lowered: float = 1.0) -> list[str]:
+    """The remedies that this run has not used yet, each with the argument that turns it on.
+
+    Args:
+        args: Of the run.
+        state: Of the run.
+        model: The model that is trained.
+        lowered: What the learning rate has been multiplied by since the run began.
+    """
+    return list(_remedies(args, state, model, args.learning_rate * lowered))
 
 
-def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module) -> Iterator[str]:
+def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, rate: float) -> Iterator[str]:
     config = getattr(model, "config", None)
     yield "more labelled texts (--train_file)"
     if not args.load_best_model_at_end and "EarlyStoppingCallback" not in saved_states(state):
@@ -38,6 +45,5 @@ def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module) ->
         weighted = getattr(config, "class_weights", None) is not None  # which the Trainer's smoothing would pass over
         argument = "model.config.label_smoothing=0.1" if weighted else "label_smoothing_factor=0.1"
         yield f"{argument} (--label_smoothing_factor 0.1)"
-    if args.learning_rate > (_SMALL_RATE_LORA if adapted else _SMALL_RATE):
-        rate = f"{args.learning_rate / 2:g}"
-        yield f"half the learning rate: learning_rate={rate} (--learning_rate {rate})"
+    if rate > (_SMALL_RATE_LORA if adapted else _SMALL_RATE):
+        yield f"half the learning rate: learning_rate={rate / 2:g} (--learning_rate {rate / 2:g})"

@@ -16,7 +16,7 @@ from hf_sentiment.callbacks._evaluations import Evaluations, with_prefix
 from hf_sentiment.callbacks._history import Kept
 from hf_sentiment.callbacks._judging import JudgingCallback, counted
 from hf_sentiment.callbacks._monitor import Monitor, read_min_delta, resolve_monitor
-from hf_sentiment.callbacks._weights import KeptWeights, check_whole_weights, saves
+from hf_sentiment.callbacks._weights import KeptWeights, can_be_resumed, check_whole_weights
 from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)
@@ -273,7 +273,7 @@ class EarlyStoppingCallback(JudgingCallback):
             return
         self._end(state)
         self._recorder.detach()
-        if self._kept is not None and not saves(args):
+        if self._kept is not None and not can_be_resumed(args):
             self._kept.forget()
 
     # The decision

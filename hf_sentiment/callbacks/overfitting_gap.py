@@ -21,7 +21,7 @@ from hf_sentiment.callbacks._schedule import (
     lower_learning_rate,
     planned_evaluations,
 )
-from hf_sentiment.callbacks._weights import KeptWeights, check_whole_weights, saves
+from hf_sentiment.callbacks._weights import KeptWeights, can_be_resumed, check_whole_weights
 from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
 from hf_sentiment.errors import CallError
 
@@ -253,7 +253,7 @@ class OverfittingGapCallback(JudgingCallback):
             return
         self._end(state)
         self._recorder.detach()
-        if self._kept is not None and not saves(args):
+        if self._kept is not None and not can_be_resumed(args):
             self._kept.forget()
 
     # The judgement
@@ -345,15 +345,14 @@ class OverfittingGapCallback(JudgingCallback):
         self.level = verdict.level.value
         due = verdict.level.is_alarm and (self.act_on == "alarm" or verdict.level is GapLevel.OVERFITTING)
         action = self.action if due else "warn"
-        if action == "rollback" and self.rollbacks >= self.most_rollbacks:
+        used_up = action == "rollback" and self.rollbacks >= self.most_rollbacks
+        if used_up:
             action = "warn"
-        if action == "stop":
-            self._stop(f"{verdict.level.value}: {verdict.reason}", state, control)
-        elif action == "rollback":
-            self.rollback_due = True
+        self.rollback_due = self.rollback_due or action == "rollback"
         if not changed and action == "warn":
             return
-        message = alarm_message(args, state, model, verdict, probe.losses, validation.losses)
+        lowered = self.learning_rate_factor**self.rollbacks
+        message = alarm_message(args, state, model, verdict, probe.losses, validation.losses, lowered)
         if verdict.level.is_alarm:
             alarm = {"step": state.global_step, "epoch": state.epoch or 0.0, "level": self.level}
             losses = {"train_loss": round(float(probe.losses.mean()), 3)}
@@ -362,7 +361,10 @@ class OverfittingGapCallback(JudgingCallback):
         if state.is_world_process_zero:
             serious = verdict.level.is_alarm or verdict.level is GapLevel.LEAKAGE
             back = f" Going back to step {self.best_step}." if action == "rollback" else ""
+            back = f" No rollback is left of {self.most_rollbacks}." if used_up else back
             logger.log(logging.WARNING if serious else logging.INFO, "%s%s", message, back)
+        if action == "stop":
+            self._stop(f"{verdict.level.value}: {verdict.reason}", state, control)
 
     def _roll_back(self, model: nn.Module, state: TrainerState) -> bool:
         """Put the best weights back, and let the test begin anew; returns whether they were there."""

@@ -265,6 +265,7 @@ def test_a_single_named_set_needs_no_choice(make_trainer: Make, make_rows: Make)
     [
         ({}, {}, r"eval_loss is not among the metrics.*eval_a_loss, eval_a_b_loss.*\(monitor=\"a_loss\"\)"),
         ({"monitor": "accuracy"}, {}, r"choose one of the sets, EarlyStoppingCallback\(monitor=\"a_accuracy\"\)"),
+        ({"monitor": "books_loss"}, {}, r"choose one of the sets, EarlyStoppingCallback\(monitor=\"a_loss\"\)"),
         ({"monitor": "c_loss"}, {}, "eval_c_loss is not among the metrics"),
         ({}, {"metric_for_best_model": "f1"}, r"TrainingArguments\(metric_for_best_model=\"a_f1\"\)"),
         ({"monitor": "a_b_f1"}, {}, r"eval_a_b_f1 is not among.*such as EarlyStoppingCallback\(monitor=\"a_b_loss\"\)"),

@@ -57,6 +57,11 @@ def test_smoothing_beside_class_weights_is_the_models(make_trainer: Make, make_t
     assert "model.config.label_smoothing=0.1" in said and "label_smoothing_factor=0.1" not in said
 
 
+def test_half_the_learning_rate_is_half_of_what_it_is_by_now(make_trainer: Make) -> None:
+    run = make_trainer(learning_rate=1e-3)
+    assert "learning_rate=0.000125 " in "; ".join(remedies(run.args, run.state, run.model, lowered=0.25))
+
+
 def test_every_advised_flag_is_one_that_train_takes(make_trainer: Make, make_tiny: Make) -> None:
     import re
 

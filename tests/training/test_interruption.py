@@ -13,6 +13,8 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from hf_sentiment import EarlyStoppingCallback
+from hf_sentiment.callbacks._weights import KEPT
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, Interrupted, SeedEveryEpoch
 
@@ -42,7 +44,7 @@ def make(tmp_path: Path, make_tiny: Callable[..., Any]) -> Callable[..., Trainer
         given: dict[str, Any] = {"num_train_epochs": 2, "per_device_train_batch_size": 4, "use_cpu": True}
         given |= {"save_strategy": "no", "disable_tqdm": True} | options
         arguments = TrainingArguments(str(tmp_path / "run"), **given)
-        return Trainer(make_tiny(), arguments, train_dataset=rows, callbacks=list(callbacks))
+        return Trainer(make_tiny(), arguments, train_dataset=rows, eval_dataset=rows, callbacks=list(callbacks))
 
     return trainer
 
@@ -65,6 +67,16 @@ def test_a_stopped_run_raises_after_its_checkpoint_and_goes_on_to_the_same_weigh
     again.train(resume_from_checkpoint=str(caught.value.checkpoint))
     for name, expected in whole.model.state_dict().items():
         assert again.model.state_dict()[name].equal(expected), name
+
+
+def test_the_best_weights_of_a_stopped_run_stay_beside_its_checkpoint(
+    make: Callable[..., Trainer], tmp_path: Path
+) -> None:
+    evaluated = {"eval_strategy": "steps", "eval_steps": 1}
+    run = make(SignalAt(3), CheckpointOnInterrupt(), EarlyStoppingCallback(8), **evaluated)
+    with pytest.raises(Interrupted):
+        run.train()
+    assert list((tmp_path / "run").glob(f"{KEPT}*"))
 
 
 def test_a_signal_in_the_last_step_stops_nothing(make: Callable[..., Trainer]) -> None:

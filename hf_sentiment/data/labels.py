@@ -113,8 +113,9 @@ def rule_of_classes(values: Iterable[object], classes: Sequence[str], owner: str
 def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> LabelRule:
     """The rule for one split: the training split's, or the split's own, where its labels are written otherwise.
 
-    Its own is taken only if the training split's knows none of its labels, and if it has the same classes in the same
-    order: 0 and 1 beside negative and positive, but never an index beside names that nobody has counted.
+    Its own is taken only where the training split's does not know a fifth of its rows, if it has the same classes in
+    the same order, and what both know is the same to both: 0 and 1 beside negative and positive, but never an index
+    beside names that nobody has counted.
 
     Args:
         values: the split's raw labels.
@@ -122,31 +123,50 @@ def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> La
         source: of the split, for messages.
 
     Raises:
-        CallError: the split's numbers are another scheme, in which some mean another class: 0 and 1 beside stars.
+        CallError: the split's numbers are another scheme, in which some mean another class (0 and 1 beside stars), or
+            may, as many are unknown and a class is missing (1 and 5 beside 0 and 1).
     """
     column = LabelColumn.of(values)
     known = {key: _class_of(key, rule) for key in column.counts}
     strange = sum(column.counts[key] for key, name in known.items() if name is None)
     if strange <= _STRANGE * column.rows:
         return rule
-    try:
-        own = _found(column, None if len(rule.labels) == 2 else len(rule.labels), ())
-    except CallError:
-        return rule
-    if not any(known.values()):
-        if list(map(_folded, own.labels)) != list(map(_folded, rule.labels)):
-            return rule
-        logger.info("%s: labels in a scheme of their own: %s", source, own.description)
-        return own
-    shared = set(map(_folded, own.labels)) & set(map(_folded, rule.labels))
-    for key in _numbers(known) if own.kind != "scores" else ():
-        name, other = known[key], _class_of(key, own)
-        if name and other and name != other and shared & {_folded(name), _folded(other)}:
-            raise CallError(
-                f"{source}: labels in another scheme ({own.description[:100]}) than the training data's "
-                f"({rule.description[:100]}), in which {key} is {name}: write names, {', '.join(rule.labels[:_SHOWN])}"
-            )
+    numbers = _numbers(known)
+    own = _own_rule(column, rule)
+    if own is not None:
+        meant = {key: _class_of(key, own) for key in known}
+        alike = list(map(_folded, own.labels)) == list(map(_folded, rule.labels))
+        more = any(meant[key] for key, name in known.items() if name is None)
+        if alike and more and all(name in (None, meant[key]) for key, name in known.items()):
+            logger.info("%s: labels in a scheme of their own: %s", source, own.description)
+            return own
+        shared = set(map(_folded, own.labels)) & set(map(_folded, rule.labels))
+        for key in numbers if own.kind != "scores" else ():
+            name, other = known[key], meant[key]
+            if name and other and name != other and shared & {_folded(name), _folded(other)}:
+                raise _another_scheme(f"({own.description[:100]}) ", f", in which {key} is {name}", source, rule)
+    foreign = [key for key in numbers if known[key] is None]
+    lacking = [name for name in rule.labels if name not in known.values()]
+    most = sum(column.counts[key] for key in foreign) > _STRANGE * column.rows
+    if most and lacking and len(foreign) < len(numbers):
+        why = f": {column.name(foreign[:1])} is none of its values, and no row is {lacking[0]}"
+        raise _another_scheme("", why, source, rule)
     return rule
+
+
+def _own_rule(column: LabelColumn, rule: LabelRule) -> LabelRule | None:
+    """The rule that a column of a split would have by itself, with as many classes as the training split's."""
+    try:
+        return _found(column, None if len(rule.labels) == 2 else len(rule.labels), ())
+    except CallError:
+        return None
+
+
+def _another_scheme(which: str, why: str, source: str, rule: LabelRule) -> CallError:
+    return CallError(
+        f"{source}: labels in another scheme {which}than the training data's ({rule.description[:100]}){why}: "
+        f"write names, {', '.join(rule.labels[:_SHOWN])}"
+    )
 
 
 def _class_of(key: str, rule: LabelRule) -> str | None:

@@ -250,6 +250,20 @@ def test_a_split_in_a_scheme_of_its_own_is_read_by_it_only_where_the_order_agree
         kept = infer_label_rule(STARS, labels=["1", "5"])
         assert rule_for_split(STARS, kept, "x") is kept  # what the user says
         assert rule_for_split(tested + ["positive"] * 40, infer_label_rule(trained), "x")("positive") == 1
+    # Half of 1 and 5 is known to a rule for 0 and 1, and means something else.
+    with pytest.raises(
+        CallError, match=r"x: labels in another scheme than .*: 5 is none of its values, and no row is neg"
+    ):
+        rule_for_split([1, 5] * 20, infer_label_rule([0, 1]), "x")
+    for trained, tested in (
+        ([0, 1], [-1, 1]),
+        ([0, 1], [0, 4]),
+        (["negative", "positive"], ["negative", 1, "positive", 0]),
+    ):
+        own = rule_for_split(tested * 20, infer_label_rule(trained), "x")
+        assert [own(value) for value in tested[:2]] == [0, 1] and not unknown(own, tested)
+    three = infer_label_rule([0, 1, 2], labels=["a", "b", "c"])
+    assert rule_for_split([0, 1, 2, 3] * 20, three, "x") is three  # one more class: bad rows
     with pytest.raises(CallError, match=r"none of the model's labels LABEL_0,LABEL_1 is in .* negative, positive"):
         rule_of_classes(["negative", "positive"], ["LABEL_0", "LABEL_1"], "the model's labels")
     assert rule_of_classes(["1", "0"], ["LABEL_0", "LABEL_1"], "the model's labels")("1") == 1

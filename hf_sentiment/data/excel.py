@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import shlex
 import zipfile
 from collections.abc import Container, Iterator
 from itertools import islice, repeat
@@ -50,7 +51,8 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
         filled
     )
     if len(likely) > 1:
-        raise CallError(f"{source}: several sheets hold a table ({', '.join(likely)}): name one, {source}#{likely[0]}")
+        one = shlex.quote(f"{source}#{likely[0]}")
+        raise CallError(f"{source}: several sheets hold a table ({', '.join(likely)}): name one, {one}")
     rows = filled[likely[0]]
     at = find_header([cells for _, cells in rows], wanted)
     row, cells = rows[at]

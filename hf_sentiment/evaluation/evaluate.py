@@ -73,7 +73,7 @@ def evaluate_model(
     test = labelled["test"]
     probabilities = softmax(classifier.logits(test["text"][:]))
     report = evaluate_texts(probabilities, test, rule.labels)
-    seen = seen_record(read_seen_texts(model), test["text"][:], probabilities, test["label"][:])
+    seen = seen_record(read_seen_texts(model), test["text"][:], probabilities, test["label"][:], test["row"][:])
     warning = seen_warning(seen, len(test))
     if warning is not None:
         logger.warning(warning)

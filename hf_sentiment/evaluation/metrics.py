@@ -12,6 +12,7 @@ import evaluate
 import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from hf_sentiment.errors import SentimentError
@@ -90,6 +91,9 @@ def bootstrap_intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % percentile bootstrap intervals over texts (1,000 resamples), of `classification_metrics` without `auroc`.
 
+    Where all texts are right, or none, every resample says the same: accuracy then has the exact binomial interval
+    (Clopper & Pearson 1934).
+
     `ece` has none: resampling biases it upwards (its floor by chance is not zero), so an interval would mislead.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
@@ -105,7 +109,11 @@ def bootstrap_intervals(
         for name, value in values.items():
             draws.setdefault(name, []).append(value)
     tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    return {name: tuple(float(edge) for edge in np.quantile(values, tails)) for name, values in draws.items()}  # type: ignore[misc]
+    found = {name: np.quantile(values, tails).tolist() for name, values in draws.items()}
+    right = int(np.sum(predictions == references))
+    if right in (0, len(references)):
+        found["accuracy"] = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
+    return {name: (float(low), float(high)) for name, (low, high) in found.items()}
 
 
 def paired_differences(

@@ -10,9 +10,17 @@ import numpy as np
 from hf_sentiment.data.seen_texts import CHOSEN, TRAINED, how_seen
 from hf_sentiment.evaluation.report import metric_cell, with_intervals
 
+# Rows that a report lists, and that the line names.
+_LISTED = 1000
+_NAMED = 5
+
 
 def seen_record(
-    seen: Mapping[str, np.ndarray] | None, texts: Sequence[str], probabilities: np.ndarray, references: np.ndarray
+    seen: Mapping[str, np.ndarray] | None,
+    texts: Sequence[str],
+    probabilities: np.ndarray,
+    references: np.ndarray,
+    rows: Sequence[int],
 ) -> dict[str, Any] | None:
     """How many texts of an evaluation the model has seen, and its figures on the others, as plain JSON.
 
@@ -21,10 +29,12 @@ def seen_record(
         texts: The evaluated ones.
         probabilities: `[texts, labels]`.
         references: Label indices, `[texts]`.
+        rows: Where the user finds them, `[texts]`.
 
     Returns:
-        `trained_on` and `chosen_on` (texts; what is both counts as trained on), and `unseen`: how many are neither and,
-        where they are some of the texts and not all, the metrics on them. `None` where the run kept no hashes.
+        `trained_on` and `chosen_on` (texts; what is both counts as trained on), `rows` (of the first 1,000 of these),
+        and `unseen`: how many are neither and, where they are some of the texts and not all, the metrics on them.
+        `None` where the run kept no hashes.
     """
     if seen is None:
         return None
@@ -34,7 +44,8 @@ def seen_record(
     if 0 < len(rest) < len(how):
         unseen["model"] = with_intervals(np.asarray(probabilities)[rest], np.asarray(references)[rest])
     counts = {"trained_on": int(np.sum(how == TRAINED)), "chosen_on": int(np.sum(how == CHOSEN))}
-    return {**counts, "unseen": unseen}
+    listed = [int(rows[i]) for i in np.flatnonzero(how != "")[:_LISTED]]
+    return {**counts, "rows": listed, "unseen": unseen}
 
 
 def seen_warning(record: Mapping[str, Any] | None, total: int) -> str | None:
@@ -52,5 +63,7 @@ def seen_warning(record: Mapping[str, Any] | None, total: int) -> str | None:
     said = f"Warning: the model {' and '.join(was)} of these {total:,} texts, which flatters its figures"
     if not unseen["texts"]:
         return f"{said}: name a file with others, --test_file FILE"
-    accuracy = metric_cell(unseen["model"], "accuracy")
-    return f"{said}; on the other {unseen['texts']:,} its accuracy is {accuracy}: leave the seen ones out of the file"
+    accuracy, rows = metric_cell(unseen["model"], "accuracy"), record["rows"]
+    named = ", ".join(map(str, rows[:_NAMED])) + (", …; --json lists them" if len(rows) > _NAMED else "")
+    left = f"leave the seen ones out of the file (row{'s' if len(rows) > 1 else ''} {named})"
+    return f"{said}; on the other {unseen['texts']:,} its accuracy is {accuracy}: {left}"

@@ -233,6 +233,8 @@ def _findings(audit: Mapping[str, Any]) -> list[str]:
     for finding in audit.get("findings", []):
         if finding["name"] == "conflicts" and finding["count"]:
             found.append(f"{finding['count']:,} rows have the text of another row and another label.")
+        if finding["name"] == "placeholders" and finding["count"]:
+            found.append(f"{finding['count']:,} texts stand for no text, such as “N/A”, and were used as texts.")
         if finding["name"] == "contamination" and finding["data"]:
             found.append("SST-2, SST-5 and rotten_tomatoes have the same sentences, so figures on those mean nothing.")
         if finding["name"] == "contamination" and finding["model"]:
@@ -249,7 +251,9 @@ def _result_facts(evaluation: Mapping[str, Any] | None, num_labels: int) -> dict
             "by_length": [],
             "confusion": None,
             "temperature": None,
+            "unseen_accuracy": None,
         }
+    unseen = ((evaluation.get("seen") or {}).get("unseen") or {}).get("model")
     return {
         "evaluation": evaluation,
         "rows": report_rows(evaluation, binary=num_labels == 2),
@@ -257,6 +261,7 @@ def _result_facts(evaluation: Mapping[str, Any] | None, num_labels: int) -> dict
         "by_length": [row | {"accuracy": metric_cell(row, "accuracy")} for row in evaluation.get("by_length", [])],
         "confusion": evaluation.get("confusion_matrix"),
         "temperature": evaluation.get("temperature"),
+        "unseen_accuracy": None if unseen is None else metric_cell(unseen, "accuracy"),
     }
 
 

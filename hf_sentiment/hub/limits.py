@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 # Below these a sentence is due: recalls this far apart are not chance among some hundred texts, and a label this much
-# rarer than its equal share is learned worse.
+# rarer than its equal share was seen little of.
 _RECALL_GAP = 0.05
 _RARE = 0.6
 _WIDE = 0.06
@@ -88,9 +88,9 @@ def _of_data(audit: Mapping[str, Any]) -> list[str]:
         count = counts.get(str(index), 0)
         if total and count * len(rule["labels"]) / total < _RARE:
             found.append(
-                f"“{name}” was rare in training ({count} of {total} texts), so it is learned worse than the others."
+                f"“{name}” was rare in training ({count} of {total} texts), so the model has seen little of it."
             )
-    if None in (rule.get("classes") or []):
+    if None in [*(rule.get("classes") or []), *(rule.get("mapping") or {}).values()]:
         dropped = sum(split["dropped_by_rule"] for split in audit["rows"].values())
         found.append(
             f"Texts between the labels were left out of training and test ({dropped:,} of them), so it decides where "

@@ -249,8 +249,8 @@ RULES: tuple[Rule, ...] = (
             f"{facts.num_validation} texts are held out"
             if facts.num_validation
             else "no texts are held out"
-            if facts.num_train >= ENOUGH_TO_HOLD_OUT
-            else "so few texts choose nothing, and are worth more to train on: --validation_share 0.1 holds some out"
+            if facts.num_train >= ENOUGH_TO_HOLD_OUT or not facts.num_train
+            else "so few texts cannot choose the best weights, and are worth more to train on (--validation_share 0.1)"
         ),
         _OURS,
     ),
@@ -340,8 +340,8 @@ RULES: tuple[Rule, ...] = (
         lambda facts: (
             "a temperature, fitted on the validation texts, sees to confidence"
             if facts.tells_temperature
-            else f"{facts.num_validation or 'no'} validation texts hardly tell a temperature: smoothed labels keep "
-            "confidence in check"
+            else f"{facts.num_validation or 'no'} validation texts are too few to set the confidence by: smoothed "
+            "labels keep it in check"
             if facts.calibrate
             else "no temperature is fitted: smoothed labels keep confidence in check"
         ),
@@ -429,7 +429,13 @@ RULES: tuple[Rule, ...] = (
         lambda facts: "validation loss after the temperature that is fitted at the end" if facts.calibrate else "loss",
         _GUO,
     ),
-    Rule("logging_strategy", lambda facts: "epoch", lambda facts: "a training loss beside every validation loss"),
+    Rule(
+        "logging_strategy",
+        lambda facts: "epoch",
+        lambda facts: (
+            "a training loss beside every validation loss" if facts.num_validation else "a loss for the curve"
+        ),
+    ),
 )
 
 GUARDS: tuple[Guard, ...] = (

@@ -159,7 +159,7 @@ def _evaluate(folder: RunFolder, run: Run) -> dict[str, Any]:
         classifier = SentimentClassifier.from_pretrained(folder.path)
         texts = test["text"][:]
         probabilities = softmax(classifier.logits(texts))
-        seen = seen_record(read_seen_texts(folder.path), texts, probabilities, test["label"][:])
+        seen = seen_record(read_seen_texts(folder.path), texts, probabilities, test["label"][:], test["row"][:])
         return evaluate_split(probabilities, train, test, labels) | {"seen": seen}
     if run.out_of_fold is None:
         return {}

@@ -100,3 +100,9 @@ def test_differences_are_paired_and_a_model_that_is_not_ahead_is_said_to_be_so()
         assert (line is not None) == named
     assert line is not None and "better than the majority label (" in line and "on 200 texts" in line
     assert shortfall({"model": {}}) is None
+
+
+def test_all_right_is_no_certainty() -> None:
+    right, tail = np.tile([0.1, 0.9], (93, 1)), 0.025 ** (1 / 93)
+    assert bootstrap_intervals(right, np.ones(93, dtype=int))["accuracy"] == pytest.approx((tail, 1.0))
+    assert bootstrap_intervals(right, np.zeros(93, dtype=int))["accuracy"] == pytest.approx((0.0, 1 - tail))

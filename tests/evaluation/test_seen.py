@@ -96,18 +96,21 @@ def test_the_record_and_the_line() -> None:
     references = np.array([0, 0, 1, 1, 0, 1])
     probabilities = np.where(references[:, None] == np.arange(2), 0.9, 0.1)
     probabilities[5] = 0.8, 0.2  # the one error, on a text that was not seen
-    record = seen_record(seen, ["a", "b", "c", "d", "e", "f"], probabilities, references)
+    record = seen_record(seen, ["a", "b", "c", "d", "e", "f"], probabilities, references, [2, 3, 4, 5, 6, 7])
     assert record is not None
     assert (record["trained_on"], record["chosen_on"], record["unseen"]["texts"]) == (3, 1, 2)
     assert record["unseen"]["model"]["accuracy"]["value"] == 0.5
     line = seen_warning(record, 6)
     assert line is not None and "trained on 3 and was chosen by 1 of these 6 texts" in line
-    assert "on the other 2 its accuracy is 0.500 [" in line and "leave the seen ones out" in line
-    all_seen = seen_record(seen, ["a", "b"], probabilities[:2], references[:2])
+    assert (
+        "on the other 2 its accuracy is 0.500 [" in line
+        and "leave the seen ones out of the file (rows 2, 3, 4, 5)" in line
+    )
+    all_seen = seen_record(seen, ["a", "b"], probabilities[:2], references[:2], [2, 3])
     assert all_seen is not None and "model" not in all_seen["unseen"]
     assert "name a file with others" in str(seen_warning(all_seen, 2))
-    assert seen_warning(seen_record(seen, ["e"], probabilities[4:5], references[4:5]), 1) is None
-    assert seen_record(None, ["a"], probabilities[:1], references[:1]) is None and seen_warning(None, 1) is None
+    assert seen_warning(seen_record(seen, ["e"], probabilities[4:5], references[4:5], [2]), 1) is None
+    assert seen_record(None, ["a"], probabilities[:1], references[:1], [2]) is None and seen_warning(None, 1) is None
 
 
 def test_evaluate_says_so(run: Path, tiny_folder: Path, tmp_path: Path, run_cli: Cli) -> None:

@@ -454,7 +454,7 @@ def test_the_command(
     assert record["repo_id"] == "me/reviews" and record["private"] and record["commit"] in record["url"]
     assert "model.safetensors" in err and hub.tokens.write not in out + err
     for words, exit_code, said in (
-        (["reviews"], 2, "Name it OWNER/reviews"),
+        (["reviews"], 2, "say whose it is, OWNER/reviews"),
         (["me/re views"], 2, "is no name for a repository"),
         (["me/reviews", "--license", "MIT License"], 2, "not in the Hub's list"),
         (["me/reviews", "--language", "english"], 2, "not a code of ISO 639"),

@@ -177,7 +177,8 @@ def _losses(canvas: _Canvas, axes: Axes, loss: str, kept: Kept | None) -> None:
     canvas.label("training (probe, dropout off), 95 % interval", canvas.band(axes, "gap/train_loss", TRAIN), probe)
     if any("gap/train_loss" not in row and "train_loss" in row for row in rows):
         thin = {"linewidth": 1.0, "linestyle": "--", "markersize": 4.0}
-        canvas.label("training (running mean, dropout on)", canvas.line(axes, "train_loss", TRAIN, "s", **thin))
+        reported = "as the Trainer reports it" if canvas.differs else "running mean, dropout on"
+        canvas.label(f"training ({reported})", canvas.line(axes, "train_loss", TRAIN, "s", **thin))
     band = canvas.band(axes, "gap/validation_loss", _VALIDATION)
     validation = canvas.line(axes, names.loss, _VALIDATION, "o")
     if band is not None and validation is not None and not _same(rows, names.loss, "gap/validation_loss"):

@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import os
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from typing import Any, NoReturn
 import torch
 import yaml
 from transformers import HfArgumentParser, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
 
 from hf_sentiment.data.augmentation import KINDS, parse_kinds
 from hf_sentiment.errors import CallError
@@ -326,11 +328,20 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[SentimentAr
         arguments: The words of the command line; by default `sys.argv[1:]`.
 
     Raises:
-        CallError: See `RecipeParser` and `split_call`.
+        CallError: See `RecipeParser` and `split_call`; or something would be ignored: other processes, early stopping.
     """
     sentiment, training = parse_call(sys.argv[1:] if arguments is None else arguments)
     training.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
-    return SentimentArguments(**sentiment), TrainingArguments(**training)
+    ours, theirs = SentimentArguments(**sentiment), TrainingArguments(**training)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and theirs.world_size == 1:
+        raise CallError("several processes were started, and each would train alone: on CPUs add --use_cpu true")
+    for name, watches in (
+        ("early_stopping_patience", bool(ours.early_stopping_patience)),
+        ("alarm", ours.alarm in ("stop", "rollback")),
+    ):
+        if watches and theirs.eval_strategy == IntervalStrategy.NO:
+            raise CallError(f"--{name} {getattr(ours, name)} needs evaluations: add --eval_strategy epoch")
+    return ours, theirs
 
 
 def parse_call(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -72,7 +72,8 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise CallError(
             f"train is for one process: torchrun --nproc_per_node {os.environ['WORLD_SIZE']} recipes/finetune.py takes "
-            "the same arguments, but for --imbalance, --fine_tuned_share and --unlabeled_file"
+            "the same arguments, but for --imbalance, --fine_tuned_share and --unlabeled_file; on CPUs add --use_cpu "
+            "true"
         )
     began = time.monotonic()
     call = _call_record(arguments, dataset, training)

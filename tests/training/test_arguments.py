@@ -15,6 +15,20 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
+@pytest.mark.parametrize("words", [["--early_stopping_patience", "2"], ["--alarm", "stop"]])
+def test_a_script_refuses_what_it_would_ignore(words: list[str], tmp_path: Path) -> None:
+    call = ["--output_dir", str(tmp_path), *words]
+    with pytest.raises(CallError, match=rf"{words[0]} {words[1]} needs evaluations: add --eval_strategy epoch"):
+        parse_arguments(call)
+    parse_arguments([*call, "--eval_strategy", "epoch"])
+
+
+def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(CallError, match=r"each would train alone: on CPUs add --use_cpu true"):
+        parse_arguments(["--output_dir", str(tmp_path)])
+
+
 def test_a_flag_overrides_the_recipe(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "learning_rate: 2e-5\nnum_train_epochs: 3\nlabels: [bad, good]\nbf16: null\n")
     sentiment, training = parse_call([recipe, "--learning_rate", "3e-5"])

@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -129,6 +129,12 @@ def prepare_data(
     )
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
         splits["train"] = _draw(splits["train"], max_train_samples, seed)
+        counts = made.label_counts | {"train": dict(Counter(map(str, splits["train"]["label"][:])))}
+        within = {
+            name: count for name, count in made.duplicates_within.items() if name != "train"
+        }  # of all were counted
+        sizes = made.sizes | {"train": len(splits["train"])}
+        made = replace(made, sizes=sizes, label_counts=counts, duplicates_within=within)
     if max_train_samples != 0:
         _check_every_label(splits["train"], rule)
     return PreparedData(splits, rule, rows, made, raw.description)

@@ -224,10 +224,7 @@ def shortfall(evaluation: Mapping[str, Any]) -> str | None:
         f"[{entry['low']:+.3f}, {entry['high']:+.3f}])"
         for name, entry in found.items()
     )
-    return (
-        f"Not shown to be better than {named}: its accuracy is {accuracy:.3f} on {evaluation['texts']} texts. "
-        "`hf-sentiment audit` with the same arguments looks for what is wrong with the data"
-    )
+    return f"Not shown to be better than {named}: its accuracy is {accuracy:.3f} on {evaluation['texts']} texts."
 
 
 def report_lines(evaluation: Mapping[str, Any], binary: bool) -> list[str]:

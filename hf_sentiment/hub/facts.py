@@ -189,6 +189,7 @@ def _data_facts(records: RunRecords) -> dict[str, Any]:
         "starter_data": _is_starter_data(arguments),
         "label_rule": None if audit is None else audit["label_rule"]["description"],
         "splits": [],
+        "train_texts": None if audit is None else audit["used"].get("train"),
         "findings": [],
         "shared_with_train": 0,
     }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hf_sentiment.evaluation.report import shortfall
+
 # Below these a sentence is due: recalls this far apart are not chance among some hundred texts, and a label this much
 # rarer than its equal share was seen little of.
 _RECALL_GAP = 0.05
@@ -38,7 +40,8 @@ def limit_sentences(
 
 
 def _of_results(evaluation: Mapping[str, Any]) -> list[str]:
-    found = []
+    short = shortfall(evaluation)
+    found = [] if short is None else [short]
     accuracy = evaluation["model"]["accuracy"]
     if "low" in accuracy and accuracy["high"] - accuracy["low"] > _WIDE:
         found.append(

@@ -127,7 +127,6 @@ class Publication:
             difference = self._verify(expectation, staged)
             commit = self._commit(changes, parent, "main")
         self._tidy()
-        logger.info("Verified: %d files; largest difference of a logit: %.1g", len(self.bundle.files()), difference)
         return self._open_up(self._done(commit, changed=True, difference=difference))
 
     # Before anything is sent
@@ -222,7 +221,9 @@ class Publication:
     def _verify(self, expectation: Expectation, commit: str) -> float:
         logger.info("Downloading %s again, to check it", commit[:10])
         api = self.repository.api
-        return verify(expectation, self.repo_id, commit, endpoint=str(api.endpoint), token=str(api.token))
+        difference = verify(expectation, self.repo_id, commit, endpoint=str(api.endpoint), token=str(api.token))
+        logger.info("Verified: %d files; largest difference of a logit: %.1g", len(self.bundle.files()), difference)
+        return difference
 
     def _propose(self, user: str, changes: Changes, expectation: Expectation) -> Published:
         """A pull request instead of a commit; one that is there already, of an answer that was lost, is taken."""

@@ -29,6 +29,7 @@ def test_who_calls_says_how_much_is_held_out(reviews_file: Path) -> None:
 def test_samples_are_drawn_with_each_labels_share_or_not_at_all(reviews_file: Path) -> None:
     data = prepare_data(train_file=str(reviews_file), max_train_samples=20)
     assert sorted(data.splits["train"]["label"][:]) == [0] * 10 + [1] * 10
+    assert (data.made.sizes["train"], data.made.label_counts["train"]) == (20, {"0": 10, "1": 10})
     none = prepare_data(train_file=str(reviews_file), max_train_samples=0)
     assert {name: len(split) for name, split in none.splits.items()} == {"train": 0, "validation": 48, "test": 48}
     assert none.audit()["used"]["train"] == 0

@@ -133,6 +133,32 @@ def test_limits_are_drawn_from_the_numbers(run_folder: Path, tmp_path: Path) -> 
     assert "It misses “negative” more often than “positive”: it found 70.0 % of the former and 95.0 %" in card
 
 
+def test_a_model_that_is_not_better_than_its_baselines_says_so(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    level = {name: {"value": 0.0, "low": -0.1, "high": 0.1} for name in ("accuracy", "macro_f1")}
+    card = render_card(edited(run_folder, tmp_path, differences={"majority": level}))
+    assert "- Not shown to be better than the majority label (" in card
+    assert "Not shown to be better" not in render_card(edited(run_folder, tmp_path / "b", differences={}))
+
+
+def test_a_card_tells_of_test_texts_that_leak_and_of_texts_left_out(
+    run_folder: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    seen = {"trained_on": 4, "chosen_on": 0, "rows": [2, 3, 4, 5], "unseen": {"texts": 44}}
+    seen["unseen"] |= {"model": {"accuracy": {"value": 0.6, "low": 0.5, "high": 0.7}}}  # type: ignore[operator]
+    folder = edited(run_folder, tmp_path, seen=seen)
+    path = folder / "records" / "audit.json"
+    audit = json.loads(path.read_text())
+    audit["splits"]["duplicates_across"]["train/test"] = 4
+    audit["label_rule"]["mapping"] = {"1": 0, "3": None, "5": 1}
+    path.write_text(json.dumps(audit))
+    card = " ".join(render_card(folder).split())
+    assert "Accuracy on test texts of which some repeat training texts" in card and "used for nothing else" not in card
+    assert "On the 44 texts that it had not seen as they are, accuracy is 0.600 [0.500, 0.700]" in card
+    assert "Texts between the labels were left out of training and test" in card
+    assert "used for nothing else" in render_card(run_folder)
+
+
 @pytest.mark.parametrize(
     ("shares", "texts", "language"),
     [
@@ -195,7 +221,10 @@ def test_a_card_says_who_can_load_the_model(run_folder: Path, tmp_path: Path) ->
 
 def test_the_package_is_promised_from_nowhere_but_where_the_publisher_says(run_folder: Path) -> None:  # noqa: F811
     card = " ".join(render_card(run_folder, repo_id="me/reviews").split())
-    assert "It is on no package index yet: install its wheel" in card and "pip install hf" not in card
+    assert (
+        "no package index yet: ask whoever published this model for its wheel" in card
+    assert "pip install hf" not in card
+    )
     source = "git+https://example.org/me/hf-sentiment@v0.1.0"
     assert f'`pip install "hf-sentiment @ {source}"`' in render_card(run_folder, package_source=source)
     for right in (source, "https://example.org/a/hf_sentiment-0.1.0-py3-none-any.whl"):

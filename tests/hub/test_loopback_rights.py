@@ -16,6 +16,8 @@ from huggingface_hub.errors import (
 )
 from loopback import LoopbackHub
 
+from hf_sentiment.hub.messages import explain
+
 
 def _note() -> list[CommitOperationAdd]:
     return [CommitOperationAdd("note.txt", b"1")]
@@ -105,6 +107,7 @@ def test_who_may_create(token: str, namespace: str, may: bool, hub: LoopbackHub,
     with pytest.raises(HfHubHTTPError, match="rights to create a model under the namespace") as caught:
         api.create_repo(f"{namespace}/name")
     assert _status(caught) == 403 and hub.repository(f"{namespace}/name") is None
+    assert "the token may not do that in" in str(explain(caught.value, f"{namespace}/name", "create it"))
 
 
 @pytest.mark.parametrize("token", ["read", "other"])

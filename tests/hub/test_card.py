@@ -221,10 +221,8 @@ def test_a_card_says_who_can_load_the_model(run_folder: Path, tmp_path: Path) ->
 
 def test_the_package_is_promised_from_nowhere_but_where_the_publisher_says(run_folder: Path) -> None:  # noqa: F811
     card = " ".join(render_card(run_folder, repo_id="me/reviews").split())
-    assert (
-        "no package index yet: ask whoever published this model for its wheel" in card
+    assert "no package index yet: ask whoever published this model for its wheel" in card
     assert "pip install hf" not in card
-    )
     source = "git+https://example.org/me/hf-sentiment@v0.1.0"
     assert f'`pip install "hf-sentiment @ {source}"`' in render_card(run_folder, package_source=source)
     for right in (source, "https://example.org/a/hf_sentiment-0.1.0-py3-none-any.whl"):

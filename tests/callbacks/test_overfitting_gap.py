@@ -235,7 +235,7 @@ def test_the_level_that_is_no_alarm_says_so() -> None:
     ("monitor", "sets", "options", "message"),
     [
         (None, ("a", "b"), {}, r'choose one of the sets, OverfittingGapCallback\(monitor="a_loss"\)'),
-        ("c_loss", ("a", "b"), {}, r'eval_c_loss is not among.*OverfittingGapCallback\(monitor="a_c_loss"\)'),
+        ("c_loss", ("a", "b"), {}, r'eval_c_loss is not among.*OverfittingGapCallback\(monitor="a_loss"\)'),
         ("a_loss", (), {}, r"eval_a_loss is not among the metrics of the evaluation \(eval_loss\)"),
     ],
 )

@@ -205,6 +205,16 @@ def _fine_tuned_share(facts: Facts) -> float:
     return 0.5 if facts.num_train < HALF_WAY else 0.8 if facts.num_train < MANY_TEXTS else 1.0
 
 
+def _smoothing_reason(facts: Facts) -> str:
+    if facts.tells_temperature:
+        return "a temperature, fitted on the validation texts, sets the confidence"
+    if not facts.calibrate:
+        return "no temperature is fitted: smoothed labels keep confidence in check"
+    if facts.num_validation:
+        return f"{facts.num_validation} validation texts are too few to set the confidence: smoothed labels do"
+    return "no validation texts set the confidence: smoothed labels do"
+
+
 def _imbalance_reason(facts: Facts) -> str:
     if not facts.num_train:
         return "no labelled texts: their shares are not known"
@@ -337,14 +347,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         "label_smoothing_factor",
         lambda facts: 0.0 if facts.tells_temperature else 0.1,
-        lambda facts: (
-            "a temperature, fitted on the validation texts, sees to confidence"
-            if facts.tells_temperature
-            else f"{facts.num_validation or 'no'} validation texts are too few to set the confidence by: smoothed "
-            "labels keep it in check"
-            if facts.calibrate
-            else "no temperature is fitted: smoothed labels keep confidence in check"
-        ),
+        _smoothing_reason,
         f"{_MULLER}; {_OURS}",
     ),
     Rule(

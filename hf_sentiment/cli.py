@@ -20,7 +20,8 @@ from typing import Annotated, Any
 
 import typer
 
-from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.errors import SentimentError
+from hf_sentiment.files import refuse_existing
 from hf_sentiment.threads import wait_briefly
 
 app = typer.Typer(
@@ -133,7 +134,8 @@ def audit_command(context: typer.Context) -> None:
         return
     arguments, own, training = parse_audit(words)
     output = None if own.output is None else Path(own.output)
-    _refuse_existing(output)
+    if output is not None:
+        refuse_existing(output)
     from hf_sentiment.files import write_json
 
     _quieten_libraries()
@@ -167,7 +169,8 @@ def evaluate_command(
     as_json: AsJson = False,
 ) -> None:
     """Measure a model on labelled texts, with 95 % intervals."""
-    _refuse_existing(output)
+    if output is not None:
+        refuse_existing(output)
     _find_model(model, revision)
     from hf_sentiment.evaluation.evaluate import evaluate_model
     from hf_sentiment.evaluation.report import report_lines
@@ -307,11 +310,6 @@ def _find_model(model: str, revision: str | None) -> None:
     from hf_sentiment.inference.locating import find_checkpoint
 
     find_checkpoint(model, revision)
-
-
-def _refuse_existing(path: Path | None) -> None:
-    if path is not None and path.exists():
-        raise CallError(f"--output {path} exists and is not overwritten: name another file, or remove it")
 
 
 def _say(line: str) -> None:

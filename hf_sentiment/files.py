@@ -11,6 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from hf_sentiment.errors import CallError
+
+
+def refuse_existing(output: Path) -> None:
+    """See that what is written there overwrites nothing.
+
+    Args:
+        output: What `--output` names.
+
+    Raises:
+        CallError: It exists.
+    """
+    if output.exists():
+        raise CallError(f"--output {output} exists and is not overwritten: name another file, or remove it")
+
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Write beside `path`, then rename: a reader, or a kill at any moment, sees the old file or the whole new one."""

@@ -26,7 +26,7 @@ from datasets.exceptions import DatasetsError
 from ..errors import CallError, DataError, SentimentError
 from .columns import WantedColumns
 from .encodings import Encoding, find_encoding, open_lines
-from .json_files import json_value, list_items, parse_line, shape_fault
+from .json_files import json_value, list_items, parse_line, shape_fault, whole
 from .layout import SEPARATOR_NAMES, Layout, find_layout
 from .locations import first_line, kind_by_content, kind_of, local_path
 from .record_lines import BACKSLASH, BARE_SEPARATOR, LINES, NO_VALUE, STRAY_QUOTE, Dialect
@@ -38,6 +38,7 @@ ANY_COLUMNS = WantedColumns(None, None, True)
 """No column is named."""
 
 _TOP_LINES = 2000
+_BATCH = 1000
 _SHOWN_ROWS = 3
 _NOTES = {
     STRAY_QUOTE: "a quote opens no cell and is taken as text",
@@ -129,15 +130,17 @@ def read_file(
 def table_rows(table: FileTable) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every row with its number and all its columns, in order.
 
-    The values are strings, of JSON what it says, and of Parquet what it holds. A row that can't be read (see `faults`)
-    has empty strings, in JSON nothing.
+    The values are strings, of JSON what it says (see `whole`), and of Parquet what it holds. A row that can't be read
+    (see `faults`) has empty strings, in JSON nothing. Some thousand rows are in memory at a time.
     """
-    if table.kind in ("jsonl", "array"):
-        for row, line in zip(table.rows.tolist(), table.dataset["line"], strict=True):
-            parsed = parse_line(line)
-            yield row, {} if isinstance(parsed, str) else parsed
-    else:
-        yield from zip(table.rows.tolist(), table.dataset, strict=True)
+    numbers = iter(table.rows.tolist())
+    for batch in table.dataset.iter(_BATCH):
+        for cells in zip(*batch.values(), strict=True):
+            if table.kind in ("jsonl", "array"):
+                parsed = parse_line(cells[0])
+                yield next(numbers), {} if isinstance(parsed, str) else whole(parsed)
+            else:
+                yield next(numbers), dict(zip(batch, cells, strict=True))
 
 
 def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:

@@ -81,10 +81,23 @@ def parse_line(line: str) -> dict[str, Any] | str:
     return value
 
 
+def whole(value: Any) -> Any:
+    """A JSON value in which no half of an escaped emoji is left, which could be neither read nor written.
+
+    Args:
+        value: of any type that JSON has.
+    """
+    if isinstance(value, str):
+        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [whole(item) for item in value]
+    return {whole(key): whole(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
 def json_value(value: object, name: str) -> str | None:
     """A value as a string, a text that is none as None; half an escaped emoji is broken encoding too."""
     if isinstance(value, str):
-        return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
+        return str(whole(value))
     if value is None or name == "text":
         return None
     return json.dumps(value)

@@ -10,7 +10,6 @@ from typing import Any
 from ..errors import CallError
 from .label_values import (
     PERHAPS_MISSING,
-    POLARITY_ORDER,
     SeveralLabels,
     as_number,
     canonical,
@@ -20,23 +19,6 @@ from .label_values import (
     plain,
     stars_of,
 )
-
-__all__ = [
-    "BINARY",
-    "POLARITY_ORDER",
-    "TERNARY",
-    "LabelRule",
-    "UnknownLabel",
-    "as_number",
-    "canonical",
-    "contradiction",
-    "described",
-    "discrete",
-    "fold",
-    "is_missing",
-    "plain",
-    "shown",
-]
 
 BINARY = ("negative", "positive")
 """The two classes of a binary scheme, in index order."""

@@ -12,10 +12,9 @@ from .label_rule import (
     contradiction,
     described,
     discrete,
-    plain,
     shown,
 )
-from .label_values import strays
+from .label_values import plain, strays
 
 FIVE_STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
 POLARITY_CODES: Mapping[tuple[float, ...], tuple[str, ...]] = {

@@ -18,6 +18,7 @@ from sklearn.metrics import roc_auc_score
 from hf_sentiment.errors import SentimentError
 
 CONFIDENCE = 0.95
+_TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 RESAMPLES = 1000
 CALIBRATION_BINS = 10
 # What `compute_metrics` gives the Trainer, beside the loss.
@@ -108,8 +109,7 @@ def bootstrap_intervals(
         values |= {name: float(term[rows].mean()) for name, term in terms.items()}
         for name, value in values.items():
             draws.setdefault(name, []).append(value)
-    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
-    found = {name: np.quantile(values, tails).tolist() for name, values in draws.items()}
+    found = {name: np.quantile(values, _TAILS).tolist() for name, values in draws.items()}
     right = int(np.sum(predictions == references))
     if right in (0, len(references)):
         found["accuracy"] = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
@@ -139,10 +139,9 @@ def paired_differences(
 
     generator = np.random.default_rng(seed)
     draws = [difference(generator.integers(len(references), size=len(references))) for _ in range(RESAMPLES)]
-    tails = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
     result = {}
     for name, value in difference(np.arange(len(references))).items():
-        low, high = np.quantile([draw[name] for draw in draws], tails)
+        low, high = np.quantile([draw[name] for draw in draws], _TAILS)
         result[name] = {"value": value, "low": float(low), "high": float(high)}
     return result
 

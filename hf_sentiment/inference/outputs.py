@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_sentiment.data.excel import text_cell
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.files import file_atomically
+from hf_sentiment.files import file_atomically, refuse_existing
 
 if TYPE_CHECKING:
     from hf_sentiment.inference.classifier import Prediction
@@ -205,8 +205,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
     path = Path(path)
     if path.suffix.lower() not in OUTPUTS:
         raise CallError(f"--output {path}: unknown file type {path.suffix or '(none)'}; known: {', '.join(OUTPUTS)}")
-    if path.exists():
-        raise CallError(f"--output {path} exists and is not overwritten: name another file, or remove it")
+    refuse_existing(path)
 
 
 def check_excel_rows(rows: int) -> None:

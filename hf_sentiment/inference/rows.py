@@ -11,11 +11,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from hf_sentiment.data.columns import WantedColumns, choose_columns
-from hf_sentiment.data.files import FileTable, read_file
-from hf_sentiment.data.json_files import json_value, parse_line
+from hf_sentiment.data.files import FileTable, read_file, table_rows
 from hf_sentiment.errors import CallError
-
-_BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -87,27 +84,10 @@ def _lines(stream: BinaryIO) -> Iterator[InputRow]:
 
 
 def _of_table(table: FileTable, text: str) -> Iterator[InputRow]:
-    """The rows that the reader took; of JSON with the values as they are written."""
-    json_lines = table.kind in ("jsonl", "array")
-    numbers, faults = iter(table.rows.tolist()), table.faults or {}
-    for batch in table.dataset.iter(_BATCH):
-        for cells in zip(*batch.values(), strict=True):
-            number = next(numbers)
-            if json_lines:
-                parsed = parse_line(cells[0])
-                values = {} if isinstance(parsed, str) else _whole(parsed)
-            else:
-                values = dict(zip(batch, cells, strict=True))
-            yield InputRow(number, values, values.get(text), faults.get(number, ""))
-
-
-def _whole(value: Any) -> Any:
-    """A JSON value in which no half of an escaped emoji is left, which could be neither read nor written."""
-    if isinstance(value, str):
-        return json_value(value, "text")
-    if isinstance(value, list):
-        return [_whole(item) for item in value]
-    return {_whole(key): _whole(item) for key, item in value.items()} if isinstance(value, dict) else value
+    """The rows that the reader took."""
+    faults = table.faults or {}
+    for number, values in table_rows(table):
+        yield InputRow(number, values, values.get(text), faults.get(number, ""))
 
 
 def _blank_rows(table: FileTable) -> list[int]:

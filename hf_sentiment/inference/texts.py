@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from hf_sentiment.data.label_rule import as_number
+from hf_sentiment.data.label_values import as_number
 from hf_sentiment.data.text_checks import is_placeholder
 
 EMPTY = "empty text"

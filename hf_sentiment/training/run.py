@@ -128,11 +128,13 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     else:
         for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
             logger.info(line)
-        short = shortfall(evaluation)
-        advice = f"{short} `hf-sentiment audit` with the same arguments looks for what is wrong with the data"
-        for warning in (short and advice, seen_warning(evaluation.get("seen"), evaluation["texts"])):
-            if warning is not None:
-                logger.warning(warning)
+        short, seen = shortfall(evaluation), seen_warning(evaluation.get("seen"), evaluation["texts"])
+        if short is not None:
+            logger.warning(
+                "%s `hf-sentiment audit` with the same arguments looks for what is wrong with the data", short
+            )
+        if seen is not None:
+            logger.warning(seen)
     return RunResult(folder.path, evaluation)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
-from hf_sentiment.callbacks._base import from_main_process, run_folder
+from hf_sentiment.callbacks._base import from_main_process
 from hf_sentiment.errors import CallError
 from hf_sentiment.files import folder_atomically
 
@@ -96,9 +96,9 @@ class KeptWeights:
         return self._folder / f"{KEPT}{self._name}-{step}"
 
 
-def can_be_resumed(args: TrainingArguments) -> bool:
-    """Whether there are checkpoints of the run, or will be; a signal leaves one also where none are asked for."""
-    return args.save_strategy != SaveStrategy.NO or any(run_folder(args).glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+def can_be_resumed(args: TrainingArguments, folder: Path) -> bool:
+    """Whether there are checkpoints in the run's folder, or will be: a signal leaves one where none are asked for."""
+    return args.save_strategy != SaveStrategy.NO or any(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
 
 
 def check_whole_weights(args: TrainingArguments, asked: str, instead: str) -> None:

@@ -273,7 +273,7 @@ class EarlyStoppingCallback(JudgingCallback):
             return
         self._end(state)
         self._recorder.detach()
-        if self._kept is not None and not can_be_resumed(args):
+        if self._kept is not None and not can_be_resumed(args, self._folder):
             self._kept.forget()
 
     # The decision

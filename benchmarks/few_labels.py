@@ -40,7 +40,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 
 from hf_sentiment.data.prepare import prepare_data
-from hf_sentiment.data.starter import starter_model
+from hf_sentiment.data.sources import starter_model
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.evaluation.baselines import tfidf_probabilities
 from hf_sentiment.evaluation.metrics import classification_metrics, softmax
@@ -127,7 +127,7 @@ def _frozen(name: str, part: str) -> np.ndarray:
     """Normalised features of the pool or the test texts."""
     from transformers import AutoTokenizer
 
-    from hf_sentiment import BertForSentimentAnalysis
+    from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
     pool, test, _ = task(name)
     path = starter_model()

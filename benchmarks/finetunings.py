@@ -30,12 +30,13 @@ import torch
 from datasets import Dataset, concatenate_datasets
 from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-from hf_sentiment import BertForSentimentAnalysis, OverfittingGapCallback
 from hf_sentiment.callbacks._arrays import decode
 from hf_sentiment.callbacks._per_text import FixedTexts
+from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.prepare import prepare_data
-from hf_sentiment.data.starter import starter_model
+from hf_sentiment.data.sources import starter_model
 from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 VALIDATION, RESERVE, EVALUATIONS = 200, 1200, 8
 EPOCHS = {64: 16, 256: 12, 1000: 6, 2000: 4}

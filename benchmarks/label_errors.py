@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from datasets import concatenate_datasets
 
-from hf_sentiment.data.label_errors import confident_disagreement, out_of_fold
+from hf_sentiment.data.audit import confident_disagreement, out_of_fold
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.files import write_json
 from hf_sentiment.training.arguments import SentimentArguments

@@ -18,8 +18,9 @@ from pathlib import Path
 import torch
 from transformers import pipeline
 
-from hf_sentiment import BertForSentimentAnalysis, SentimentClassifier
-from hf_sentiment.data import starter_data, starter_model
+from hf_sentiment.data.sources import starter_data, starter_model
+from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 RESULTS = Path(__file__).parent / "results" / "prediction_speed.json"
 

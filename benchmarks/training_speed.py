@@ -72,7 +72,8 @@ def run_reference(size: int, seed: int) -> dict[str, Any]:
         set_seed,
     )
 
-    from hf_sentiment.data import prepare_data, starter_model
+    from hf_sentiment.data.prepare import prepare_data
+    from hf_sentiment.data.sources import starter_model
 
     torch.set_num_threads(1)
     set_seed(seed)

@@ -18,8 +18,11 @@ import logging
 
 from transformers import DataCollatorWithPadding, Trainer, set_seed
 
-from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallback, OverfittingGapCallback
-from hf_sentiment.data import tokenise
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+from hf_sentiment.callbacks.lora import LoraCallback
+from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
 from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments, refuse

@@ -44,7 +44,8 @@ def make_tiny() -> Callable[..., Any]:
     """`make_tiny(**options)`: a seeded tiny `BertForSentimentAnalysis` in evaluation mode, options to its config."""
     import torch
 
-    from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
+    from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+    from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
     def make(seed: int = 0, **options: Any) -> BertForSentimentAnalysis:
         torch.manual_seed(seed)

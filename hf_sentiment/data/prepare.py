@@ -15,15 +15,10 @@ from typing import Any, Literal
 import numpy as np
 from datasets import Dataset, Features, Value
 
-from hf_sentiment.data.audit import row_findings
-from hf_sentiment.data.audit_rows import AuditRows
-from hf_sentiment.data.checks import RowReport, apply_rule, labels_of
-from hf_sentiment.data.contamination import contamination_finding
-from hf_sentiment.data.label_rule import BINARY
-from hf_sentiment.data.labels import LabelRule, infer_label_rule
+from hf_sentiment.data.audit import AuditRows, contamination_finding, language_record, row_findings
+from hf_sentiment.data.labels import BINARY, LabelRule, RowReport, apply_rule, infer_label_rule, labels_of
 from hf_sentiment.data.sources import RawData, load_data
 from hf_sentiment.data.splits import Shares, SplitReport, make_splits, usual_shares
-from hf_sentiment.data.text_checks import language_record
 from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)

@@ -6,10 +6,9 @@ import dataclasses
 import logging
 from typing import Any
 
-from hf_sentiment.data.checks import apply_rule, labels_of
-from hf_sentiment.data.labels import LabelRule, rule_of_classes
-from hf_sentiment.data.seen_texts import read_seen_texts
+from hf_sentiment.data.labels import LabelRule, apply_rule, labels_of, rule_of_classes
 from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.splits import read_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_texts

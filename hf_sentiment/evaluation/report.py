@@ -9,8 +9,8 @@ import numpy as np
 from datasets import Dataset
 from sklearn.metrics import precision_recall_fscore_support
 
+from hf_sentiment.data.sources import human_agreement
 from hf_sentiment.data.splits import label_folds
-from hf_sentiment.data.starter import human_agreement
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences

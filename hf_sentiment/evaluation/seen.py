@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_sentiment.data.seen_texts import CHOSEN, TRAINED, how_seen
+from hf_sentiment.data.splits import CHOSEN, TRAINED, how_seen
 from hf_sentiment.evaluation.report import metric_cell, with_intervals
 
 # Rows that a report lists, and that the line names.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT, is_starter
+from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT, is_starter
 from hf_sentiment.evaluation.report import metric_cell, report_rows
 from hf_sentiment.hub.limits import limit_sentences
 from hf_sentiment.hub.metadata import is_repo_id

@@ -17,7 +17,7 @@ from huggingface_hub import HfApi
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress
 
-from hf_sentiment.data.seen_texts import hashes_of_splits, write_seen_texts
+from hf_sentiment.data.splits import hashes_of_splits, write_seen_texts
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_split

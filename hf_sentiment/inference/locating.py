@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from hf_sentiment.data.starter import STARTER, starter_model
+from hf_sentiment.data.sources import STARTER, starter_model
 from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from hf_sentiment.data.excel import text_cell
+from hf_sentiment.data.sources import text_cell
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.files import file_atomically, refuse_existing
 

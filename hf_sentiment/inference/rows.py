@@ -10,8 +10,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from hf_sentiment.data.columns import WantedColumns, choose_columns
-from hf_sentiment.data.files import FileTable, read_file, table_rows
+from hf_sentiment.data.sources import FileTable, read_file, table_rows
+from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError
 
 

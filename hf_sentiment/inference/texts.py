@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import unicodedata
 
-from hf_sentiment.data.label_values import as_number
-from hf_sentiment.data.text_checks import is_placeholder
+from hf_sentiment.data.audit import is_placeholder
+from hf_sentiment.data.labels import as_number
 
 EMPTY = "empty text"
 NOT_A_TEXT = "not a text"
@@ -18,7 +18,7 @@ def no_text(value: object) -> str:
     """Why a value is no text that has a label; "" where it is one.
 
     Empty are `None`, NaN, white space and invisible characters, and what stands for an empty cell (`NaN`, `N/A`, `-`;
-    see `hf_sentiment.data.text_checks.PLACEHOLDERS`). A number is not a text, whether it is a number or a string of
+    see `is_placeholder`). A number is not a text, whether it is a number or a string of
     one: it depends on the file's format which of the two a cell with a number is.
 
     Args:

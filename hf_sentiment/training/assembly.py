@@ -31,11 +31,11 @@ from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
-from hf_sentiment.data.audit_rows import AuditRows
+from hf_sentiment.data.audit import AuditRows
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled
+from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT
 from hf_sentiment.data.splits import Shares, usual_shares
-from hf_sentiment.data.starter import STARTER, STARTER_CHECKPOINT
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics

@@ -13,13 +13,20 @@ import numpy as np
 from datasets import Dataset
 from transformers import TrainingArguments
 
-from hf_sentiment.data.audit import audit
-from hf_sentiment.data.audit_rows import AuditRows
-from hf_sentiment.data.checks import DROPPED
-from hf_sentiment.data.cleaned import CleanedFile, check_free, write_cleaned
-from hf_sentiment.data.findings import SEVERITIES, Finding, counted, finding_lines, worst
-from hf_sentiment.data.label_errors import DEFAULT_TEXTS
-from hf_sentiment.data.label_rule import BINARY, LabelRule
+from hf_sentiment.data.audit import (
+    DEFAULT_TEXTS,
+    SEVERITIES,
+    AuditRows,
+    CleanedFile,
+    Finding,
+    audit,
+    check_free,
+    counted,
+    finding_lines,
+    worst,
+    write_cleaned,
+)
+from hf_sentiment.data.labels import BINARY, DROPPED, LabelRule
 from hf_sentiment.data.prepare import load_with_rule
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
@@ -169,7 +176,7 @@ def audit_data(
         dataset: A `Dataset`, `DatasetDict` or data frame, in place of the data that `arguments` names.
         label_errors: Look for probable label errors, which takes a forward pass over all texts; by default, where they
             are at most 5,000.
-        fix: Folder for cleaned copies of the files (see `hf_sentiment.data.cleaned`).
+        fix: Folder for cleaned copies of the files (see `hf_sentiment.data.audit.fix`).
         overwrite: Replace the copies that are there.
         **training: Arguments of `TrainingArguments`: `seed` is that of samples and folds, and with `fix` all of them
             are said again in the command that trains on the copies.

@@ -11,10 +11,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from hf_sentiment.data.cleaned import CleanedFile
-from hf_sentiment.data.encodings import UTF8
-from hf_sentiment.data.label_rule import LabelRule
+from hf_sentiment.data.audit import CleanedFile
+from hf_sentiment.data.labels import LabelRule
 from hf_sentiment.data.sources import RawData
+from hf_sentiment.data.tables import UTF8
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import load_planned_splits

@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from hf_sentiment.data._guard import are_english
+from hf_sentiment.data.augmentation import are_english
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments

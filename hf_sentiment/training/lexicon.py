@@ -30,9 +30,8 @@ from transformers import PreTrainedTokenizerBase, get_linear_schedule_with_warmu
 
 from hf_sentiment.batching import pad_batch
 from hf_sentiment.callbacks._base import untouched_random_state
-from hf_sentiment.data.label_values import POLARITY_ORDER, fold
-from hf_sentiment.data.numeric_labels import FIVE_STARS
-from hf_sentiment.data.starter import cache_folder
+from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
+from hf_sentiment.data.sources import cache_folder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.features import LinearHead, frozen_features
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hf_sentiment.data.findings import LIMITS
+from hf_sentiment.data.audit import LIMITS
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.rules import GUARDS, HEAD_TEXTS, RULES, Facts, fine_tuning_epochs
 from hf_sentiment.training.steps import BUSY, StepTimes

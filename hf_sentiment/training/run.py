@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from datasets.fingerprint import Hasher
 
-from hf_sentiment.data.seen_texts import hashes_of_splits, joined, read_seen_texts, write_seen_texts
+from hf_sentiment.data.splits import hashes_of_splits, joined, read_seen_texts, write_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines, shortfall

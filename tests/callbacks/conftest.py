@@ -46,7 +46,8 @@ def make_rows() -> Callable[..., Dataset]:
 @pytest.fixture(scope="session")
 def make_learner() -> Callable[..., Any]:
     """`make_learner(**options)`: a tiny model, initialised as models are, that learns `make_rows` within few epochs."""
-    from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
+    from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+    from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
     def make(**options: Any) -> BertForSentimentAnalysis:
         torch.manual_seed(0)

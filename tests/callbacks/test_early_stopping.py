@@ -13,8 +13,8 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from hf_sentiment import EarlyStoppingCallback
 from hf_sentiment.callbacks._monitor import less_is_better
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.errors import CallError
 
 Make = Callable[..., Any]
@@ -126,7 +126,7 @@ def test_one_standard_error_of_the_paired_difference(make_trainer: Make) -> None
 def test_the_best_weights_are_restored_bit_for_bit(
     make_trainer: Make, save_strategy: str, lora: bool, tmp_path: Path
 ) -> None:
-    from hf_sentiment import LoraCallback
+    from hf_sentiment.callbacks.lora import LoraCallback
 
     callback, snapshots = EarlyStoppingCallback(2, monitor="accuracy"), Snapshots()
     callbacks = [LoraCallback(merge=False), callback, snapshots] if lora else [callback, snapshots]

@@ -13,8 +13,9 @@ from peft import AutoPeftModelForSequenceClassification, PeftModel, get_peft_mod
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, TrainerCallback
 
-from hf_sentiment import BertForSentimentAnalysis, LoraCallback
+from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.errors import CallError
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 Make = Callable[..., Any]
 LOGGER = "hf_sentiment.callbacks.lora"
@@ -52,7 +53,7 @@ def test_the_users_own_reference_trains_too(make_trainer: Make, make_tiny: Make,
 
 
 def test_checkpoints_hold_adapter_and_head_only(make_trainer: Make, tmp_path: Path) -> None:
-    from hf_sentiment import BertSentimentConfig
+    from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 
     sizes = {}
     for name, callbacks in (("lora", [LoraCallback(r=2)]), ("full", [])):

@@ -16,7 +16,9 @@ import torch
 from transformers import TrainerCallback
 from transformers.trainer_callback import CallbackHandler
 
-from hf_sentiment import EarlyStoppingCallback, LoraCallback, OverfittingGapCallback
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.lora import LoraCallback
+from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.errors import CallError
 
 Make = Callable[..., Any]

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from hf_sentiment import EarlyStoppingCallback, LoraCallback
 from hf_sentiment.callbacks._remedies import remedies
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.lora import LoraCallback
 
 Make = Callable[..., Any]
 ALL = [

@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallback, OverfittingGapCallback
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+from hf_sentiment.callbacks.lora import LoraCallback
+from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 
 Make = Callable[..., Any]
 # As much of optuna as `Trainer.hyperparameter_search` needs: trials in turn, each with its number and parameters.

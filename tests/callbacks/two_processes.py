@@ -14,14 +14,12 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainingArguments
 
-from hf_sentiment import (
-    BertForSentimentAnalysis,
-    BertSentimentConfig,
-    EarlyStoppingCallback,
-    LearningCurveCallback,
-    LoraCallback,
-    OverfittingGapCallback,
-)
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+from hf_sentiment.callbacks.lora import LoraCallback
+from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 
 def rows(length: int, seed: int) -> Dataset:

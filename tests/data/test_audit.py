@@ -9,15 +9,23 @@ from pathlib import Path
 
 import pytest
 
-from hf_sentiment.data.audit import audit, removals, row_findings
-from hf_sentiment.data.audit_rows import AuditRows
-from hf_sentiment.data.contamination import contamination_finding
-from hf_sentiment.data.findings import Finding, Limits, finding_lines, worst
+from hf_sentiment.data.audit import (
+    AuditRows,
+    Finding,
+    Limits,
+    audit,
+    contamination_finding,
+    finding_lines,
+    half_width,
+    language_record,
+    removals,
+    row_findings,
+    token_findings,
+    worst,
+)
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.data.prepare import prepare_data
-from hf_sentiment.data.proportions import half_width
 from hf_sentiment.data.sources import load_data
-from hf_sentiment.data.text_checks import language_record, token_findings
 from hf_sentiment.errors import DataError
 
 Rows = list[tuple[str | None, str | None]]

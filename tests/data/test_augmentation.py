@@ -15,10 +15,18 @@ import torch
 from datasets import Dataset
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
 
-from hf_sentiment.data import AugmentedDataset, Augmenter, _edits
-from hf_sentiment.data._guard import in_scope, is_english, read
-from hf_sentiment.data._neighbours import near_words
-from hf_sentiment.data.augmentation import KINDS, LANGUAGE_NEUTRAL, parse_kinds
+from hf_sentiment.data.augmentation import (
+    KINDS,
+    LANGUAGE_NEUTRAL,
+    AugmentedDataset,
+    Augmenter,
+    in_scope,
+    is_english,
+    near_words,
+    parse_kinds,
+    read,
+)
+from hf_sentiment.data.augmentation import edits as _edits
 from hf_sentiment.errors import CallError
 
 VADER = SentimentIntensityAnalyzer()

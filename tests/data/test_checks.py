@@ -7,8 +7,7 @@ import json
 import pytest
 from datasets import Dataset
 
-from hf_sentiment.data.checks import MAX_LISTED, apply_rule
-from hf_sentiment.data.labels import infer_label_rule
+from hf_sentiment.data.labels import MAX_LISTED, apply_rule, infer_label_rule
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError, DataError
 

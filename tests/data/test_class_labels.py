@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from hf_sentiment.data.label_values import canonical, fold
+from hf_sentiment.data.labels import canonical, fold
 from hf_sentiment.data.prepare import PreparedData, prepare_data
 from hf_sentiment.errors import CallError, DataError
 

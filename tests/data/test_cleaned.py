@@ -13,9 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from hf_sentiment.data.audit import removals
-from hf_sentiment.data.audit_rows import AuditRows
-from hf_sentiment.data.cleaned import CleanedFile, write_cleaned
+from hf_sentiment.data.audit import AuditRows, CleanedFile, removals, write_cleaned
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError, DataError

@@ -9,9 +9,19 @@ from typing import Any
 
 import pytest
 
-from hf_sentiment.data.label_rule import LabelRule
-from hf_sentiment.data.label_values import canonical, is_missing, is_several, only_value, stars_of, strays
-from hf_sentiment.data.labels import UnknownLabel, infer_label_rule, rule_for_split, rule_of_classes
+from hf_sentiment.data.labels import (
+    LabelRule,
+    UnknownLabel,
+    canonical,
+    infer_label_rule,
+    is_missing,
+    is_several,
+    only_value,
+    rule_for_split,
+    rule_of_classes,
+    stars_of,
+    strays,
+)
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.errors import CallError, DataError, SentimentError
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from hf_sentiment.data.audit_rows import AuditRows
-from hf_sentiment.data.label_errors import confident_disagreement, label_error_finding
-from hf_sentiment.data.label_rule import BINARY, LabelRule
+from hf_sentiment.data.audit import AuditRows, confident_disagreement, label_error_finding
+from hf_sentiment.data.labels import BINARY, LabelRule
 
 RULE = LabelRule("names", BINARY, "names", {"negative": 0, "positive": 1})
 

@@ -7,8 +7,7 @@ import random
 
 import pytest
 
-from hf_sentiment.data.label_values import as_number, canonical, is_missing
-from hf_sentiment.data.labels import LabelRule, UnknownLabel, infer_label_rule
+from hf_sentiment.data.labels import LabelRule, UnknownLabel, as_number, canonical, infer_label_rule, is_missing
 from hf_sentiment.errors import CallError
 
 BINARY = ("negative", "positive")

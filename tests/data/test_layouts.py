@@ -14,9 +14,8 @@ from typing import Any
 import openpyxl
 import pytest
 
-from hf_sentiment.data.columns import WantedColumns
-from hf_sentiment.data.files import read_file, table_rows
-from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.sources import load_data, read_file, table_rows
+from hf_sentiment.data.tables import WantedColumns
 from hf_sentiment.errors import CallError, DataError, SentimentError
 
 ROWS = [("Great, really great", "1"), ("Bad film", "0"), ("So so; but fine", "1"), ("Awful", "0"), ("Lovely", "1")]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_sentiment.data.columns import WantedColumns
-from hf_sentiment.data.files import FileTable, read_file, table_rows
+from hf_sentiment.data.sources import FileTable, read_file, table_rows
+from hf_sentiment.data.tables import WantedColumns
 from hf_sentiment.errors import DataError
 
 TEXTS = ("It works like a charm. My sister agrees", "It broke after two days, sadly", "Nothing to complain about")

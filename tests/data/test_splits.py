@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from hf_sentiment.data.duplicates import NEAR, duplicate_groups, duplicate_key
-from hf_sentiment.data.splits import _take, make_splits, usual_shares
+from hf_sentiment.data.splits import NEAR, duplicate_groups, duplicate_key, make_splits, usual_shares
+from hf_sentiment.data.splits.make import _take
 from hf_sentiment.errors import CallError, DataError
 
 WORDS = [f"w{i}" for i in range(400)]

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from hf_sentiment.data import starter
 from hf_sentiment.data.labels import infer_label_rule
-from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.sources import load_data, starter
 from hf_sentiment.errors import CallError
 
 TEXTS = b"1_2\t-1.5\tBad, :(\r\n1_1\t2.5\tGood \xf0\x9f\x98\x80\r\n2_1\t0.0\tMeh"

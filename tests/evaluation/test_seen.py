@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from hf_sentiment.data.seen_texts import (
+from hf_sentiment.data.splits import (
     SEEN_TEXTS,
     hashes_of_splits,
     how_seen,

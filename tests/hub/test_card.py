@@ -337,9 +337,9 @@ def test_metadata_set_on_the_hub_are_kept(run_folder: Path) -> None:  # noqa: F8
 def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path) -> None:
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-    from hf_sentiment import SentimentArguments
-    from hf_sentiment.data import tokenise
+    from hf_sentiment.data.tokenisation import tokenise
     from hf_sentiment.hub.trainer import record_test, use_our_publishing
+    from hf_sentiment.training.arguments import SentimentArguments
     from hf_sentiment.training.assembly import load_model, load_splits
 
     arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint), train_file=str(reviews_file))

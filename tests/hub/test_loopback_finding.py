@@ -9,9 +9,9 @@ import pytest
 from huggingface_hub import snapshot_download
 from loopback import LoopbackHub
 
-from hf_sentiment import SentimentClassifier
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference import locating
+from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.locating import find_checkpoint
 
 

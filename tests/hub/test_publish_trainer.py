@@ -15,9 +15,10 @@ from huggingface_hub import HfApi, ModelCard
 from loopback import LoopbackHub
 from publish_support import check_in_process, hashes_only, publish_there, run_folder  # noqa: F401
 
-from hf_sentiment import BertForSentimentAnalysis, LoraCallback
+from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.errors import CallError
 from hf_sentiment.hub.trainer import use_our_publishing
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 # ruff: noqa: F811  # fixtures that are imported
 

@@ -12,9 +12,9 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from hf_sentiment import SentimentClassifier
 from hf_sentiment.batching import length_sorted_batches
 from hf_sentiment.errors import CallError
+from hf_sentiment.inference.classifier import SentimentClassifier
 
 TEXTS = [
     "good",

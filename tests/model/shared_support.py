@@ -23,7 +23,7 @@ import torch
 import transformers
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
-from hf_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 PACKAGE = "transformers_shared_tests"
 

@@ -21,7 +21,7 @@ from transformers import (
     DistilBertModel,
 )
 
-from hf_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 POOLINGS = ("pooler", "cls", "mean", "max")
 

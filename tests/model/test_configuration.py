@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from transformers import BertConfig
 
-from hf_sentiment import BertSentimentConfig
+from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, BertModel
 
-from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
+from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 THREE = ["negative", "neutral", "positive"]
 

@@ -11,8 +11,8 @@ import torch
 from torch.nn import functional
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
-from hf_sentiment import BertForSentimentAnalysis
 from hf_sentiment.callbacks._per_text import per_text_losses
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 Make = Callable[..., Any]
 Inputs = dict[str, Any]

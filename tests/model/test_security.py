@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, dynamic_module_utils
 
-from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
+from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 EVIL = "evil/repo--x.Y"
 OURS = {

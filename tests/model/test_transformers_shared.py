@@ -21,8 +21,8 @@ pytest.importorskip("parameterized", reason="transformers' shared tests need par
 from transformers import BertForSequenceClassification  # noqa: E402
 from transformers.models.auto import modeling_auto  # noqa: E402
 
-from hf_sentiment import BertForSentimentAnalysis  # noqa: E402
 from hf_sentiment.model.configuration_bert_sentiment import POOLINGS  # noqa: E402
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis  # noqa: E402
 
 from .shared_support import Outcome, build_case, load_mixins  # noqa: E402
 

@@ -13,8 +13,9 @@ import torch
 from datasets import Dataset
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from hf_sentiment import BertForSentimentAnalysis, BertSentimentConfig
-from hf_sentiment.data import tokenise
+from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.features import frozen_features
 from hf_sentiment.training.lexicon import _regressor, lexicon_phrases, polarity, prepare_encoder
 

@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 
-from hf_sentiment.data import tokenise
+from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.training.features import frozen_features
 from hf_sentiment.training.head import fit_head_first, head_without_labels
 from hf_sentiment.training.lexicon import LexiconPrior

@@ -1,0 +1,216 @@
+"""The audit: what is wrong with labelled texts, row by row, before anything is trained on them.
+
+`audit` is the whole of it. The record of a training run (`PreparedData.audit`) has the findings of `row_findings`,
+which cost as much as making the splits; tokens, languages and probable label errors take more, and a tokenizer or
+features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from hf_sentiment.data.audit.contamination import contamination_finding
+from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Example, Finding, counted, graded
+from hf_sentiment.data.audit.label_errors import label_error_finding, not_searched
+from hf_sentiment.data.audit.proportions import imbalance_finding, rare_label_finding, size_findings
+from hf_sentiment.data.audit.rows import AuditRows
+from hf_sentiment.data.audit.tokens_and_languages import language_finding, placeholder_finding, token_findings
+from hf_sentiment.data.labels import BAD, EMPTY_TEXT, NO_LABEL, NO_TEXT, UNKNOWN_LABEL
+from hf_sentiment.data.splits import later
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+EMPTY, UNREADABLE, UNKNOWN = "empty", "broken", "unknown_labels"
+CONFLICT, LEAK, REPEAT = "conflicts", "leakage", "duplicates"
+"""Why `--fix` removes a row; the names of the findings that it settles."""
+
+
+def audit(
+    rows: AuditRows,
+    *,
+    dataset_name: str | None = None,
+    model_name: str | None = None,
+    shares: Mapping[str, float] | None = None,
+    drop_bad_rows: bool = False,
+    tokenizer: PreTrainedTokenizerBase | None = None,
+    max_length: int | None = None,
+    features: np.ndarray | None = None,
+    seed: int = 42,
+) -> list[Finding]:
+    """Everything that can be said about labelled texts; see `findings.LIMITS` for the list.
+
+    Args:
+        rows: of all splits.
+        dataset_name: as the user named the data set, for known contamination.
+        model_name: as the user named the checkpoint, likewise.
+        shares: split → share of the training rows, for the splits that are still to be made.
+        drop_bad_rows: bad rows will be left out, which makes them a warning instead of an error.
+        tokenizer: of the model; without it tokens are not looked at.
+        max_length: tokens after which a text is cut.
+        features: `[usable rows, hidden_size]`, the encoder's features of `rows.usable`; without them no probable label
+            errors are looked for.
+        seed: of samples and folds.
+    """
+    usable = rows.usable
+    findings = row_findings(rows, shares=shares, drop_bad_rows=drop_bad_rows)
+    findings.append(contamination_finding(dataset_name, model_name))
+    findings.append(not_searched(len(usable)) if features is None else label_error_finding(usable, features, seed))
+    if tokenizer is not None and max_length is not None:
+        findings += token_findings(usable, tokenizer, max_length, seed)
+    findings.append(language_finding(usable, seed))
+    return sorted(findings, key=lambda finding: list(LIMITS).index(finding.name))
+
+
+def row_findings(
+    rows: AuditRows, *, shares: Mapping[str, float] | None = None, drop_bad_rows: bool = False
+) -> list[Finding]:
+    """The findings that need nothing but texts and labels; arguments as in `audit`."""
+    usable = rows.usable
+    reasons = removals(rows)
+    return [
+        *_bad_row_findings(rows, drop_bad_rows),
+        _repeats(usable, int((reasons == REPEAT).sum())),
+        _near_repeats(usable),
+        placeholder_finding(usable),
+        *_leaks(usable, reasons[rows.codes >= 0]),
+        _conflicts(usable, int((reasons == CONFLICT).sum())),
+        imbalance_finding(usable),
+        rare_label_finding(usable),
+        *size_findings(usable, shares or {}),
+    ]
+
+
+def removals(rows: AuditRows) -> np.ndarray:
+    """Why `--fix` removes each row, the name of a finding, or "" for one that stays.
+
+    Bad rows go: training would stop at them. Of training rows, so do those that contradict another row with the same
+    text, and those that a validation or test row repeats; of validation rows, those that a test row repeats; test rows
+    never for either reason. Of rows that are the same in text, label and split, the first stays.
+    """
+    reasons = np.full(len(rows), "", dtype=object)
+    for i in np.flatnonzero(rows.codes == BAD):
+        reasons[i] = _kind_of(rows.faults[i])
+    usable = rows.usable
+    found = np.full(len(usable), "", dtype=object)
+    found[later(_codes_of(usable.split), usable.keys, usable.codes)] = REPEAT
+    for first, second in combinations(usable.names, 2):
+        found[(usable.split == first) & np.isin(usable.groups, usable.groups[usable.split == second])] = LEAK
+    found[_conflicting(usable) & (usable.split == "train")] = CONFLICT
+    reasons[rows.codes >= 0] = found
+    return reasons
+
+
+def _kind_of(fault: str) -> str:
+    """The finding that a bad row belongs to, by what is wrong with it."""
+    if fault.startswith((NO_TEXT, EMPTY_TEXT, NO_LABEL)):
+        return EMPTY
+    return UNKNOWN if fault.startswith(UNKNOWN_LABEL) else UNREADABLE
+
+
+def _codes_of(values: np.ndarray) -> np.ndarray:
+    return np.unique(values.astype(str), return_inverse=True)[1]
+
+
+def _conflicting(rows: AuditRows) -> np.ndarray:
+    """Whether another row has the same key and another label."""
+    pairs = np.unique(np.column_stack([rows.keys, rows.codes]), axis=0)
+    keys, labels = np.unique(pairs[:, 0], return_counts=True)
+    return np.isin(rows.keys, keys[labels > 1])
+
+
+def _bad_row_findings(rows: AuditRows, drop: bool) -> list[Finding]:
+    removed = "left out by --on_bad_rows drop" if drop else "--fix DIR removes them"
+    kinds = {
+        EMPTY: ("no text or no label", removed),
+        UNREADABLE: ("broken encoding, JSON or cells", f"save the file again from its source; or {removed}"),
+        UNKNOWN: ("unknown labels", f"correct them; or {removed}"),
+    }
+    found_kinds = np.array([_kind_of(fault) if fault else "" for fault in rows.faults], dtype=object)
+    findings = []
+    for name, (title, advice) in kinds.items():
+        found = np.flatnonzero(found_kinds == name)
+        severity = ("warning" if drop else "error") if len(found) else "ok"
+        examples = tuple(rows.example(i, str(rows.faults[i])) for i in found[:MAX_EXAMPLES])
+        said = advice if len(found) else ""
+        findings.append(Finding(name, title, severity, len(found), len(rows), said, len(found), examples))
+    return findings
+
+
+def _repeats(rows: AuditRows, fixable: int) -> Finding:
+    """Rows with the text and the label of an earlier row of their split."""
+    found = np.flatnonzero(later(_codes_of(rows.split), rows.keys, rows.codes))
+    examples = _pairs(rows, found, (rows.split, rows.keys, rows.codes), "repeats")
+    advice = "--fix DIR keeps one of each" if fixable else "they go with the rows that --fix DIR removes otherwise"
+    title = "duplicates within a split"
+    return graded("duplicates", title, len(found), len(rows), advice, fixable=fixable, examples=examples)
+
+
+def _near_repeats(rows: AuditRows) -> Finding:
+    """Rows that nearly repeat an earlier row of their split, and none exactly."""
+    split = _codes_of(rows.split)
+    found = np.flatnonzero(later(split, rows.groups) & ~later(split, rows.keys))
+    examples = _pairs(rows, found, (rows.split, rows.groups), "nearly repeats")
+    advice = "look at them: copies with a word changed count double; templates are harmless if the labels are right"
+    return graded("near_duplicates", "near-duplicates within a split", len(found), len(rows), advice, examples=examples)
+
+
+def _pairs(rows: AuditRows, found: np.ndarray, columns: Sequence[np.ndarray], says: str) -> tuple[Example, ...]:
+    """Each row with the first one that is the same in all columns."""
+    first: dict[tuple[Any, ...], int] = {}
+    for i, key in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
+        first.setdefault(key, i)
+    keys = (tuple(column[i] for column in columns) for i in found[:MAX_EXAMPLES])
+    return tuple(rows.pair(int(i), first[key], says) for i, key in zip(found, keys, strict=False))
+
+
+def _leaks(rows: AuditRows, reasons: np.ndarray) -> list[Finding]:
+    """For each pair of splits the rows of the second that a row of the first repeats, exactly or nearly."""
+    findings = []
+    for first, second in combinations(rows.names, 2):
+        in_first, in_second = rows.split == first, rows.split == second
+        shared = in_second & np.isin(rows.groups, rows.groups[in_first])
+        exact = int((in_second & np.isin(rows.keys, rows.keys[in_first])).sum())
+        given = {group: i for i, group in reversed(list(enumerate(rows.groups.tolist()))) if in_first[i]}
+        same = {key: i for i, key in reversed(list(enumerate(rows.keys.tolist()))) if in_first[i]}
+        examples = tuple(
+            rows.pair(int(i), same[rows.keys[i]], "is also")
+            if rows.keys[i] in same
+            else rows.pair(int(i), given[rows.groups[i]], "is nearly")
+            for i in np.flatnonzero(shared)[:MAX_EXAMPLES]
+        )
+        leaking = in_first & np.isin(rows.groups, rows.groups[in_second])
+        fixable = int((leaking & (reasons == LEAK)).sum())
+        advice = (
+            f"{exact:,} are the same and {int(shared.sum()) - exact:,} nearly: figures on {second} flatter the model; "
+            f"--fix DIR removes {counted(int(leaking.sum()), 'row')} from {first}"
+        )
+        title = f"{second} texts also in {first}"
+        more: dict[str, Any] = {"fixable": fixable, "examples": examples, "facts": {"exact": exact}}
+        findings.append(graded("leakage", title, int(shared.sum()), int(in_second.sum()), advice, **more))
+    return findings
+
+
+def _conflicts(rows: AuditRows, fixable: int) -> Finding:
+    """Rows with the text of another row and another label, equal texts one after the other."""
+    found = np.flatnonzero(_conflicting(rows))
+    by_key: dict[int, list[int]] = {}
+    for i in found.tolist():
+        by_key.setdefault(int(rows.keys[i]), []).append(i)
+    examples: list[Example] = []
+    for members in list(by_key.values())[:MAX_EXAMPLES]:
+        for i in members:
+            other = next(j for j in members if rows.codes[j] != rows.codes[i])
+            examples.append(rows.pair(i, other, "contradicts"))
+    elsewhere = len(found) - fixable
+    advice = "decide which label is right"
+    if fixable:
+        advice += f"; --fix DIR removes {counted(fixable, 'training row')}"
+    if elsewhere and fixable:
+        advice += f" and leaves {counted(elsewhere, 'other')} to you"
+    more: dict[str, Any] = {"fixable": fixable, "examples": tuple(examples[:MAX_EXAMPLES])}
+    return graded("conflicts", "same text, other label", len(found), len(rows), advice, **more)

@@ -1,0 +1,84 @@
+"""How many texts there are of each label and in each split, and what that allows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+import numpy as np
+
+from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Finding, counted, graded
+from hf_sentiment.data.audit.rows import AuditRows
+
+RARE = 10
+"""A label with fewer texts than this can't be split in three and learned."""
+
+_ALIKE = 0.85  # of difflib's ratio: "posiitve" and "positive" are, "negative" and "positive" are not
+
+TYPICAL_ACCURACY = 0.85
+"""Where the width of an interval is quoted: a usual accuracy of a sentiment classifier."""
+
+
+def half_width(texts: int, accuracy: float = TYPICAL_ACCURACY) -> float:
+    """Half of the 95 % interval of an accuracy that is measured on so many texts: 1.96 · √(p (1 − p) / n)."""
+    return min(0.5, 1.96 * math.sqrt(accuracy * (1 - accuracy) / texts))
+
+
+def imbalance_finding(rows: AuditRows) -> Finding:
+    """How much the rarest label of the training rows lacks of its equal share: nothing, or nearly all of it.
+
+    Labels of fewer than `RARE` texts, which have a finding of their own, are left out where two others remain.
+    """
+    counts = np.bincount(rows.codes[rows.split == "train"], minlength=len(rows.rule.labels))
+    judged = counts >= RARE if (counts >= RARE).sum() > 1 else counts >= 0
+    total, rarest = int(counts[judged].sum()), int(counts[judged].min())
+    lacking = 1 - rarest * int(judged.sum()) / total if total else 0.0
+    severity = LIMITS["imbalance"].severity(lacking)
+    shares = ", ".join(f"{name} {n:,}" for name, n in zip(rows.rule.labels, counts.tolist(), strict=True))
+    advice = f"{shares}: read macro-F1 beside accuracy, and label more of the rare one" if severity != "ok" else ""
+    facts = {"counts": dict(zip(rows.rule.labels, counts.tolist(), strict=True))}
+    return Finding("imbalance", "rarest label", severity, rarest, total, advice, facts=facts)
+
+
+def rare_label_finding(rows: AuditRows) -> Finding:
+    """Training rows of labels that have fewer than `RARE` texts, each with the label it may be a misspelling of."""
+    train = rows.split == "train"
+    counts = np.bincount(rows.codes[train], minlength=len(rows.rule.labels)).tolist()
+    names = rows.rule.labels
+    rare = sorted((i for i in range(len(names)) if 0 < counts[i] < RARE), key=lambda i: counts[i])
+    found = [int(i) for label in rare for i in np.flatnonzero(train & (rows.codes == label))]
+    hints = []
+    for label in rare:
+        commoner = [name for name, count in zip(names, counts, strict=True) if count > counts[label]]
+        near = get_close_matches(names[label].casefold(), commoner, 1, _ALIKE)
+        hints.append(f"{names[label]} ({counts[label]}{f', misspelt {near[0]}?' if near else ''})")
+    return graded(
+        "rare_labels",
+        f"labels with < {RARE} texts",
+        len(found),
+        int(train.sum()),
+        f"{', '.join(hints[:5])}: correct or add texts, or name the labels to keep with --labels",
+        examples=tuple(rows.example(i) for i in found[:MAX_EXAMPLES]),
+    )
+
+
+def size_findings(rows: AuditRows, shares: Mapping[str, float]) -> list[Finding]:
+    """For the validation and the test split, what accuracy measured on it is worth; `shares` of the ones to be made."""
+    findings = []
+    train = int((rows.split == "train").sum())
+    for name in ("validation", "test"):
+        given = name in rows.names
+        if not given and name not in shares:
+            continue
+        texts = int((rows.split == name).sum()) if given else round(shares[name] * train)
+        half = half_width(max(1, texts))
+        severity = LIMITS["small"].severity(half)
+        known = f"accuracy on {counted(texts, 'text')} is known to ±{100 * half:.1f} points (95 %, near 0.85)"
+        known = known if texts else "no text to measure accuracy on"
+        more = "" if given else " if it is made from the training data"
+        wanted = math.ceil(1.96**2 * TYPICAL_ACCURACY * (1 - TYPICAL_ACCURACY) / 0.02**2)
+        advice = f"{known}{more}; {wanted:,} texts give ±2" if severity != "ok" else ""
+        facts = {"split": name, "half_width": round(half, 4), "made": not given}
+        findings.append(Finding("small", f"{name} texts", severity, texts, 0, advice, facts=facts))
+    return findings

@@ -1,0 +1,16 @@
+from .excel import copy_rows as copy_rows
+from .excel import text_cell as text_cell
+from .files import FileTable as FileTable
+from .files import read_file as read_file
+from .files import table_rows as table_rows
+from .load import RawData as RawData
+from .load import load_data as load_data
+from .locations import EXTENSIONS as EXTENSIONS
+from .starter import STARTER as STARTER
+from .starter import STARTER_CHECKPOINT as STARTER_CHECKPOINT
+from .starter import cache_folder as cache_folder
+from .starter import corpus_of as corpus_of
+from .starter import human_agreement as human_agreement
+from .starter import is_starter as is_starter
+from .starter import starter_data as starter_data
+from .starter import starter_model as starter_model

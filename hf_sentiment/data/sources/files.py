@@ -1,0 +1,344 @@
+"""Reading one data file: CSV and its kin, JSON lines, JSON, Parquet or Excel, from a local path or a URL, with the
+user's row numbers.
+
+Everything goes through `datasets`, so that it is converted once, cached and memory-mapped. In delimited files, JSON
+lines and sheets every cell stays a string (a review that says "NA" is no missing value, an id keeps its zeros), broken
+bytes become U+FFFD (found later as bad rows), and a blank line keeps its number.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+from datasets import Dataset, Features, Value, load_dataset
+from datasets.exceptions import DatasetsError
+
+from hf_sentiment.data.sources.json_files import json_value, list_items, parse_line, shape_fault, whole
+from hf_sentiment.data.sources.locations import first_line, kind_by_content, kind_of, local_path
+from hf_sentiment.data.sources.table_cache import FAULT, LAST, NOTE, ROW, code_hash, delimited_rows, sheet_rows
+from hf_sentiment.data.tables import (
+    BACKSLASH,
+    BARE_SEPARATOR,
+    LINES,
+    NO_VALUE,
+    SEPARATOR_NAMES,
+    STRAY_QUOTE,
+    Dialect,
+    Encoding,
+    Layout,
+    WantedColumns,
+    find_encoding,
+    find_layout,
+    open_lines,
+)
+from hf_sentiment.errors import CallError, DataError, SentimentError
+
+logger = logging.getLogger(__name__)
+
+ANY_COLUMNS = WantedColumns(None, None, True)
+"""No column is named."""
+
+_TOP_LINES = 2000
+_BATCH = 1000
+_SHOWN_ROWS = 3
+_NOTES = {
+    STRAY_QUOTE: "a quote opens no cell and is taken as text",
+    BARE_SEPARATOR: "a separator without quotes around it is taken as text",
+    BACKSLASH: "quotes are escaped by backslashes",
+    LINES: "a quoted text goes over several lines",
+    NO_VALUE: "a formula has no value: open the workbook in Excel and save it",
+}
+
+
+@dataclass(frozen=True)
+class FileTable:
+    """A file as a table.
+
+    Attributes:
+        source: the path or URL as the user gave it, for messages.
+        kind: one of the values of `locations.EXTENSIONS`; "array" for a JSON file that holds one list.
+        path: the file on this machine.
+        dataset: the columns as loaded, strings but for Parquet; for JSON one column `line`.
+        columns: their names, in order, each once.
+        rows: the user's row number of each row (int64).
+        last: the line on which each row ends (int64); the row itself where rows have no lines.
+        encoding: of a text file.
+        layout: of a delimited file or a sheet.
+        sheet: of a workbook.
+        faults: row number → why the row can't be read; its cells are empty.
+    """
+
+    source: str
+    kind: str
+    path: Path
+    dataset: Dataset
+    columns: list[str]
+    rows: np.ndarray
+    last: np.ndarray
+    encoding: Encoding | None = None
+    layout: Layout | None = None
+    sheet: str | None = None
+    faults: Mapping[int, str] | None = None
+
+
+def read_file(
+    source: str | os.PathLike[str],
+    *,
+    wanted: WantedColumns = ANY_COLUMNS,
+    encoding: str | None = None,
+    keep_broken: bool = False,
+    keep_blank: bool = False,
+) -> FileTable:
+    """Load a file.
+
+    Args:
+        source: a path or URL; of a workbook with several tables `book.xlsx#sheet`.
+        wanted: the columns that the user named, which tell the header.
+        encoding: of a text file, where its content does not tell it.
+        keep_broken: a row that can't be read is no error, as long as there are good ones.
+        keep_blank: a record in which nothing is written is a row too, if others follow.
+
+    Raises:
+        CallError: a path, type or encoding that can't be.
+        DataError: content that can't be read.
+    """
+    name = os.fspath(source)
+    kind, file, sheet = kind_of(name)
+    path = local_path(file)
+    if path.stat().st_size == 0:
+        raise CallError(f"{name}: the file is empty")
+    kind = kind_by_content(path, kind, name)
+    try:
+        if kind == "excel":
+            table = _read_excel(name, path, sheet, wanted, keep_blank)
+        elif kind == "parquet":
+            dataset = _load("parquet", name, path)
+            rows = np.arange(1, len(dataset) + 1)
+            table = FileTable(name, kind, path, dataset, dataset.column_names, rows, rows)
+        elif kind in ("csv", "tsv"):
+            table = _read_delimited(name, path, kind, find_encoding(path, name, encoding), wanted, keep_blank)
+        else:
+            table = _read_json(name, path, kind, find_encoding(path, name, encoding), keep_broken)
+    except SentimentError as error:
+        raise _at(name, error) from error
+    if not len(table.dataset):
+        raise CallError(f"{name}: the file has no data rows")
+    if table.faults and (not keep_broken or len(table.faults) == len(table.dataset)):
+        raise DataError(_faults_message(table))
+    return table
+
+
+def table_rows(table: FileTable) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Every row with its number and all its columns, in order.
+
+    The values are strings, of JSON what it says (see `whole`), and of Parquet what it holds. A row that can't be read
+    (see `faults`) has empty strings, in JSON nothing. Some thousand rows are in memory at a time.
+    """
+    numbers = iter(table.rows.tolist())
+    for batch in table.dataset.iter(_BATCH):
+        for cells in zip(*batch.values(), strict=True):
+            if table.kind in ("jsonl", "array"):
+                parsed = parse_line(cells[0])
+                yield next(numbers), {} if isinstance(parsed, str) else whole(parsed)
+            else:
+                yield next(numbers), dict(zip(batch, cells, strict=True))
+
+
+def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:
+    """The values of a JSON file under `wanted`, {new name: key}, every one a string or None.
+
+    A label that is a number, a boolean or a list becomes its JSON; a text that is no string becomes None.
+    """
+    return table.dataset.map(
+        _parse_lines,
+        batched=True,
+        fn_kwargs={"wanted": dict(wanted), "code": code_hash()},
+        remove_columns=table.dataset.column_names,
+        features=Features({name: Value("string") for name in wanted}),
+        desc="Reading lines",
+    )
+
+
+def _at(name: str, error: SentimentError) -> SentimentError:
+    """The error with the file in front, where it does not say it yet."""
+    message = str(error)
+    if message.startswith(name):
+        return error
+    return type(error)(f"{name}{', ' if message.startswith('row ') else ': '}{message}")
+
+
+def _load(builder: str, name: str, path: Path, **options: Any) -> Dataset:
+    """Let `datasets` load and cache one file; its errors become one line."""
+    # A name with [ or * is a pattern to `datasets`, which would load other files.
+    files = {"train": glob.escape(str(path))}
+    try:
+        return load_dataset(builder, data_files=files, split="train", **options)
+    except (DatasetsError, ValueError, OSError, TypeError, Warning) as error:
+        raise DataError(f"{name}: cannot be read: no {builder} file, or a broken one; write it again") from error
+
+
+def _read_delimited(
+    name: str, path: Path, kind: str, encoding: Encoding, wanted: WantedColumns, keep_blank: bool
+) -> FileTable:
+    """A CSV file or one of its kin; a row's number is that of the line on which it begins."""
+
+    layout = find_layout(list(islice(open_lines(path, encoding), _TOP_LINES)), kind, wanted)
+    dialect = Dialect(layout.separator, len(layout.header), layout.text, layout.spaces)
+    try:
+        dataset = delimited_rows(path, encoding, dialect, layout.start)
+    except DatasetsError as error:
+        if isinstance(error.__cause__, SentimentError):
+            raise error.__cause__ from error
+        raise DataError(f"{name}: cannot be read: {first_line(error)}") from error
+    table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout), keep_blank)
+    if layout.separator != {"csv": ",", "tsv": "\t"}[kind] and len(layout.header) > 1:
+        logger.info("%s: separated by %s", name, SEPARATOR_NAMES.get(layout.separator, layout.separator))
+    return table
+
+
+_NO_ROWS = (np.array([], dtype=np.int64), np.array([], dtype=np.int64))
+
+
+def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns, keep_blank: bool) -> FileTable:
+    """A sheet of a workbook; a row's number is Excel's."""
+    from hf_sentiment.data.sources.excel import find_sheet
+
+    sheet, layout, filled = find_sheet(path, name, sheet, wanted)
+    dataset = sheet_rows(path, sheet, layout.start, len(layout.header))
+    if filled > 1:
+        logger.info("%s: the sheet %s", name, sheet)
+    return _of_rows(FileTable(name, "excel", path, dataset, layout.columns, *_NO_ROWS, None, layout, sheet), keep_blank)
+
+
+def _of_rows(table: FileTable, keep_blank: bool) -> FileTable:
+    """The table with its row numbers and faults; without rows and nameless columns where nothing is written."""
+
+    assert table.layout is not None
+    data = table.dataset.data
+    rows, last = (np.asarray(data.column(name).to_numpy(), dtype=np.int64) for name in (ROW, LAST))
+    filled = data.column(FAULT).is_valid().to_numpy()
+    cells = [str(i) for i in range(len(table.columns))]
+    kept = []
+    for i, name in enumerate(cells):
+        written = pc.not_equal(data.column(name), "").to_numpy()
+        filled = filled | written
+        if table.layout.header[i] or written.any():
+            kept.append(name)
+    _say_how_it_was_read(table, rows, last, data.column(NOTE).to_numpy())
+    broken = pc.drop_null(data.column(FAULT)).to_pylist()
+    faults = dict(zip(rows[data.column(FAULT).is_valid().to_numpy()].tolist(), broken, strict=True))
+    names = {name: table.columns[int(name)] for name in kept}
+    dataset = table.dataset.select_columns(kept).rename_columns(names)
+    table = replace(table, dataset=dataset, columns=list(names.values()), rows=rows, last=last, faults=faults)
+    if keep_blank and filled.any():
+        filled[: np.flatnonzero(filled)[-1]] = True
+    blank = int((~filled).sum())
+    if blank and not keep_blank:
+        logger.info("%s: %d blank %s passed over", table.source, blank, "row" if blank == 1 else "rows")
+    return _only(table, filled) if blank else table
+
+
+def _say_how_it_was_read(table: FileTable, rows: np.ndarray, last: np.ndarray, notes: np.ndarray) -> None:
+    """One line for each thing about the file that its reader may not expect."""
+    assert table.layout is not None
+    if table.encoding is not None and table.encoding.detected:
+        logger.info("%s: encoded in %s", table.source, table.encoding.title)
+    if table.layout.header_row > 1:
+        logger.info("%s: the header is row %d", table.source, table.layout.header_row)
+    for note, what in _NOTES.items():
+        found = rows[notes == note]
+        if len(found):
+            logger.info("%s: in %s %s", table.source, _listed(found), what)
+
+
+def _listed(rows: np.ndarray) -> str:
+    """ "row 5", "rows 5, 7", "rows 5, 7, 9 and 12 more"."""
+    shown = ", ".join(map(str, rows[:_SHOWN_ROWS]))
+    more = f" and {len(rows) - _SHOWN_ROWS:,} more" if len(rows) > _SHOWN_ROWS else ""
+    return f"{'row' if len(rows) == 1 else 'rows'} {shown}{more}"
+
+
+def _faults_message(table: FileTable) -> str:
+    assert table.faults
+    row, fault = next(iter(table.faults.items()))
+    others = len(table.faults) - 1
+    more = f"; and {others:,} more {'row' if others == 1 else 'rows'}" if others else ""
+    lacking = table.layout is not None and len(table.faults) > len(table.rows) / 2
+    return f"{table.source}, row {row}: {fault}{more}" + ("; or does the header lack a name?" if lacking else "")
+
+
+def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken: bool) -> FileTable:
+    """A file with one JSON object a line, whose rows are its lines, or with one list."""
+    if encoding.detected:
+        logger.info("%s: encoded in %s", name, encoding.title)
+    if _is_list(path, encoding, kind):
+        dataset = Dataset.from_dict({"line": list_items(path, encoding, name)}, Features({"line": Value("string")}))
+        rows = np.arange(1, len(dataset) + 1)
+        table = FileTable(name, "array", path, dataset, [], rows, rows, encoding)
+    else:
+        options = {"encoding": encoding.name, "encoding_errors": "replace"}
+        dataset = _load("text", name, path, features=Features({"line": Value("string")}), **options)
+        rows = np.arange(1, len(dataset) + 1)
+        filled = ~pc.equal(pc.utf8_trim_whitespace(dataset.data.column("line")), "").to_numpy()
+        table = _only(FileTable(name, "jsonl", path, dataset, [], rows, rows, encoding), filled)
+        if not filled.all():
+            logger.info("%s: %d blank lines passed over", name, int((~filled).sum()))
+    if not len(table.dataset):
+        return table
+    looked = table.dataset.map(
+        _look_at_lines,
+        batched=True,
+        fn_kwargs={"code": code_hash()},
+        remove_columns=["line"],
+        features=Features({"fault": Value("string"), "keys": Value("string")}),
+        desc="Looking at lines",
+    ).data
+    keys = dict.fromkeys(key for keys in pc.unique(looked.column("keys")).to_pylist() for key in json.loads(keys))
+    broken = looked.column("fault").is_valid().to_numpy()
+    reasons = pc.drop_null(looked.column("fault")).to_pylist()
+    faults = dict(zip(table.rows[broken].tolist(), reasons, strict=True))
+    if len(table.dataset) == 1 or len(faults) == len(table.dataset):
+        whole = shape_fault(path, encoding) if table.kind != "array" else None
+        if whole:
+            raise DataError(f"{name}: {whole}")
+    return replace(table, columns=list(keys), faults=faults)
+
+
+def _is_list(path: Path, encoding: Encoding, kind: str) -> bool:
+    """Whether a JSON file holds one list: of objects, whatever its name says, or of anything in a `.json`."""
+    start = "".join(islice((c for line in open_lines(path, encoding) for c in line if not c.isspace()), 2))
+    return start == "[{" or (kind == "json" and start[:1] == "[")
+
+
+def _only(table: FileTable, kept: np.ndarray) -> FileTable:
+    """The rows of a table that are to be kept, with their numbers."""
+    if kept.all():
+        return table
+    chosen = np.flatnonzero(kept)
+    return replace(table, dataset=table.dataset.select(chosen), rows=table.rows[chosen], last=table.last[chosen])
+
+
+def _look_at_lines(batch: dict[str, list[str]], code: str) -> dict[str, list[str | None]]:
+    """For `Dataset.map`: what is wrong with each line, and its keys as JSON; by its cache, for this `code`."""
+    parsed = [parse_line(line) for line in batch["line"]]
+    return {
+        "fault": [value if isinstance(value, str) else None for value in parsed],
+        "keys": ["[]" if isinstance(value, str) else json.dumps(list(value)) for value in parsed],
+    }
+
+
+def _parse_lines(batch: dict[str, list[str]], wanted: dict[str, str], code: str) -> dict[str, list[str | None]]:
+    """For `Dataset.map`: the wanted values of a batch of lines; None of a line that is no object."""
+    parsed = [parse_line(line) for line in batch["line"]]
+    rows = [{} if isinstance(value, str) else value for value in parsed]
+    return {name: [json_value(row.get(key), name) for row in rows] for name, key in wanted.items()}

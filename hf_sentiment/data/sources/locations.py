@@ -1,0 +1,116 @@
+"""Where a data file is, and of which format: by its name, and by its first bytes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import zipfile
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from datasets import DownloadConfig, DownloadManager
+from datasets.exceptions import DatasetsError
+
+from hf_sentiment.errors import CallError, DataError
+
+logger = logging.getLogger(__name__)
+
+EXTENSIONS = {
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "tsv",
+    ".tab": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".xlsx": "excel",
+    ".xlsm": "excel",
+}
+"""Known file extensions and their formats; `.gz` may follow."""
+
+_JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"')
+
+
+def kind_of(name: str) -> tuple[str, str, str | None]:
+    """The format by the extension, the file, and the sheet behind a #."""
+    file, sheet = name, None
+    before, mark, behind = name.rpartition("#")
+    if mark and before.lower().endswith((".xlsx", ".xlsm")) and not Path(name).exists():
+        file, sheet = before, behind
+    path = urlsplit(file).path if "://" in file else file
+    extension = os.path.splitext(path.lower().removesuffix(".gz"))[1]
+    if extension == ".xls":
+        raise CallError(f"{name}: the Excel format before 2007: save it as .xlsx")
+    if extension not in EXTENSIONS:
+        known = ", ".join(EXTENSIONS)
+        raise CallError(f"{name}: unknown file type {extension or '(no extension)'}; known: {known}")
+    return EXTENSIONS[extension], file, sheet
+
+
+def local_path(name: str) -> Path:
+    """The file itself, unpacked, or the cached download of a URL."""
+    manager = DownloadManager()
+    try:
+        if "://" in name:
+            return Path(manager.download_and_extract(name) if name.lower().endswith(".gz") else manager.download(name))
+        path = Path(name).expanduser()
+        if path.is_file():
+            return _unpacked(path) if name.lower().endswith(".gz") else path.resolve()
+    except (OSError, ValueError, EOFError, DatasetsError) as error:
+        what = "downloaded" if "://" in name else "unpacked"
+        raise CallError(f"{name}: cannot be {what} ({first_line(error)})") from error
+    if not path.exists():
+        raise CallError(f"{name}: no such file{_nearest_file(path)}")
+    raise CallError(f"{name}: is a folder; name a file in it ({', '.join(EXTENSIONS)})")
+
+
+def _unpacked(path: Path) -> Path:
+    """The content of a packed file, in the cache, as old as the packed one."""
+    # `datasets` knows what it has unpacked by the name alone, and the file may be another by now.
+    unpacked = Path(DownloadManager(download_config=DownloadConfig(force_extract=True)).extract(str(path.resolve())))
+    os.utime(unpacked, ns=(path.stat().st_atime_ns, path.stat().st_mtime_ns))
+    return unpacked
+
+
+def _nearest_file(path: Path) -> str:
+    from difflib import get_close_matches
+
+    if not path.parent.is_dir():
+        return f" (there is no folder {path.parent})"
+    near = get_close_matches(path.name, [p.name for p in path.parent.iterdir() if p.is_file()], n=1)
+    return f"; did you mean {path.with_name(near[0])}?" if near else ""
+
+
+def kind_by_content(path: Path, kind: str, name: str) -> str:
+    """The format by the first bytes, where these say that it is another than the extension says."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    if start.startswith(b"\xd0\xcf\x11\xe0"):
+        raise CallError(f"{name}: the Excel format before 2007, or a workbook with a password: save it as plain .xlsx")
+    found = kind
+    if start.startswith(b"PAR1"):
+        found = "parquet"
+    elif kind == "parquet":
+        raise DataError(f"{name}: not a Parquet file, or not a whole one: write it again")
+    elif start.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            found = "excel" if "xl/workbook.xml" in archive.namelist() else kind
+        if found != "excel":
+            raise CallError(f"{name}: a zip archive: unpack it, and name a file in it")
+    elif start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        raise CallError(f"{name}: a web page, not a data file: take the link to the file itself")
+    elif kind in ("csv", "tsv") and _JSON.match(start):
+        found = "json"
+    if found != kind:
+        said = {"excel": "an Excel workbook", "parquet": "Parquet", "json": "JSON"}[found]
+        logger.info("%s: by its content it is %s", name, said)
+    return found
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong, in one line: `datasets` wraps the reader's own message."""
+    cause = error.__cause__ or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return lines[0] if lines else type(cause).__name__

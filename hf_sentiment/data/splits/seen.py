@@ -1,0 +1,110 @@
+"""Which texts a run has seen: short hashes of them, kept beside it, so that an evaluation can tell.
+
+They lie in `records/seen_texts.npz` and are never published: a hash of eight bytes gives no text away, but it does tell
+somebody who guesses one whether it is there.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from hf_sentiment.data.splits.duplicates import duplicate_key
+from hf_sentiment.errors import DataError
+from hf_sentiment.files import write_atomically
+
+SEEN_TEXTS = "seen_texts.npz"
+"""The name of the file in `records/`."""
+
+TRAINED, CHOSEN = "train", "validation"
+"""How a text was seen: its label was learned from, or it chose among weights or fitted the temperature."""
+
+_BYTES = 8
+
+
+def text_hashes(texts: Iterable[str]) -> np.ndarray:
+    """A hash for each text, the same for texts with the same `duplicate_key`; uint64, `[texts]`.
+
+    Among a million texts, another one is mistaken for one of them once in 10^13.
+
+    Args:
+        texts: Any strings.
+    """
+    keys = (duplicate_key(text).encode("utf-8", "surrogatepass") for text in texts)
+    joined = b"".join(blake2b(key, digest_size=_BYTES).digest() for key in keys)
+    return np.frombuffer(joined, dtype="<u8")
+
+
+def hashes_of_splits(splits: Mapping[str, Dataset]) -> dict[str, np.ndarray]:
+    """The hashes of the texts that a run sees, by how it sees them, sorted and each once.
+
+    Args:
+        splits: With a column `text`; those of other names than "train" and "validation" are not looked at.
+    """
+    return {name: np.unique(text_hashes(splits[name]["text"])) for name in (TRAINED, CHOSEN) if name in splits}
+
+
+def write_seen_texts(records: Path, seen: Mapping[str, np.ndarray]) -> None:
+    """Keep the hashes in a run's `records/`, eight bytes a text.
+
+    Args:
+        records: The folder.
+        seen: What `hashes_of_splits` returned.
+    """
+    buffer = io.BytesIO()
+    np.savez(buffer, **seen)  # type: ignore[arg-type]  # the names are those of arrays
+    write_atomically(records / SEEN_TEXTS, buffer.getvalue())
+
+
+def read_seen_texts(model: str | os.PathLike[str]) -> dict[str, np.ndarray] | None:
+    """The hashes that a run kept; `None` where the folder is no run, or the name is the Hub's.
+
+    Args:
+        model: A run's folder, or that of one of its checkpoints.
+
+    Raises:
+        DataError: The file is there and cannot be read.
+    """
+    folder = Path(model).expanduser()
+    places = [folder, folder.parent] if folder.name.startswith("checkpoint-") else [folder]
+    path = next((path for place in places if (path := place / "records" / SEEN_TEXTS).is_file()), None)
+    if path is None:
+        return None
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return {name: stored[name] for name in stored.files}
+    except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
+        raise DataError(f"{path} is damaged ({error}): restore it, or remove it and evaluate without it") from error
+
+
+def joined(*seen: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
+    """The hashes of several runs in one: of a run that goes on from another's model, and of that other.
+
+    Args:
+        *seen: What `read_seen_texts` or `hashes_of_splits` returned.
+    """
+    found = [of_run for of_run in seen if of_run]
+    names = dict.fromkeys(name for of_run in found for name in of_run)
+    return {name: np.unique(np.concatenate([run[name] for run in found if name in run])) for name in names}
+
+
+def how_seen(texts: Sequence[str], seen: Mapping[str, np.ndarray]) -> np.ndarray:
+    """How each text was seen: `TRAINED`, `CHOSEN` (and not trained on), or "" for not at all; `[texts]`.
+
+    Args:
+        texts: To look up.
+        seen: What `read_seen_texts` returned.
+    """
+    hashes = text_hashes(texts)
+    how = np.full(len(hashes), "", dtype=object)
+    for name in (CHOSEN, TRAINED):  # trained on counts for more
+        if name in seen:
+            how[np.isin(hashes, seen[name])] = name
+    return how

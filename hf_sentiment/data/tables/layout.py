@@ -1,0 +1,193 @@
+"""How a table is laid out in a file: what separates its cells, and which row is its header."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from hf_sentiment.data.tables.columns import LABEL_NAMES, TEXT_NAMES, WantedColumns
+from hf_sentiment.data.tables.lines import WHOLE_LINE, Record, rough_records
+from hf_sentiment.errors import CallError, DataError
+
+SEPARATORS = {"csv": ",;\t|", "tsv": "\t,;|"}
+"""What may separate the cells, by the kind of file: where two would do, the first."""
+
+SEPARATOR_NAMES = {",": ",", ";": ";", "\t": "tabs", "|": "|", WHOLE_LINE: "nothing"}
+"""For messages."""
+
+_TITLE_ROWS = 20
+_STEADY = 0.9
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the table is.
+
+    Attributes:
+        separator: a character, or `lines.WHOLE_LINE`; "" where the format has cells of its own.
+        header_row: the row of the header, from 1.
+        start: the first row below it.
+        header: the names as written.
+        text: the position of the column that holds the texts, where the name says it.
+        spaces: white space stands before quoted cells.
+    """
+
+    separator: str
+    header_row: int
+    start: int
+    header: tuple[str, ...]
+    text: int | None = None
+    spaces: bool = False
+
+    @property
+    def columns(self) -> list[str]:
+        """The names, each in one line and once: "Unnamed: 0" for none, "text.1" for a second "text", as in pandas."""
+        names: list[str] = []
+        for i, name in enumerate(self.header):
+            base = " ".join(name.split()) or f"Unnamed: {i}"
+            count = 0
+            while (unique := base + (f".{count}" if count else "")) in names:
+                count += 1
+            names.append(unique)
+        return names
+
+
+def find_layout(lines: Sequence[str], kind: str, wanted: WantedColumns) -> Layout:
+    """The layout of a delimited file.
+
+    Args:
+        lines: the first of the file, with their ends.
+        kind: a key of `SEPARATORS`.
+        wanted: the columns that the user named.
+
+    Raises:
+        CallError: there is nothing below the header.
+        DataError: which row is the header is not certain; the message begins with the row.
+    """
+    first = next((i for i, line in enumerate(lines) if line.strip()), 0)
+    said = lines[first].strip().strip('"').lower() if lines else ""
+    if said in ("sep=", "sep=\\t") or (said.startswith("sep=") and len(said) == 5 and not said[4].isalnum()):
+        return _layout(lines, "\t" if said in ("sep=", "sep=\\t") else said[4], first + 1, wanted)
+    found = [_layout(lines, separator, first, wanted) for separator in SEPARATORS[kind]]
+    named = [_named(layout.header, wanted) for layout in found]
+    steady = [_steadiness(lines, layout) for layout in found]
+    wide = [i for i, layout in enumerate(found) if len(layout.header) > 1]
+    if not wide:
+        return _one_column(lines, found, steady)
+    # Names in the header tell the separator; then rows as long as the header; then what the extension says.
+    best = max(
+        wide, key=lambda i: (min(named[i], 2), steady[i] >= _STEADY, steady[i] if steady[i] < _STEADY else 1, -i)
+    )
+    return found[best]
+
+
+def find_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> int:
+    """The position of the header among rows that are not blank: the first, but for title lines above it.
+
+    Args:
+        rows: the first of a table.
+        wanted: the columns that the user named.
+    """
+    for i, cells in enumerate(rows[:_TITLE_ROWS]):
+        named = _named(cells, wanted)
+        if named > 1 and named == _filled(cells):
+            return i
+        if named:
+            # A comment may have commas in it.
+            above = (1 if title[0].startswith("#") else _filled(title) for title in rows[:i])
+            return i if all(filled < _filled(cells) for filled in above) else 0
+    return 0
+
+
+def is_certain_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> bool:
+    """Whether there is a header with a usual name for the text, or with the one that the user gave."""
+    names = [cell.strip() for cell in rows[find_header(rows, wanted)]]
+    return any(name == wanted.text or (wanted.text is None and name.lower() in TEXT_NAMES) for name in names)
+
+
+def _named(cells: Sequence[str], wanted: WantedColumns) -> int:
+    """Cells that are a usual name of a column, or one that the user gave."""
+    names = [cell.strip() for cell in cells]
+    said = (wanted.text, wanted.label)
+    return sum(name in said or name.lower() in TEXT_NAMES or name.lower() in LABEL_NAMES for name in names)
+
+
+def _filled(cells: Sequence[str]) -> int:
+    return sum(bool(cell.strip()) for cell in cells)
+
+
+def _rows(lines: Sequence[str], separator: str, start: int) -> list[Record]:
+    """The records from a line on that are not blank; roughly, as the columns are not known."""
+    found = (record for record, _ in rough_records(lines[start:], separator))
+    shifted = (record._replace(first=record.first + start, last=record.last + start) for record in found)
+    return [record for record in shifted if _filled(record.cells)]
+
+
+def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColumns) -> Layout:
+    rows = _rows(lines, separator, start)
+    if not rows:
+        raise CallError("the file has no data rows")
+    at = find_header([record.cells for record in rows], wanted)
+    header = [cell.strip() for cell in rows[at].cells]
+    below = [record.cells for record in rows[at + 1 :]]
+    if not below:
+        raise CallError("the file has no data rows")
+    while len(header) > 1 and not header[-1] and not any(_cell(cells, len(header) - 1) for cells in below):
+        header.pop()
+    longer = all(len(cells) == len(header) + 1 for cells in below) and any(cells[-1].strip() for cells in below)
+    if longer and _count_up([cells[0] for cells in below]):
+        header.insert(0, "")  # R's row names have no name
+    spaced = sum(f'{separator} "' in line for line in lines) >= 0.5 * len(lines)
+    return Layout(separator, rows[at].first, rows[at].last + 1, tuple(header), text_position(header, wanted), spaced)
+
+
+def text_position(header: Sequence[str], wanted: WantedColumns) -> int | None:
+    """Which column holds the texts, where the header or the user says it."""
+    for found in (
+        [i for i, name in enumerate(header) if name == wanted.text],
+        [i for i, name in enumerate(header) if name.lower() in TEXT_NAMES],
+    ):
+        if len(found) == 1:
+            return found[0]
+    return None
+
+
+def _cell(cells: Sequence[str], i: int) -> str:
+    return cells[i].strip() if i < len(cells) else ""
+
+
+def _count_up(cells: Sequence[str]) -> bool:
+    """Whether cells are 1, 2, 3, ..., from wherever."""
+    if len(cells) < 2 or not all(cell.isdecimal() for cell in cells):
+        return False
+    numbers = list(map(int, cells))
+    return numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+
+def _steadiness(lines: Sequence[str], layout: Layout) -> float:
+    """The share of rows below the header that are as long as it."""
+    widths = Counter(
+        len(cells) - (len(cells) > len(layout.header) and not _filled(cells[len(layout.header) :]))
+        for cells in (record.cells for record in _rows(lines, layout.separator, layout.start - 1))
+    )
+    return widths[len(layout.header)] / max(1, widths.total())
+
+
+def _one_column(lines: Sequence[str], found: Sequence[Layout], steady: Sequence[float]) -> Layout:
+    """The layout of a file whose header has one cell under every separator."""
+    row = found[0].header_row
+    for layout in found:
+        # Commas of prose have a space behind them.
+        prose = [f"{layout.separator} " in line for line in lines[found[0].start - 1 :]]
+        if sum(prose) > len(prose) / 2:
+            continue
+        widths = Counter(len(record.cells) for record in _rows(lines, layout.separator, layout.start - 1))
+        width, count = widths.most_common(1)[0] if widths else (1, 0)
+        if width > 1 and count >= 3 and count >= 0.95 * widths.total():
+            separator = SEPARATOR_NAMES[layout.separator]
+            raise DataError(
+                f"row {row} has 1 cell, and the rows below it have {width}, separated by {separator}: if it is a "
+                f"title, remove it; if a header, write {width} names into it"
+            )
+    return Layout(WHOLE_LINE, row, found[0].start, found[0].header, 0)

@@ -30,9 +30,9 @@ import torch
 from datasets import Dataset, concatenate_datasets
 from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, TrainerCallback, TrainingArguments
 
-from hf_sentiment.callbacks._arrays import decode
-from hf_sentiment.callbacks._per_text import FixedTexts
+from hf_sentiment.callbacks.gap_test import decode
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.callbacks.shared import FixedTexts
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.sources import starter_model
 from hf_sentiment.data.tokenisation import tokenise

@@ -26,10 +26,10 @@ __version__ = "0.1.0"
 _HOMES = {
     "BertForSentimentAnalysis": "hf_sentiment.model.modeling_bert_sentiment",
     "BertSentimentConfig": "hf_sentiment.model.configuration_bert_sentiment",
-    "EarlyStoppingCallback": "hf_sentiment.callbacks.early_stopping",
-    "LearningCurveCallback": "hf_sentiment.callbacks.learning_curve",
+    "EarlyStoppingCallback": "hf_sentiment.callbacks.early_stopping.callback",
+    "LearningCurveCallback": "hf_sentiment.callbacks.learning_curve.callback",
     "LoraCallback": "hf_sentiment.callbacks.lora",
-    "OverfittingGapCallback": "hf_sentiment.callbacks.overfitting_gap",
+    "OverfittingGapCallback": "hf_sentiment.callbacks.overfitting_gap.callback",
     "SentimentArguments": "hf_sentiment.training.arguments",
     "SentimentClassifier": "hf_sentiment.inference.classifier",
 }

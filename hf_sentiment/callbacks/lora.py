@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._base import SuiteCallback, untouched_random_state
+from hf_sentiment.callbacks.shared import SuiteCallback, untouched_random_state
 from hf_sentiment.errors import CallError
 from hf_sentiment.files import folder_atomically, write_json
 

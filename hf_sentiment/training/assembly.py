@@ -26,8 +26,7 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from hf_sentiment.callbacks._monitor import less_is_better
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback, less_is_better
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_sentiment.callbacks._figures import draw_dots, draw_shares
-from hf_sentiment.callbacks._history import FINAL, Kept, Row, history_lines
+from hf_sentiment.callbacks.learning_curve import FINAL, Kept, Row, draw_dots, draw_shares, history_lines
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import BASELINES
 from hf_sentiment.files import write_atomically

@@ -12,7 +12,7 @@ from typing import Any
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_sentiment.callbacks._weights import KEPT
+from hf_sentiment.callbacks.shared import KEPT
 from hf_sentiment.errors import CallError
 from hf_sentiment.files import current_umask, write_json
 from hf_sentiment.training.steps import StepTimes

@@ -12,7 +12,7 @@ import torch
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import CallbackHandler
 
-from hf_sentiment.callbacks._base import calling, run_folder
+from hf_sentiment.callbacks.shared import calling, run_folder
 from hf_sentiment.errors import SentimentError
 
 

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from hf_sentiment.callbacks._base import untouched_random_state
+from hf_sentiment.callbacks.shared import untouched_random_state
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 # Steps of each kind that are timed, after one that does not count; the fastest tells.

@@ -19,11 +19,11 @@ from transformers import (
     RobertaConfig,
 )
 
-from hf_sentiment.callbacks._per_text import IGNORED_LABEL, per_text_losses
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.callbacks.shared import IGNORED_LABEL, per_text_losses
 from hf_sentiment.errors import CallError
 
 Make = Callable[..., Any]

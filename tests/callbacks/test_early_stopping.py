@@ -13,8 +13,7 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from hf_sentiment.callbacks._monitor import less_is_better
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback, less_is_better
 from hf_sentiment.errors import CallError
 
 Make = Callable[..., Any]
@@ -468,7 +467,7 @@ def test_it_says_at_the_start_what_the_patience_is_in_epochs(
 ) -> None:
     import logging
 
-    with caplog.at_level(logging.INFO, "hf_sentiment.callbacks.early_stopping"):
+    with caplog.at_level(logging.INFO, "hf_sentiment.callbacks.early_stopping.callback"):
         make_trainer(EarlyStoppingCallback(3), eval_strategy="steps", eval_steps=6, num_train_epochs=2).train()
     assert "eval_loss (smaller is better), after 3 evaluations (1.5 epochs)" in caplog.messages[0]
 
@@ -495,7 +494,7 @@ def test_without_a_patience_the_best_is_kept_all_the_same(make_trainer: Make) ->
 def test_weights_in_parts_over_processes_are_refused() -> None:
     from types import SimpleNamespace
 
-    from hf_sentiment.callbacks._weights import check_whole_weights
+    from hf_sentiment.callbacks.shared import check_whole_weights
 
     check_whole_weights(SimpleNamespace(fsdp=None, deepspeed=None), "it", "that")  # type: ignore[arg-type]
     for spread in ({"fsdp": "full_shard", "deepspeed": None}, {"fsdp": None, "deepspeed": "zero3.json"}):

@@ -9,8 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hf_sentiment.callbacks._gap_statistics import RiseTest, gap_interval, null_means, pooled_skewness
-from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
+from hf_sentiment.callbacks.gap_test import (
+    GapLevel,
+    GapVerdict,
+    OverfittingGapTest,
+    RiseTest,
+    gap_interval,
+    null_means,
+    pooled_skewness,
+)
 from hf_sentiment.errors import CallError
 
 Array = np.ndarray[Any, Any]

@@ -29,11 +29,9 @@ from transformers import (
     TrainingArguments,
 )
 
-from hf_sentiment.callbacks._base import log_scalars
-from hf_sentiment.callbacks._curves import draw_curves
-from hf_sentiment.callbacks._history import read_history
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
-from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
+from hf_sentiment.callbacks.learning_curve import LearningCurveCallback, draw_curves, read_history
+from hf_sentiment.callbacks.shared import log_scalars
 from hf_sentiment.errors import CallError
 
 SIZES = {"vocab_size": 40, "num_hidden_layers": 1, "num_attention_heads": 2}

@@ -22,7 +22,7 @@ from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.errors import CallError
 
 Make = Callable[..., Any]
-LOGGER = "hf_sentiment.callbacks.overfitting_gap"
+LOGGER = "hf_sentiment.callbacks.overfitting_gap.callback"
 
 
 @pytest.fixture
@@ -219,8 +219,8 @@ def test_the_level_that_is_no_alarm_says_so() -> None:
     from types import SimpleNamespace
     from typing import cast
 
-    from hf_sentiment.callbacks._gap_report import alarm_message
     from hf_sentiment.callbacks.gap_test import GapLevel, OverfittingGapTest
+    from hf_sentiment.callbacks.overfitting_gap import alarm_message
 
     draw, test = np.random.default_rng(0), OverfittingGapTest(planned_evaluations=2)
     texts = draw.normal(0, 0.05, 200)
@@ -453,7 +453,7 @@ def test_with_lora_and_early_stopping_in_any_order(
 
 
 def test_the_probe_is_stratified_and_the_same_every_time(make_rows: Make) -> None:
-    from hf_sentiment.callbacks._per_text import _stratified
+    from hf_sentiment.callbacks.shared.per_text import _stratified
 
     labels = np.array([0] * 90 + [1] * 10)
     chosen = _stratified(labels, 100, 20, 0)

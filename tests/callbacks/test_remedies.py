@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from hf_sentiment.callbacks._remedies import remedies
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.lora import LoraCallback
+from hf_sentiment.callbacks.overfitting_gap import remedies
 
 Make = Callable[..., Any]
 ALL = [

@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 from transformers import BertConfig, BertModel
 
-from hf_sentiment.callbacks._weights import KeptWeights
+from hf_sentiment.callbacks.shared import KeptWeights
 
 
 class Watch(threading.Thread):

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional
 from transformers import BertForSequenceClassification, Trainer, TrainingArguments
 
-from hf_sentiment.callbacks._per_text import per_text_losses
+from hf_sentiment.callbacks.shared import per_text_losses
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 Make = Callable[..., Any]

@@ -11,7 +11,7 @@ import pytest
 from safetensors.torch import load_file
 from transformers import TrainerCallback
 
-from hf_sentiment.callbacks._per_text import FixedTexts
+from hf_sentiment.callbacks.shared import FixedTexts
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.training import assembly, fitting
 from hf_sentiment.training.arguments import SentimentArguments, parse_call

@@ -13,8 +13,8 @@ import torch
 from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from hf_sentiment.callbacks._weights import KEPT
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.shared import KEPT
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, Interrupted, SeedEveryEpoch
 

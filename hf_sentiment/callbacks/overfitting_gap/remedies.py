@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from torch import nn
 from transformers import TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._base import saved_states
+from hf_sentiment.callbacks.shared import saved_states
 
 # Full fine-tuning of BERT takes 2e-5 to 5e-5 (Devlin et al. 2019, appendix A.3); at its lower end there is nothing
 # left to lower. LoRA takes ten times as much (Hu et al. 2022, appendix D).

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_sentiment.callbacks._history import (
+from hf_sentiment.callbacks.early_stopping import less_is_better, more_is_better
+from hf_sentiment.callbacks.learning_curve.history import (
     ALARMS,
     OWN,
     CurveNames,
@@ -21,7 +22,6 @@ from hf_sentiment.callbacks._history import (
     curve_names,
     place_of,
 )
-from hf_sentiment.callbacks._monitor import less_is_better, more_is_better
 from hf_sentiment.files import write_atomically
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy import special, stats
 from scipy.stats import qmc
 
-from hf_sentiment.callbacks._arrays import Array
+from hf_sentiment.callbacks.gap_test.arrays import Array
 
 REPLICATES = 8192  # null runs that are simulated, a power of two; a critical value is known to about ±0.01
 SKEWNESS_CLIP = 3.0  # standard deviations at which a text's share in the skewness is bounded, at 50 texts

@@ -9,7 +9,7 @@ from typing import Any
 
 from transformers import Trainer, TrainingArguments
 
-from hf_sentiment.callbacks._base import calling
+from hf_sentiment.callbacks.shared.base import calling
 from hf_sentiment.errors import CallError
 
 # What an evaluation took is not what it found.

@@ -8,10 +8,9 @@ from scipy import stats
 from torch import nn
 from transformers import TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._arrays import Array
-from hf_sentiment.callbacks._history import ALARMS
-from hf_sentiment.callbacks._remedies import remedies
-from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict
+from hf_sentiment.callbacks.gap_test import Array, GapLevel, GapVerdict
+from hf_sentiment.callbacks.learning_curve import ALARMS
+from hf_sentiment.callbacks.overfitting_gap.remedies import remedies
 
 _NUMBERS = {GapLevel(name): number for number, name in ALARMS.items()}  # by which the history knows them
 _WHAT = {

@@ -15,7 +15,7 @@ from torch import nn
 from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
-from hf_sentiment.callbacks._base import from_main_process
+from hf_sentiment.callbacks.shared.base import from_main_process
 from hf_sentiment.errors import CallError
 from hf_sentiment.files import folder_atomically
 

@@ -8,7 +8,7 @@ import sys
 
 from tqdm.auto import tqdm
 
-from hf_sentiment.callbacks._history import ALARMS, CurveNames, Row, best_row, counts_epochs, place_of
+from hf_sentiment.callbacks.learning_curve.history import ALARMS, CurveNames, Row, best_row, counts_epochs, place_of
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _WITHOUT_UNICODE = str.maketrans(_SPARKS + "▲–", "_.-:=+*#!-")

@@ -12,10 +12,8 @@ from typing import Any, ClassVar
 from torch import nn
 from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._base import calling
-from hf_sentiment.callbacks._curves import draw_curves
-from hf_sentiment.callbacks._evaluations import COSTS, Evaluations
-from hf_sentiment.callbacks._history import (
+from hf_sentiment.callbacks.learning_curve.drawing import draw_curves
+from hf_sentiment.callbacks.learning_curve.history import (
     FINAL,
     OWN,
     Kept,
@@ -26,10 +24,10 @@ from hf_sentiment.callbacks._history import (
     is_json,
     read_history,
 )
-from hf_sentiment.callbacks._judging import JudgingCallback, RecordingCallback
-from hf_sentiment.callbacks._notebook import NotebookPicture
-from hf_sentiment.callbacks._schedule import planned_evaluations, points_to_log
-from hf_sentiment.callbacks._table import Table
+from hf_sentiment.callbacks.learning_curve.notebook import NotebookPicture
+from hf_sentiment.callbacks.learning_curve.table import Table
+from hf_sentiment.callbacks.overfitting_gap import planned_evaluations, points_to_log
+from hf_sentiment.callbacks.shared import COSTS, Evaluations, JudgingCallback, RecordingCallback, calling
 from hf_sentiment.files import write_atomically
 
 __all__ = ["LearningCurveCallback", "draw_curves", "read_history"]

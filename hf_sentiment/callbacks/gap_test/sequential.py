@@ -65,8 +65,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hf_sentiment.callbacks._arrays import decode, encode
-from hf_sentiment.callbacks._gap_statistics import FEWEST_TEXTS, RiseResult, RiseTest, gap_interval, has_fallen
+from hf_sentiment.callbacks.gap_test.arrays import decode, encode
+from hf_sentiment.callbacks.gap_test.statistics import FEWEST_TEXTS, RiseResult, RiseTest, gap_interval, has_fallen
 from hf_sentiment.errors import CallError
 
 NEAR_CHANCE = 0.95  # a mean loss above this share of the loss of guessing is near chance

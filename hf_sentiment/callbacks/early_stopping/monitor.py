@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from hf_sentiment.callbacks._arrays import Array
-from hf_sentiment.callbacks._evaluations import Evaluations, with_prefix
-from hf_sentiment.callbacks._per_text import PerText
+from hf_sentiment.callbacks.gap_test import Array
+from hf_sentiment.callbacks.shared import Evaluations, PerText, with_prefix
 from hf_sentiment.errors import CallError
 
 # Last words of the names of metrics of which less is better. transformers looks for names that end in "loss" alone.

@@ -9,20 +9,28 @@ import numpy as np
 from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._base import from_main_process, log_scalars, saved_states
-from hf_sentiment.callbacks._evaluations import Evaluations
-from hf_sentiment.callbacks._gap_report import alarm_message, scalars
-from hf_sentiment.callbacks._history import Kept
-from hf_sentiment.callbacks._judging import JudgingCallback, counted
-from hf_sentiment.callbacks._per_text import FixedTexts, PerText
-from hf_sentiment.callbacks._schedule import (
+from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
+from hf_sentiment.callbacks.learning_curve import Kept
+from hf_sentiment.callbacks.overfitting_gap.report import alarm_message, scalars
+from hf_sentiment.callbacks.overfitting_gap.schedule import (
     LARGEST_PROBE,
     default_probe_size,
     lower_learning_rate,
     planned_evaluations,
 )
-from hf_sentiment.callbacks._weights import KeptWeights, can_be_resumed, check_whole_weights
-from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
+from hf_sentiment.callbacks.shared import (
+    Evaluations,
+    FixedTexts,
+    JudgingCallback,
+    KeptWeights,
+    PerText,
+    can_be_resumed,
+    check_whole_weights,
+    counted,
+    from_main_process,
+    log_scalars,
+    saved_states,
+)
 from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)

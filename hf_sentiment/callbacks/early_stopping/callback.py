@@ -10,13 +10,19 @@ from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
-from hf_sentiment.callbacks._arrays import Array, decode, encode
-from hf_sentiment.callbacks._base import from_main_process
-from hf_sentiment.callbacks._evaluations import Evaluations, with_prefix
-from hf_sentiment.callbacks._history import Kept
-from hf_sentiment.callbacks._judging import JudgingCallback, counted
-from hf_sentiment.callbacks._monitor import Monitor, read_min_delta, resolve_monitor
-from hf_sentiment.callbacks._weights import KeptWeights, can_be_resumed, check_whole_weights
+from hf_sentiment.callbacks.early_stopping.monitor import Monitor, read_min_delta, resolve_monitor
+from hf_sentiment.callbacks.gap_test import Array, decode, encode
+from hf_sentiment.callbacks.learning_curve import Kept
+from hf_sentiment.callbacks.shared import (
+    Evaluations,
+    JudgingCallback,
+    KeptWeights,
+    can_be_resumed,
+    check_whole_weights,
+    counted,
+    from_main_process,
+    with_prefix,
+)
 from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)

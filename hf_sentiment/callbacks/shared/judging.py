@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks._base import SuiteCallback
-from hf_sentiment.callbacks._history import Kept
-from hf_sentiment.callbacks._per_text import EvaluationRecorder
+from hf_sentiment.callbacks.learning_curve import Kept
+from hf_sentiment.callbacks.shared.base import SuiteCallback
+from hf_sentiment.callbacks.shared.per_text import EvaluationRecorder
 
 logger = logging.getLogger(__name__)
 

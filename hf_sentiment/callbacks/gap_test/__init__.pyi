@@ -1,0 +1,10 @@
+from .arrays import Array as Array
+from .arrays import decode as decode
+from .arrays import encode as encode
+from .sequential import GapLevel as GapLevel
+from .sequential import GapVerdict as GapVerdict
+from .sequential import OverfittingGapTest as OverfittingGapTest
+from .statistics import RiseTest as RiseTest
+from .statistics import gap_interval as gap_interval
+from .statistics import null_means as null_means
+from .statistics import pooled_skewness as pooled_skewness

@@ -1,0 +1,5 @@
+"""The history of a run as JSON lines, a picture and a table."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

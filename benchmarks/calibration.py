@@ -25,7 +25,7 @@ from sklearn.model_selection import train_test_split
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.evaluation.metrics import fit_temperature
-from hf_sentiment.files import write_json
+from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assembly import assemble
 from hf_sentiment.training.features import frozen_features

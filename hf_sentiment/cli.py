@@ -20,9 +20,9 @@ from typing import Annotated, Any
 
 import typer
 
+from hf_sentiment.compute.threads import wait_briefly
 from hf_sentiment.errors import SentimentError
-from hf_sentiment.files import refuse_existing
-from hf_sentiment.threads import wait_briefly
+from hf_sentiment.records.atomic import refuse_existing
 
 app = typer.Typer(
     name="hf-sentiment",
@@ -136,7 +136,7 @@ def audit_command(context: typer.Context) -> None:
     output = None if own.output is None else Path(own.output)
     if output is not None:
         refuse_existing(output)
-    from hf_sentiment.files import write_json
+    from hf_sentiment.records.atomic import write_json
 
     _quieten_libraries()
     result = audit_data(arguments, label_errors=own.label_errors, fix=own.fix, overwrite=own.overwrite, **training)
@@ -174,7 +174,7 @@ def evaluate_command(
     _find_model(model, revision)
     from hf_sentiment.evaluation.evaluate import evaluate_model
     from hf_sentiment.evaluation.report import report_lines
-    from hf_sentiment.files import write_json
+    from hf_sentiment.records.atomic import write_json
 
     _quieten_libraries()
     report = evaluate_model(

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from hf_sentiment.threads import SPINS, wait_briefly
+from hf_sentiment.compute.threads import SPINS, wait_briefly
 
 
 @pytest.mark.parametrize(

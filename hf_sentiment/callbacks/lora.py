@@ -14,7 +14,7 @@ from transformers import PreTrainedModel, TrainerControl, TrainerState, Training
 
 from hf_sentiment.callbacks.shared import SuiteCallback, untouched_random_state
 from hf_sentiment.errors import CallError
-from hf_sentiment.files import folder_atomically, write_json
+from hf_sentiment.records.atomic import folder_atomically, write_json
 
 logger = logging.getLogger(__name__)
 

@@ -20,9 +20,9 @@ from hf_sentiment.hub.card import render_card
 from hf_sentiment.hub.facts import loaders, quoted_texts
 from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.metadata import check_card
-from hf_sentiment.hub.records import ADAPTER_FILES, RunRecords, safetensors_header
 from hf_sentiment.hub.scan import check_files
 from hf_sentiment.hub.templates import as_cell
+from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, safetensors_header
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
 SOURCES = ("configuration_bert_sentiment.py", "modeling_bert_sentiment.py")

@@ -8,8 +8,8 @@ from typing import Any
 
 from hf_sentiment.hub.facts import card_facts, slug
 from hf_sentiment.hub.metadata import make_metadata, split_card
-from hf_sentiment.hub.records import RunRecords
 from hf_sentiment.hub.templates import fill
+from hf_sentiment.records.read import RunRecords
 
 
 def render_card(

@@ -12,8 +12,8 @@ from hf_sentiment.evaluation.report import metric_cell, report_rows
 from hf_sentiment.hub.limits import limit_sentences
 from hf_sentiment.hub.metadata import is_repo_id
 from hf_sentiment.hub.package_source import install_command
-from hf_sentiment.hub.records import RunRecords
 from hf_sentiment.hub.scan import is_quotable
+from hf_sentiment.records.read import RunRecords
 
 _POOLING_WORDS = {
     "pooler": "pooled [CLS] output",

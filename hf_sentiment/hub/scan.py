@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hf_sentiment.errors import SentimentError
-from hf_sentiment.hub.records import safetensors_header
+from hf_sentiment.records.read import safetensors_header
 
 _KEYS = {
     "a Hugging Face token": re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}"),

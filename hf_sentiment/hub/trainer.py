@@ -21,7 +21,6 @@ from hf_sentiment.data.splits import hashes_of_splits, write_seen_texts
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_split
-from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.hub.handwritten import keep_handwritten
@@ -29,8 +28,9 @@ from hf_sentiment.hub.messages import HubError
 from hf_sentiment.hub.metadata import split_card
 from hf_sentiment.hub.publication import Published, keep_what_people_wrote
 from hf_sentiment.hub.publish import publish
-from hf_sentiment.hub.records import ADAPTER_FILES
 from hf_sentiment.hub.remote import Changes, Repository, changes_to
+from hf_sentiment.records.atomic import write_atomically, write_json
+from hf_sentiment.records.read import ADAPTER_FILES
 
 if TYPE_CHECKING:
     from datasets import Dataset

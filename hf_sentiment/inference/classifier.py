@@ -13,7 +13,7 @@ import torch
 from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_sentiment.batching import length_sorted_batches, pad_batch
+from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.loading import check_head, load_tokenizer
 from hf_sentiment.inference.locating import find_checkpoint

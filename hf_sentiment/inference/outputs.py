@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from hf_sentiment.data.sources import text_cell
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.files import file_atomically, refuse_existing
+from hf_sentiment.records.atomic import file_atomically, refuse_existing
 
 if TYPE_CHECKING:
     from hf_sentiment.inference.classifier import Prediction

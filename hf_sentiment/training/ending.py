@@ -14,7 +14,7 @@ import numpy as np
 from hf_sentiment.callbacks.learning_curve import FINAL, Kept, Row, draw_dots, draw_shares, history_lines
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import BASELINES
-from hf_sentiment.files import write_atomically
+from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.training.fitting import Run
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from datasets import Dataset
 from torch import nn
 from transformers import PreTrainedTokenizerBase
 
-from hf_sentiment.batching import length_sorted_batches, pad_batch
+from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 

@@ -23,14 +23,14 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines, shortfall
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
-from hf_sentiment.files import write_atomically, write_json
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.records.atomic import write_atomically, write_json
+from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assembly import assemble
 from hf_sentiment.training.ending import end_records
 from hf_sentiment.training.fitting import Run
-from hf_sentiment.training.folder import RunFolder
 from hf_sentiment.training.plan import plan_lines, plan_record
 
 logger = logging.getLogger(__name__)

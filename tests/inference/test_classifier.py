@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, pipeline
 
-from hf_sentiment.batching import length_sorted_batches
+from hf_sentiment.compute.batching import length_sorted_batches
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import SentimentClassifier
 

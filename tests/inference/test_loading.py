@@ -12,10 +12,10 @@ import httpx2
 import pytest
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.hub.records import RunRecords
 from hf_sentiment.inference import locating
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.locating import find_checkpoint
+from hf_sentiment.records.read import RunRecords
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -584,7 +584,7 @@ def test_a_finished_run_is_trained_further(
 
 
 def test_a_kill_while_the_first_record_is_written_does_not_block_the_folder(tmp_path: Path) -> None:
-    from hf_sentiment.training.folder import RunFolder
+    from hf_sentiment.records.folder import RunFolder
 
     records = tmp_path / "run" / "records"
     records.mkdir(parents=True)

@@ -28,7 +28,7 @@ from hf_sentiment.callbacks.learning_curve.notebook import NotebookPicture
 from hf_sentiment.callbacks.learning_curve.table import Table
 from hf_sentiment.callbacks.overfitting_gap import planned_evaluations, points_to_log
 from hf_sentiment.callbacks.shared import COSTS, Evaluations, JudgingCallback, RecordingCallback, calling
-from hf_sentiment.files import write_atomically
+from hf_sentiment.records.atomic import write_atomically
 
 __all__ = ["LearningCurveCallback", "draw_curves", "read_history"]
 

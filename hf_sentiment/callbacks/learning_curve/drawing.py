@@ -22,7 +22,7 @@ from hf_sentiment.callbacks.learning_curve.history import (
     curve_names,
     place_of,
 )
-from hf_sentiment.files import write_atomically
+from hf_sentiment.records.atomic import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

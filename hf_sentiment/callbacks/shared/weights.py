@@ -17,7 +17,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_sentiment.callbacks.shared.base import from_main_process
 from hf_sentiment.errors import CallError
-from hf_sentiment.files import folder_atomically
+from hf_sentiment.records.atomic import folder_atomically
 
 #: What the names of kept weights begin with. The Trainer's uploads leave out names that begin with an underscore.
 KEPT = "_best-"

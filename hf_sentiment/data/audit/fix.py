@@ -17,7 +17,7 @@ from hf_sentiment.data.audit.rows import AuditRows
 from hf_sentiment.data.sources import EXTENSIONS, FileTable, RawData, copy_rows
 from hf_sentiment.data.tables import open_lines
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.files import file_atomically, folder_atomically, write_atomically
+from hf_sentiment.records.atomic import file_atomically, folder_atomically, write_atomically
 
 _WHY = {
     EMPTY: "without text or label",

@@ -22,7 +22,7 @@ from hf_sentiment.data.tables import (
     text_position,
 )
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.files import file_atomically
+from hf_sentiment.records.atomic import file_atomically
 
 if TYPE_CHECKING:
     from openpyxl import Workbook

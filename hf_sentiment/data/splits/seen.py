@@ -18,7 +18,7 @@ from datasets import Dataset
 
 from hf_sentiment.data.splits.duplicates import duplicate_key
 from hf_sentiment.errors import DataError
-from hf_sentiment.files import write_atomically
+from hf_sentiment.records.atomic import write_atomically
 
 SEEN_TEXTS = "seen_texts.npz"
 """The name of the file in `records/`."""

@@ -25,13 +25,13 @@ from sklearn.model_selection import train_test_split
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.evaluation.metrics import fit_temperature
+from hf_sentiment.head.features import frozen_features
+from hf_sentiment.head.lexicon import LexiconPrior, prepare_encoder
+from hf_sentiment.head.solve import out_of_fold_logits, solve_head
 from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.features import frozen_features
 from hf_sentiment.training.fitting import Run
-from hf_sentiment.training.lexicon import LexiconPrior, prepare_encoder
-from hf_sentiment.training.optimisation import out_of_fold_logits, solve_head
 
 TASKS = {"movie-2": ("starter", 2), "amazon-2": ("starter:amazon", 2)}
 LABELLED = (16, 256, 1000, 2000)

@@ -18,10 +18,10 @@ from datasets import concatenate_datasets
 
 from hf_sentiment.data.audit import confident_disagreement, out_of_fold
 from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.head.features import frozen_features
 from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assembly import load_model, load_splits
-from hf_sentiment.training.features import frozen_features
 
 
 def features_of(corpus: str) -> tuple[np.ndarray, np.ndarray]:

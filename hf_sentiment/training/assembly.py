@@ -38,6 +38,7 @@ from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
+from hf_sentiment.head.lexicon import polarity
 from hf_sentiment.inference.loading import load_tokenizer
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
@@ -47,7 +48,6 @@ from hf_sentiment.training.facts import gather_facts, timed_facts
 from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.layers import layerwise_optimiser
-from hf_sentiment.training.lexicon import polarity
 from hf_sentiment.training.plan import Decision, make_plan, plan_warnings
 from hf_sentiment.training.rules import Facts, holdout_shares, is_sentence_encoder
 from hf_sentiment.training.steps import StepTimes

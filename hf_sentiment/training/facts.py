@@ -14,9 +14,9 @@ from transformers import PreTrainedTokenizerBase
 from hf_sentiment.compute.hardware import memory_bytes, native_bfloat16
 from hf_sentiment.data.augmentation import are_english
 from hf_sentiment.data.prepare import PreparedData
+from hf_sentiment.head.lexicon import is_taught, polarity
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.lexicon import is_taught, polarity
 from hf_sentiment.training.plan import Decision, token_percentile, trains
 from hf_sentiment.training.rules import LONGEST_DEFAULT, Facts
 from hf_sentiment.training.steps import StepTimes, time_steps

@@ -13,14 +13,14 @@ from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.prepare import PreparedData
-from hf_sentiment.evaluation.calibration import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.evaluation.metrics import fit_temperature
+from hf_sentiment.head.first import fit_head_first, head_without_labels
+from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
+from hf_sentiment.head.lexicon import polarity, prepare_encoder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.facts import label_counts
-from hf_sentiment.training.head import fit_head_first, head_without_labels
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
-from hf_sentiment.training.lexicon import polarity, prepare_encoder
 from hf_sentiment.training.plan import Decision
 from hf_sentiment.training.rules import Facts
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_sentiment.evaluation.calibration import adjust_logits, fold_temperature
 from hf_sentiment.evaluation.metrics import fit_temperature, softmax
+from hf_sentiment.head.fold_in import adjust_logits, fold_temperature
 
 
 def test_it_finds_the_temperature_that_the_logits_were_multiplied_by() -> None:

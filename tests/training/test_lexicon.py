@@ -14,10 +14,10 @@ from datasets import Dataset
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.head.features import frozen_features
+from hf_sentiment.head.lexicon import _regressor, lexicon_phrases, polarity, prepare_encoder
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
-from hf_sentiment.training.features import frozen_features
-from hf_sentiment.training.lexicon import _regressor, lexicon_phrases, polarity, prepare_encoder
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 48}
 
@@ -116,7 +116,7 @@ def test_it_learns_valence_and_only_once(letters: Any, tmp_path: Path, monkeypat
     assert any("encoder" in name for name in changed)
     assert not any("classifier" in name or "embeddings" in name for name in changed)
     # The second time it is read, whatever the learning would do.
-    monkeypatch.setattr("hf_sentiment.training.lexicon._learn", lambda *_: 1 / 0)
+    monkeypatch.setattr("hf_sentiment.head.lexicon._learn", lambda *_: 1 / 0)
     second = prepare_encoder(models[1], letters)
     assert np.array_equal(first.weight, second.weight) and first.bias == second.bias
     assert all(torch.equal(after[name], tensor) for name, tensor in models[1].state_dict().items())
@@ -136,7 +136,7 @@ def learned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         return {"valence.weight": torch.ones(16), "valence.bias": torch.tensor(0.5)}
 
     monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))
-    monkeypatch.setattr("hf_sentiment.training.lexicon._learn", learn)
+    monkeypatch.setattr("hf_sentiment.head.lexicon._learn", learn)
     return taught
 
 

@@ -12,10 +12,10 @@ from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 
 from hf_sentiment.data.tokenisation import tokenise
-from hf_sentiment.training.features import frozen_features
-from hf_sentiment.training.head import fit_head_first, head_without_labels
-from hf_sentiment.training.lexicon import LexiconPrior
-from hf_sentiment.training.optimisation import HEAD_C, out_of_fold_logits, prior_head, solve_head
+from hf_sentiment.head.features import frozen_features
+from hf_sentiment.head.first import fit_head_first, head_without_labels
+from hf_sentiment.head.lexicon import LexiconPrior
+from hf_sentiment.head.solve import HEAD_C, out_of_fold_logits, prior_head, solve_head
 
 # Valence is the first of eight features, and its zero lies at 0.5.
 PRIOR = LexiconPrior(np.eye(8, dtype=np.float32)[0], -0.5)

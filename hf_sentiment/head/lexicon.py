@@ -32,8 +32,8 @@ from hf_sentiment.callbacks.shared import untouched_random_state
 from hf_sentiment.compute.batching import pad_batch
 from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
 from hf_sentiment.data.sources import cache_folder
+from hf_sentiment.head.features import LinearHead, frozen_features
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
-from hf_sentiment.training.features import LinearHead, frozen_features
 
 logger = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.mixture import GaussianMixture
 
 from hf_sentiment.data.splits import label_folds
-from hf_sentiment.training.features import LinearHead
-from hf_sentiment.training.lexicon import LexiconPrior
+from hf_sentiment.head.features import LinearHead
+from hf_sentiment.head.lexicon import LexiconPrior
 
 logger = logging.getLogger(__name__)
 
@@ -78,7 +78,7 @@ def prior_head(prior: LexiconPrior, polarity: Sequence[float], unlabelled: np.nd
 
     Args:
         prior: Where valence is in the features.
-        polarity: The labels' polarities, as `hf_sentiment.training.lexicon.polarity` gives them.
+        polarity: The labels' polarities, as `hf_sentiment.head.lexicon.polarity` gives them.
         unlabelled: Features of texts of the same kind as those to come, `[texts, hidden_size]`.
     """
     means, variance = np.asarray(polarity, dtype=np.float64), PRIOR_VARIANCE

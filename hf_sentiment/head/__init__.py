@@ -1,0 +1,1 @@
+"""The linear head: its features, its optimum, and what is folded into it."""

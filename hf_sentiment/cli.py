@@ -67,7 +67,7 @@ def train_command(context: typer.Context) -> None:
 
     sentiment, training = parse_call(words)
     arguments = SentimentArguments(**sentiment)
-    from hf_sentiment.training.run import train
+    from hf_sentiment.commands.train import train
 
     _quieten_libraries()
     with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its logs
@@ -127,7 +127,7 @@ def plan_command(context: typer.Context) -> None:
 def audit_command(context: typer.Context) -> None:
     """Check the data before training, and write cleaned copies."""
     words, as_json, wants_help = _forwarded(context)
-    from hf_sentiment.training.auditing import audit_data, audit_help, parse_audit
+    from hf_sentiment.commands.audit import audit_data, audit_help, parse_audit
 
     if wants_help:
         print(audit_help())
@@ -172,7 +172,7 @@ def evaluate_command(
     if output is not None:
         refuse_existing(output)
     _find_model(model, revision)
-    from hf_sentiment.evaluation.evaluate import evaluate_model
+    from hf_sentiment.commands.evaluate import evaluate_model
     from hf_sentiment.evaluation.report import report_lines
     from hf_sentiment.records.atomic import write_json
 
@@ -214,7 +214,7 @@ def predict_command(
 ) -> None:
     """Label the texts of a file: all its rows and columns, in its order."""
     _find_model(model, revision)
-    from hf_sentiment.inference.files import predict_file
+    from hf_sentiment.commands.predict import predict_file
 
     _quieten_libraries()
     try:
@@ -278,7 +278,7 @@ def publish_command(
     from hf_sentiment.inference.locating import existing_folder
 
     existing_folder(folder)
-    from hf_sentiment.hub.publish import publish
+    from hf_sentiment.commands.publish import publish
 
     _quieten_libraries()
     published = publish(

@@ -185,7 +185,7 @@ def test_ctrl_c_is_said_and_has_a_code(run_cli: Cli, tiny_folder: Path, monkeypa
     def interrupted(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hf_sentiment.inference.files.predict_file", interrupted)
+    monkeypatch.setattr("hf_sentiment.commands.predict.predict_file", interrupted)
     code, out, err = run_cli("predict", tiny_folder, "-")
     assert (code, out) == (1, "")
     assert only_error(err) == "error: stopped"

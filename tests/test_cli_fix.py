@@ -220,8 +220,8 @@ def test_a_data_set_keeps_the_order_of_its_labels(
 ) -> None:
     from datasets import ClassLabel, Dataset, Features, Value
 
+    from hf_sentiment.commands.audit import audit_data
     from hf_sentiment.training.arguments import SentimentArguments
-    from hf_sentiment.training.auditing import audit_data
 
     names = ["Zufrieden", "Ärger, groß", "-"]
     rows = [(text, i % 3) for i, (text, _) in enumerate(reviews[::2])]
@@ -246,8 +246,8 @@ def test_a_data_set_keeps_the_order_of_its_labels(
     ],
 )
 def test_the_words_are_read_as_they_were_meant(arguments: dict[str, Any]) -> None:
+    from hf_sentiment.commands.copies import flags
     from hf_sentiment.training.arguments import parse_call
-    from hf_sentiment.training.copies import flags
 
     words = [word for name, value in arguments.items() for word in flags(name, value)]
     sentiment, training = parse_call(shlex.split(shlex.join(words)))

@@ -17,6 +17,7 @@ from huggingface_hub import HfApi
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress
 
+from hf_sentiment.commands.publish import publish
 from hf_sentiment.data.splits import hashes_of_splits, write_seen_texts
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import softmax
@@ -27,7 +28,6 @@ from hf_sentiment.hub.handwritten import keep_handwritten
 from hf_sentiment.hub.messages import HubError
 from hf_sentiment.hub.metadata import split_card
 from hf_sentiment.hub.publication import Published, keep_what_people_wrote
-from hf_sentiment.hub.publish import publish
 from hf_sentiment.hub.remote import Changes, Repository, changes_to
 from hf_sentiment.records.atomic import write_atomically, write_json
 from hf_sentiment.records.read import ADAPTER_FILES
@@ -49,7 +49,7 @@ _CHECKPOINTS = (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
 def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = None, **card: Any) -> None:
     """Let a Trainer send to the Hub what `publish` sends, with our card, and nothing else; call it before `train`.
 
-    `trainer.push_to_hub` becomes `hf_sentiment.hub.publish.publish` of the output folder: allow-listed, verified, one
+    `trainer.push_to_hub` becomes `hf_sentiment.commands.publish.publish` of the output folder: allow-listed, verified, one
     commit on the main branch. With `push_to_hub=True`, every save puts the same files there in the background, in one
     commit that is not verified, which the card says; one that fails is a warning, and training goes on.
     `hub_strategy="checkpoint"` and `"all_checkpoints"` send the checkpoint as well, optimizer and all, but for

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
+from hf_sentiment.commands.evaluate import evaluate_model
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.evaluation.evaluate import evaluate_model
 
 Save = Callable[..., str]
 Write = Callable[..., str]

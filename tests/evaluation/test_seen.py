@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
+from hf_sentiment.commands.evaluate import evaluate_model
 from hf_sentiment.data.splits import (
     SEEN_TEXTS,
     hashes_of_splits,
@@ -22,7 +23,6 @@ from hf_sentiment.data.splits import (
     write_seen_texts,
 )
 from hf_sentiment.errors import DataError
-from hf_sentiment.evaluation.evaluate import evaluate_model
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
 
 Cli = Callable[..., tuple[int, str, str]]

@@ -20,8 +20,8 @@ def train_tiny(checkpoint: Path, data: Path, folder: Path, *words: str) -> Path:
     """A finished run on the made-up reviews, trained once."""
     if words in _RUNS:
         return _RUNS[words]
+    from hf_sentiment.commands.train import train
     from hf_sentiment.training.arguments import SentimentArguments, parse_call
-    from hf_sentiment.training.run import train
 
     call = [
         *("--model_name_or_path", str(checkpoint), "--train_file", str(data), "--num_train_epochs", "4"),
@@ -85,8 +85,8 @@ def check_in_process(request: dict[str, Any], *, endpoint: str, token: str) -> d
 @pytest.fixture
 def publish_there(hub: Any, client: Any, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`publish_there(**options)`: publish the run, or another `folder`, to me/reviews; no pause between attempts."""
+    from hf_sentiment.commands.publish import publish
     from hf_sentiment.hub import remote, verification
-    from hf_sentiment.hub.publish import publish
 
     monkeypatch.setattr(remote, "PAUSES", [0.0, 0.0])
     monkeypatch.setattr(verification, "run_check", check_in_process)

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from hf_sentiment.commands.predict import predict_file
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.inference import outputs
 from hf_sentiment.inference.classifier import SentimentClassifier
-from hf_sentiment.inference.files import predict_file
 from hf_sentiment.inference.outputs import harmless, open_output
 from hf_sentiment.inference.rows import InputRow
 

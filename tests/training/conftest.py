@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_sentiment.commands.train import train
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.run import train
 
 Finish = Callable[[Sequence[str], Path], Path]
 

@@ -12,11 +12,11 @@ from safetensors.torch import load_file
 from transformers import TrainerCallback
 
 from hf_sentiment.callbacks.shared import FixedTexts
+from hf_sentiment.commands.train import train
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.training import assembly, fitting
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.run import train
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -14,11 +14,11 @@ import pytest
 from safetensors.torch import load_file
 from transformers.trainer_utils import IntervalStrategy
 
+from hf_sentiment.commands.train import train
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.run import train
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -399,7 +399,7 @@ def test_what_was_taught_the_lexicon_goes_on_from_a_checkpoint(
     code, _, err = run_cli(*words, "--output_dir", tmp_path / "whole")
     assert code == 0, err
     with monkeypatch.context() as patch:
-        patch.setattr("hf_sentiment.training.run.render_card", lambda *_: 1 / 0)
+        patch.setattr("hf_sentiment.commands.train.render_card", lambda *_: 1 / 0)
         assert run_cli(*words, "--output_dir", tmp_path / "killed")[0] == 1
     code, _, err = run_cli(*words, "--output_dir", tmp_path / "killed")
     assert code == 0 and "Going on with the unfinished run" in err

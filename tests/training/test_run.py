@@ -16,11 +16,11 @@ import pytest
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, TrainerCallback, pipeline
 
+from hf_sentiment.commands.train import train
 from hf_sentiment.data.splits import read_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.run import train
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -468,7 +468,7 @@ def test_a_run_that_overfits_stops_says_so_and_keeps_its_best_through_a_kill(
     assert f"Stopped early: {training['stopped']}." in (tmp_path / "run" / "README.md").read_text()
     assert training["best_epoch"] < training["epochs"]
 
-    import hf_sentiment.training.run as module
+    import hf_sentiment.commands.train as module
 
     with monkeypatch.context() as patch:  # as if killed after the model was saved, before the evaluation was
         patch.setattr(module, "render_card", lambda *_: 1 / 0)
@@ -502,7 +502,7 @@ def test_lora_by_one_flag(
     # Killed after training, before the end: the same command takes it up and ends with the same model.
     expected = load_file(folder / "model.safetensors")
     with monkeypatch.context() as patch:
-        patch.setattr("hf_sentiment.training.run.render_card", lambda *_: 1 / 0)
+        patch.setattr("hf_sentiment.commands.train.render_card", lambda *_: 1 / 0)
         code, _, _ = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
         assert code == 1
     (tmp_path / "killed" / "model.safetensors").unlink()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import torch
 
+from hf_sentiment.commands.train import train
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.run import train
 from hf_sentiment.training.steps import StepTimes, time_steps
 
 Make = Callable[..., Any]
@@ -50,7 +50,7 @@ def test_a_run_that_is_taken_up_keeps_the_number_format_that_it_began_with(
     words += ["--eval_strategy", "no", "--disable_tqdm", "true", "--output_dir", str(tmp_path / "run")]
     sentiment, training = parse_call(words)
     with monkeypatch.context() as patch:
-        patch.setattr("hf_sentiment.training.run.render_card", lambda *_: 1 / 0)
+        patch.setattr("hf_sentiment.commands.train.render_card", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):  # as if killed after its last checkpoint
             train(SentimentArguments(**sentiment), **training)
     other = replace(measured, bfloat16=10.0 if faster else 0.1)

@@ -13,6 +13,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import TrainingArguments
 
+from hf_sentiment.commands.copies import call_on_copies
 from hf_sentiment.data.audit import (
     DEFAULT_TEXTS,
     SEVERITIES,
@@ -33,7 +34,6 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
 from hf_sentiment.training.assembly import checkpoint_of, load_model
-from hf_sentiment.training.copies import call_on_copies
 from hf_sentiment.training.rules import holdout_shares, is_sentence_encoder
 
 logger = logging.getLogger(__name__)

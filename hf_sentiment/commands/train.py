@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from datasets.fingerprint import Hasher
 
+from hf_sentiment.commands.ending import end_records
 from hf_sentiment.data.splits import hashes_of_splits, joined, read_seen_texts, write_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
@@ -29,7 +30,6 @@ from hf_sentiment.records.atomic import write_atomically, write_json
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.ending import end_records
 from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.plan import plan_lines, plan_record
 

@@ -30,8 +30,8 @@ from hf_sentiment.head.lexicon import LexiconPrior, prepare_encoder
 from hf_sentiment.head.solve import out_of_fold_logits, solve_head
 from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.fitting import Run
+from hf_sentiment.training.assemble import assemble
+from hf_sentiment.training.run import Run
 
 TASKS = {"movie-2": ("starter", 2), "amazon-2": ("starter:amazon", 2)}
 LABELLED = (16, 256, 1000, 2000)

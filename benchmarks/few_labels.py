@@ -46,7 +46,7 @@ from hf_sentiment.evaluation.baselines import tfidf_probabilities
 from hf_sentiment.evaluation.metrics import classification_metrics, softmax
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.assembly import assemble
+from hf_sentiment.training.assemble import assemble
 
 TASKS = {"movie-2": ("starter", 2), "movie-3": ("starter", 3), "amazon-2": ("starter:amazon", 2)}
 TASKS |= {"amazon-3": ("starter:amazon", 3)}

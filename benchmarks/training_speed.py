@@ -112,7 +112,7 @@ def run_ours(size: int, seed: int) -> dict[str, Any]:
 
     from hf_sentiment.inference.classifier import SentimentClassifier
     from hf_sentiment.training.arguments import SentimentArguments
-    from hf_sentiment.training.assembly import assemble
+    from hf_sentiment.training.assemble import assemble
 
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:

@@ -109,7 +109,7 @@ def plan_command(context: typer.Context) -> None:
         )
         return
     from hf_sentiment.training.arguments import SentimentArguments, parse_call
-    from hf_sentiment.training.assembly import prepare_plan
+    from hf_sentiment.training.assemble import prepare_plan
     from hf_sentiment.training.plan import plan_lines, plan_record
 
     sentiment, training = parse_call(words)

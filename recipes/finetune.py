@@ -28,9 +28,9 @@ from hf_sentiment.head.first import fit_head_first
 from hf_sentiment.head.lexicon import prepare_encoder
 from hf_sentiment.hub.trainer import record_test, use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments, refuse
-from hf_sentiment.training.assembly import augmentation, load_model, load_splits, smooth_in_the_model
+from hf_sentiment.training.assemble import augmentation, load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
-from hf_sentiment.training.layers import layerwise_optimiser
+from hf_sentiment.training.optimiser import layerwise_optimiser
 
 
 def main() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hf_sentiment.training.rules import RULES
+from hf_sentiment.training.plan import RULES
 
 Cli = Callable[..., tuple[int, str, str]]
 

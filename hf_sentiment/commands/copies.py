@@ -17,7 +17,7 @@ from hf_sentiment.data.sources import RawData
 from hf_sentiment.data.tables import UTF8
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.assembly import load_planned_splits
+from hf_sentiment.training.assemble import load_planned_splits
 
 # The copies take the place of what these name.
 _SOURCES = ("dataset_name", "dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")

@@ -15,7 +15,7 @@ from hf_sentiment.callbacks.learning_curve import FINAL, Kept, Row, draw_dots, d
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import BASELINES
 from hf_sentiment.records.atomic import write_atomically
-from hf_sentiment.training.fitting import Run
+from hf_sentiment.training.run import Run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,9 +29,9 @@ from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.atomic import write_atomically, write_json
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.assembly import assemble
-from hf_sentiment.training.fitting import Run
+from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.plan import plan_lines, plan_record
+from hf_sentiment.training.run import Run
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior
 from hf_sentiment.head.solve import out_of_fold_logits, prior_head, solve_head
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
-from hf_sentiment.training.rules import HEAD_TEXTS
+from hf_sentiment.training.plan import HEAD_TEXTS
 
 logger = logging.getLogger(__name__)
 

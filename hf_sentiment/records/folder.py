@@ -15,7 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from hf_sentiment.callbacks.shared import KEPT
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import current_umask, write_json
-from hf_sentiment.training.steps import StepTimes
+from hf_sentiment.training.plan import StepTimes
 
 _CHECKPOINT = "checkpoint-"
 _BESIDE = ".model-"

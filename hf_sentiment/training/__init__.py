@@ -1,1 +1,1 @@
-"""Training: arguments, the plan (numbers from data), head-first optimisation, and the run that assembles it all."""
+"""From arguments and data to a trained model: plan, assembly, run."""

@@ -340,7 +340,7 @@ def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Pa
     from hf_sentiment.data.tokenisation import tokenise
     from hf_sentiment.hub.trainer import record_test, use_our_publishing
     from hf_sentiment.training.arguments import SentimentArguments
-    from hf_sentiment.training.assembly import load_model, load_splits
+    from hf_sentiment.training.assemble import load_model, load_splits
 
     arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint), train_file=str(reviews_file))
     data = load_splits(arguments, 42)

@@ -16,7 +16,7 @@ from hf_sentiment.commands.train import train
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.training import assembly, fitting
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.assembly import assemble
+from hf_sentiment.training.assemble import assemble
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -18,7 +18,7 @@ from hf_sentiment.commands.train import train
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.assembly import assemble
+from hf_sentiment.training.assemble import assemble
 
 Cli = Callable[..., tuple[int, str, str]]
 

@@ -10,7 +10,7 @@ import pytest
 from transformers import TrainingArguments
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.layers import layerwise_optimiser
+from hf_sentiment.training.optimiser import layerwise_optimiser
 
 
 def test_rates_fall_from_the_head_to_the_embeddings(make_tiny: Callable[..., Any], tmp_path: Path) -> None:

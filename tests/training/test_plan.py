@@ -10,16 +10,20 @@ import pytest
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.plan import (
+    GUARDS,
+    HEAD_ALONE,
+    RULES,
+    Facts,
+    StepTimes,
     duration,
     expected_seconds,
+    holdout_shares,
     make_plan,
     plan_lines,
     plan_record,
     plan_warnings,
     token_percentile,
 )
-from hf_sentiment.training.rules import GUARDS, HEAD_ALONE, RULES, Facts, holdout_shares
-from hf_sentiment.training.steps import StepTimes
 
 BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
 SENTENCE_ENCODER = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean")

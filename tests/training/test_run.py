@@ -20,7 +20,7 @@ from hf_sentiment.commands.train import train
 from hf_sentiment.data.splits import read_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.assembly import assemble
+from hf_sentiment.training.assemble import assemble
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -199,7 +199,7 @@ class _Stop(TrainerCallback):
 def test_a_killed_run_goes_on_to_the_same_weights(
     finished: Path, call: list[str], run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hf_sentiment.training.assembly as module
+    import hf_sentiment.training.assemble as module
 
     steps = [json.loads(line)["step"] for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
     with monkeypatch.context() as patch:
@@ -311,7 +311,7 @@ def test_it_trains_on_a_data_frame(tiny_checkpoint: Path, reviews: list[tuple[st
 def test_a_run_stopped_by_a_signal_goes_on_to_the_same_weights(
     step: int, finished: Path, call: list[str], run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import hf_sentiment.training.assembly as module
+    import hf_sentiment.training.assemble as module
 
     class SignalAtStep(module.CheckpointOnInterrupt):
         def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:

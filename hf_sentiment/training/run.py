@@ -18,11 +18,9 @@ from hf_sentiment.head.first import fit_head_first, head_without_labels
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.head.lexicon import polarity, prepare_encoder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
-from hf_sentiment.training.facts import label_counts
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
-from hf_sentiment.training.plan import Decision
-from hf_sentiment.training.rules import Facts
+from hf_sentiment.training.plan import Decision, Facts, label_counts
 
 
 @dataclasses.dataclass

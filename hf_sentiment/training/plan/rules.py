@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sentiment.data.splits import Shares, usual_shares
-from hf_sentiment.training.steps import StepTimes
+from hf_sentiment.training.plan.steps import StepTimes
 
 # Longer inputs are cut by default: attention and memory grow with the square, and the verdict of a review stands early
 # or late but rarely only in its middle. The percentile covers all but one text in a hundred.

@@ -44,13 +44,20 @@ from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.facts import gather_facts, timed_facts
-from hf_sentiment.training.fitting import Run
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
-from hf_sentiment.training.layers import layerwise_optimiser
-from hf_sentiment.training.plan import Decision, make_plan, plan_warnings
-from hf_sentiment.training.rules import Facts, holdout_shares, is_sentence_encoder
-from hf_sentiment.training.steps import StepTimes
+from hf_sentiment.training.optimiser import layerwise_optimiser
+from hf_sentiment.training.plan import (
+    Decision,
+    Facts,
+    StepTimes,
+    gather_facts,
+    holdout_shares,
+    is_sentence_encoder,
+    make_plan,
+    plan_warnings,
+    timed_facts,
+)
+from hf_sentiment.training.run import Run
 
 logger = logging.getLogger(__name__)
 

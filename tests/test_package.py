@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 import hf_sentiment
-from hf_sentiment.hub.package_source import PACKAGE_ON_INDEX, install_command
+from hf_sentiment.hub.card import PACKAGE_ON_INDEX, install_command
 
 ROOT = Path(__file__).parents[1]
 
@@ -77,7 +77,9 @@ def test_the_wheel_has_the_templates_and_is_found_there(tmp_path: Path) -> None:
     assert "hf_sentiment/model_card_templates/sentiment.md" in names
     assert "hf_sentiment/py.typed" in names
     assert not any(name.startswith(("tests/", "recipes/")) for name in names)
-    script = "import hf_sentiment; from hf_sentiment.hub.templates import template_folder; print(template_folder())"
+    script = (
+        "import hf_sentiment; from hf_sentiment.hub.card.templates import template_folder; print(template_folder())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=tmp_path,

@@ -14,9 +14,8 @@ from huggingface_hub import HfApi, constants, get_token
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.hub.bundle import build_bundle
+from hf_sentiment.hub.card import check_language, check_license, check_package_source, is_repo_id
 from hf_sentiment.hub.messages import LOG_IN, HubError
-from hf_sentiment.hub.metadata import check_language, check_license, is_repo_id
-from hf_sentiment.hub.package_source import check_package_source
 from hf_sentiment.hub.publication import Publication, Published
 from hf_sentiment.hub.summary import describe
 
@@ -54,7 +53,7 @@ def publish(
         commit_message: Title of the commit.
         token: Default: what `hf auth login` saved, or HF_TOKEN. Needed for the upload only.
         endpoint: Of the Hub. Default: HF_ENDPOINT.
-        **card: As in `hf_sentiment.hub.card.render_card`: `template`, `license`, `language`, `base_model`,
+        **card: As in `hf_sentiment.hub.card.render.render_card`: `template`, `license`, `language`, `base_model`,
             `package_source` and others.
 
     Raises:

@@ -1,1 +1,1 @@
-"""The Hub: model cards from the records of a run, and publishing a run whole and verified."""
+"""Publishing on the Hugging Face Hub, verified."""

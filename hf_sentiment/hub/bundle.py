@@ -16,12 +16,8 @@ from safetensors.torch import load_file, save_file
 
 from hf_sentiment import model as model_sources
 from hf_sentiment.errors import CallError
-from hf_sentiment.hub.card import render_card
-from hf_sentiment.hub.facts import loaders, quoted_texts
-from hf_sentiment.hub.handwritten import keep_handwritten
-from hf_sentiment.hub.metadata import check_card
+from hf_sentiment.hub.card import as_cell, check_card, keep_handwritten, loaders, quoted_texts, render_card
 from hf_sentiment.hub.scan import check_files
-from hf_sentiment.hub.templates import as_cell
 from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, safetensors_header
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
@@ -78,7 +74,7 @@ def build_bundle(
         repo_id: Where it will be published.
         adapter: The adapter of a LoRA run and its head, instead of the merged model.
         secrets: Values that must not be in it, such as the token in use.
-        **card: As in `hf_sentiment.hub.card.render_card`.
+        **card: As in `hf_sentiment.hub.card.render.render_card`.
 
     Raises:
         CallError: The folder lacks something, or a file is not what it should be.

@@ -17,9 +17,8 @@ from huggingface_hub import HfApi
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.bundle import Bundle
-from hf_sentiment.hub.handwritten import keep_handwritten
+from hf_sentiment.hub.card import check_card, keep_handwritten, keep_metadata
 from hf_sentiment.hub.messages import AGAIN, LOG_IN, HubError, explain
-from hf_sentiment.hub.metadata import check_card, keep_metadata
 from hf_sentiment.hub.remote import STAGING, Changes, Head, Repository, changes_to, patiently
 from hf_sentiment.hub.verification import Expectation, expect, verify
 

@@ -23,10 +23,8 @@ from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_split
 from hf_sentiment.hub.bundle import Bundle, build_bundle
-from hf_sentiment.hub.card import render_card
-from hf_sentiment.hub.handwritten import keep_handwritten
+from hf_sentiment.hub.card import keep_handwritten, render_card, split_card
 from hf_sentiment.hub.messages import HubError
-from hf_sentiment.hub.metadata import split_card
 from hf_sentiment.hub.publication import Published, keep_what_people_wrote
 from hf_sentiment.hub.remote import Changes, Repository, changes_to
 from hf_sentiment.records.atomic import write_atomically, write_json
@@ -61,7 +59,7 @@ def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = 
     Args:
         trainer: Any `transformers.Trainer`.
         arguments: Model and data of the script.
-        **card: As in `hf_sentiment.hub.card.render_card`; what `push_to_hub` is told (`license`, `language`) wins.
+        **card: As in `hf_sentiment.hub.card.render.render_card`; what `push_to_hub` is told (`license`, `language`) wins.
 
     Raises:
         CallError: `hub_revision` names another branch than the main one.

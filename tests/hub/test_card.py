@@ -17,12 +17,17 @@ from publish_support import elsewhere, lora_folder, run_folder  # noqa: F401
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.report import accuracy_by_length
-from hf_sentiment.hub.card import render_card
-from hf_sentiment.hub.handwritten import handwritten_sections, keep_handwritten
-from hf_sentiment.hub.metadata import check_card, keep_metadata, split_card
-from hf_sentiment.hub.package_source import check_package_source
+from hf_sentiment.hub.card import (
+    as_cell,
+    check_card,
+    check_package_source,
+    handwritten_sections,
+    keep_handwritten,
+    keep_metadata,
+    render_card,
+    split_card,
+)
 from hf_sentiment.hub.scan import is_quotable
-from hf_sentiment.hub.templates import as_cell
 
 
 def edited(run: Path, tmp_path: Path, **changes: Any) -> Path:

@@ -98,7 +98,7 @@ print(open(hf_hub_download(sys.argv[1], "README.md"), encoding="utf-8").read())
 
 
 def test_what_the_check_blocks_is_this_package() -> None:
-    from hf_sentiment.hub._download_check import Blocker
+    from hf_sentiment.hub.download_check import Blocker
 
     with pytest.raises(ModuleNotFoundError, match="hf_sentiment"):
         Blocker().find_spec("hf_sentiment.hub")

@@ -53,7 +53,7 @@ def make_metadata(facts: Mapping[str, Any], evaluation: Mapping[str, Any] | None
     """The YAML block of a card, without its fences; nothing in it is null.
 
     Args:
-        facts: As `hf_sentiment.hub.facts.card_facts` makes them.
+        facts: As `hf_sentiment.hub.card.facts.card_facts` makes them.
         evaluation: The evaluation record.
     """
     card = ModelCardData(

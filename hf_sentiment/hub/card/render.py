@@ -6,9 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from hf_sentiment.hub.facts import card_facts, slug
-from hf_sentiment.hub.metadata import make_metadata, split_card
-from hf_sentiment.hub.templates import fill
+from hf_sentiment.hub.card.facts import card_facts, slug
+from hf_sentiment.hub.card.metadata import make_metadata, split_card
+from hf_sentiment.hub.card.templates import fill
 from hf_sentiment.records.read import RunRecords
 
 

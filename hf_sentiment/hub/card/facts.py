@@ -9,9 +9,9 @@ from typing import Any
 
 from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT, is_starter
 from hf_sentiment.evaluation.report import metric_cell, report_rows
-from hf_sentiment.hub.limits import limit_sentences
-from hf_sentiment.hub.metadata import is_repo_id
-from hf_sentiment.hub.package_source import install_command
+from hf_sentiment.hub.card.limits import limit_sentences
+from hf_sentiment.hub.card.metadata import is_repo_id
+from hf_sentiment.hub.card.package_source import install_command
 from hf_sentiment.hub.scan import is_quotable
 from hf_sentiment.records.read import RunRecords
 

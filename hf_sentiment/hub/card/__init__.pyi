@@ -1,0 +1,15 @@
+from .facts import loaders as loaders
+from .facts import quoted_texts as quoted_texts
+from .handwritten import handwritten_sections as handwritten_sections
+from .handwritten import keep_handwritten as keep_handwritten
+from .metadata import check_card as check_card
+from .metadata import check_language as check_language
+from .metadata import check_license as check_license
+from .metadata import is_repo_id as is_repo_id
+from .metadata import keep_metadata as keep_metadata
+from .metadata import split_card as split_card
+from .package_source import PACKAGE_ON_INDEX as PACKAGE_ON_INDEX
+from .package_source import check_package_source as check_package_source
+from .package_source import install_command as install_command
+from .render import render_card as render_card
+from .templates import as_cell as as_cell

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from hf_sentiment._registration import register_auto_classes
+from hf_sentiment.registration import register_auto_classes
 
 if TYPE_CHECKING:
     from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback

@@ -11,9 +11,9 @@ import pytest
 
 _CHECKS = """
 import importlib, sys
-import hf_sentiment, hf_sentiment._registration
+import hf_sentiment, hf_sentiment.registration
 for _ in range(2):
-    importlib.reload(hf_sentiment._registration)
+    importlib.reload(hf_sentiment.registration)
     importlib.reload(hf_sentiment)
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, pipeline
 from transformers import AutoModelForTokenClassification

@@ -275,10 +275,10 @@ def publish_command(
     as_json: AsJson = False,
 ) -> None:
     """Publish a run on the Hub, verified, or not at all."""
-    from hf_sentiment.inference.locating import existing_folder
+    from hf_sentiment.records.folder import existing_folder
 
     existing_folder(folder)
-    from hf_sentiment.commands.publish import publish
+    from hf_sentiment.hub.publish import publish
 
     _quieten_libraries()
     published = publish(

@@ -24,9 +24,10 @@ from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.evaluation.metrics import compute_metrics
+from hf_sentiment.evaluation.record import record_test
 from hf_sentiment.head.first import fit_head_first
 from hf_sentiment.head.lexicon import prepare_encoder
-from hf_sentiment.hub.trainer import record_test, use_our_publishing
+from hf_sentiment.hub.trainer import use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments, refuse
 from hf_sentiment.training.assemble import augmentation, load_model, load_splits, smooth_in_the_model
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch

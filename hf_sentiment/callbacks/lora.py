@@ -12,7 +12,8 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks.shared import SuiteCallback, untouched_random_state
+from hf_sentiment.callbacks.shared import SuiteCallback
+from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import folder_atomically, write_json
 

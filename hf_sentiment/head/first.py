@@ -13,9 +13,11 @@ from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior
 from hf_sentiment.head.solve import out_of_fold_logits, prior_head, solve_head
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
-from hf_sentiment.training.plan import HEAD_TEXTS
 
 logger = logging.getLogger(__name__)
+
+# More texts hardly move a direction of some hundred numbers, and each costs a forward pass.
+HEAD_TEXTS = 2000
 
 
 def fit_head_first(

@@ -28,8 +28,8 @@ from sklearn.linear_model import RidgeCV
 from tqdm.auto import tqdm
 from transformers import PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
-from hf_sentiment.callbacks.shared import untouched_random_state
 from hf_sentiment.compute.batching import pad_batch
+from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
 from hf_sentiment.data.sources import cache_folder
 from hf_sentiment.head.features import LinearHead, frozen_features

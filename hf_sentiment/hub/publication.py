@@ -59,7 +59,7 @@ class Publication:
         repo_id: `OWNER/NAME`.
         bundle: What is sent.
         run: Where it comes from.
-        public: As in `hf_sentiment.commands.publish.publish`.
+        public: As in `hf_sentiment.hub.publish.publish`.
         create_pr: A pull request instead of a commit on the main branch.
         message: Title of the commit.
     """

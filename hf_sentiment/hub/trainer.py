@@ -12,29 +12,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from huggingface_hub import HfApi
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress
 
-from hf_sentiment.commands.publish import publish
-from hf_sentiment.data.splits import hashes_of_splits, write_seen_texts
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import evaluate_split
 from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.card import keep_handwritten, render_card, split_card
 from hf_sentiment.hub.messages import HubError
 from hf_sentiment.hub.publication import Published, keep_what_people_wrote
+from hf_sentiment.hub.publish import publish
 from hf_sentiment.hub.remote import Changes, Repository, changes_to
-from hf_sentiment.records.atomic import write_atomically, write_json
+from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.read import ADAPTER_FILES
 
 if TYPE_CHECKING:
-    from datasets import Dataset
     from transformers import Trainer
 
-    from hf_sentiment.data.prepare import PreparedData
     from hf_sentiment.training.arguments import SentimentArguments
 
 logger = logging.getLogger(__name__)
@@ -47,7 +41,7 @@ _CHECKPOINTS = (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
 def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = None, **card: Any) -> None:
     """Let a Trainer send to the Hub what `publish` sends, with our card, and nothing else; call it before `train`.
 
-    `trainer.push_to_hub` becomes `hf_sentiment.commands.publish.publish` of the output folder: allow-listed, verified, one
+    `trainer.push_to_hub` becomes `hf_sentiment.hub.publish.publish` of the output folder: allow-listed, verified, one
     commit on the main branch. With `push_to_hub=True`, every save puts the same files there in the background, in one
     commit that is not verified, which the card says; one that fails is a warning, and training goes on.
     `hub_strategy="checkpoint"` and `"all_checkpoints"` send the checkpoint as well, optimizer and all, but for
@@ -59,7 +53,7 @@ def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = 
     Args:
         trainer: Any `transformers.Trainer`.
         arguments: Model and data of the script.
-        **card: As in `hf_sentiment.hub.card.render.render_card`; what `push_to_hub` is told (`license`, `language`) wins.
+        **card: As in `render_card`; what `push_to_hub` is told (`license`, `language`) wins.
 
     Raises:
         CallError: `hub_revision` names another branch than the main one.
@@ -242,28 +236,3 @@ def _seen_as_run(checkpoint: Path, run: Path) -> Iterator[Path]:
             if path.exists():
                 (folder / path.name).symlink_to(path.resolve())
         yield folder
-
-
-def record_test(trainer: Trainer, data: PreparedData, test: Dataset) -> dict[str, float]:
-    """Predict the test split, in every process, log its metrics, and write what the card tells of it into `records/`.
-
-    Args:
-        trainer: With the trained model.
-        data: Labelled texts.
-        test: Their tokenised test split.
-
-    Returns:
-        The Trainer's metrics of the split, `test_…`.
-    """
-    output = trainer.predict(test)
-    metrics: dict[str, float] = output.metrics or {}
-    trainer.log(metrics)
-    if trainer.is_world_process_zero():
-        probabilities = softmax(np.asarray(output.predictions))
-        records = Path(str(trainer.args.output_dir)) / "records"
-        write_json(records / "audit.json", data.audit())
-        splits = data.splits
-        write_seen_texts(records, hashes_of_splits(splits))
-        evaluation = evaluate_split(probabilities, splits["train"], splits["test"], data.rule.labels)
-        write_json(records / "evaluation.json", evaluation)
-    return metrics

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 import hf_sentiment  # noqa: F401  # registers the architecture
 from hf_sentiment.errors import CallError
-from hf_sentiment.hub import _download_check
+from hf_sentiment.hub import download_check
 from hf_sentiment.hub.bundle import Bundle
 from hf_sentiment.hub.messages import HubError, without_tokens
 from hf_sentiment.hub.remote import hashes_of
@@ -90,7 +90,7 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
     except (OSError, ValueError, RuntimeError) as error:
         reason = str(error).strip().splitlines()[0]
         raise CallError(f"{run}: the model that would be published cannot be loaded: {reason}") from error
-    rows = _download_check.logits(model, tokenizer, sentences)
+    rows = download_check.logits(model, tokenizer, sentences)
     if not np.isfinite(rows).all():
         raise CallError(f"{run}: the model's outputs are not finite: it is broken, train again")
     hashes = {name: hashes_of(path)[0] for name, path in bundle.files().items()}
@@ -136,7 +136,7 @@ def verify(expectation: Expectation, repo_id: str, commit: str, *, endpoint: str
 
 
 def run_check(request: dict[str, Any], *, endpoint: str, token: str) -> dict[str, Any]:
-    """Run `_download_check` in an interpreter that starts from nothing and cannot import this package.
+    """Run `download_check` in an interpreter that starts from nothing and cannot import this package.
 
     Raises:
         HubError: It failed; the message is the last line of what it said.
@@ -151,7 +151,7 @@ def run_check(request: dict[str, Any], *, endpoint: str, token: str) -> dict[str
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         }
         done = subprocess.run(
-            [sys.executable, "-c", Path(str(_download_check.__file__)).read_text(encoding="utf-8")],
+            [sys.executable, "-c", Path(str(download_check.__file__)).read_text(encoding="utf-8")],
             input=json.dumps(request),
             env=environment,
             cwd=clean,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import os
-from difflib import get_close_matches
 from pathlib import Path
 
 from huggingface_hub import constants, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
@@ -20,6 +19,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_sentiment.data.sources import STARTER, starter_model
 from hf_sentiment.errors import CallError
+from hf_sentiment.records.folder import nearest_folder, no_such_folder
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ def find_checkpoint(name: str | os.PathLike[str], revision: str | None = None) -
     if "://" in said:
         raise CallError(f"{said} is an address: name the repository alone, OWNER/NAME")
     if not _is_hub_id(said):
-        raise CallError(_no_such_folder(path))
+        raise CallError(no_such_folder(path))
     return _ask_the_hub(said, revision)
 
 
@@ -75,7 +75,7 @@ def _is_hub_id(name: str) -> bool:
 @functools.cache  # what the Hub has; an error is asked again
 def _ask_the_hub(name: str, revision: str | None) -> str:
     cached = try_to_load_from_cache(name, _CONFIG, revision=revision)
-    nowhere = f"{name}: no such folder{_nearest(Path(name)).rstrip('?')}, and"
+    nowhere = f"{name}: no such folder{nearest_folder(Path(name)).rstrip('?')}, and"
     if constants.is_offline_mode():
         if isinstance(cached, str):
             return name
@@ -102,36 +102,3 @@ def _ask_the_hub(name: str, revision: str | None) -> str:
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def existing_folder(name: str | os.PathLike[str]) -> Path:
-    """The folder of a name that can be no Hub id.
-
-    Args:
-        name: A path.
-
-    Raises:
-        CallError: There is no such folder; with what there is instead, or what to name.
-    """
-    path = Path(name).expanduser()
-    if not path.is_dir():
-        raise CallError(_no_such_folder(path))
-    return path
-
-
-def _no_such_folder(path: Path) -> str:
-    there = _nearest(path)
-    return f"{path}: no such folder{there}" + ("" if there.endswith("?") else ": name a run's --output_dir or a Hub id")
-
-
-def _nearest(path: Path) -> str:
-    """What there is instead of a folder that is not there, or ""."""
-    parent = path.parent
-    if not parent.is_dir():
-        return f" (there is no folder {parent})"
-    folders = sorted(entry.name for entry in parent.iterdir() if entry.is_dir() and (entry / _CONFIG).is_file())
-    near = get_close_matches(path.name, folders, n=1)
-    if near:
-        return f", did you mean {path.with_name(near[0])}?"
-    known = ", ".join(str(path.with_name(name)) for name in folders[:3])
-    return f" (there are: {known}{', …' if len(folders) > 3 else ''})" if known else ""

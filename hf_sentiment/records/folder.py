@@ -7,17 +7,21 @@ import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-from hf_sentiment.callbacks.shared import KEPT
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import current_umask, write_json
-from hf_sentiment.training.plan import StepTimes
+from hf_sentiment.records.schema import StepTimes
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+# What the names of kept weights begin with. The Trainer's uploads leave out names that begin with an underscore.
+KEPT = "_best-"
 _CHECKPOINT = "checkpoint-"
+_CONFIG = "config.json"
 _BESIDE = ".model-"
 # What `write_json` writes `arguments.json` into, until it is whole.
 _FIRST_RECORD = ".arguments.json."
@@ -150,3 +154,37 @@ class RunFolder:
 
     def _checkpoints(self) -> list[Path]:
         return [path for path in self.path.glob(f"{_CHECKPOINT}*") if path.name[len(_CHECKPOINT) :].isdigit()]
+
+
+def existing_folder(name: str | os.PathLike[str]) -> Path:
+    """The folder of a name that can be no Hub id.
+
+    Args:
+        name: A path.
+
+    Raises:
+        CallError: There is no such folder; with what there is instead, or what to name.
+    """
+    path = Path(name).expanduser()
+    if not path.is_dir():
+        raise CallError(no_such_folder(path))
+    return path
+
+
+def no_such_folder(path: Path) -> str:
+    """The message of a folder that is not there."""
+    there = nearest_folder(path)
+    return f"{path}: no such folder{there}" + ("" if there.endswith("?") else ": name a run's --output_dir or a Hub id")
+
+
+def nearest_folder(path: Path) -> str:
+    """What there is instead of a folder that is not there, or ""."""
+    parent = path.parent
+    if not parent.is_dir():
+        return f" (there is no folder {parent})"
+    folders = sorted(entry.name for entry in parent.iterdir() if entry.is_dir() and (entry / _CONFIG).is_file())
+    near = get_close_matches(path.name, folders, n=1)
+    if near:
+        return f", did you mean {path.with_name(near[0])}?"
+    known = ", ".join(str(path.with_name(name)) for name in folders[:3])
+    return f" (there are: {known}{', …' if len(folders) > 3 else ''})" if known else ""

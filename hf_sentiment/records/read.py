@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.inference.locating import existing_folder
+from hf_sentiment.records.folder import existing_folder
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 

@@ -43,13 +43,13 @@ from hf_sentiment.inference.loading import load_tokenizer
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.optimiser import layerwise_optimiser
 from hf_sentiment.training.plan import (
     Decision,
     Facts,
-    StepTimes,
     gather_facts,
     holdout_shares,
     is_sentence_encoder,

@@ -76,17 +76,17 @@ def elsewhere(run_folder: Path, tmp_path: Path) -> Path:
 
 def check_in_process(request: dict[str, Any], *, endpoint: str, token: str) -> dict[str, Any]:
     """`verification.run_check` without an interpreter of its own."""
-    from hf_sentiment.hub import _download_check
+    from hf_sentiment.hub import download_check
 
     with tempfile.TemporaryDirectory() as cache:
-        return _download_check.check({**request, "endpoint": endpoint, "token": token, "cache_dir": cache})
+        return download_check.check({**request, "endpoint": endpoint, "token": token, "cache_dir": cache})
 
 
 @pytest.fixture
 def publish_there(hub: Any, client: Any, run_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """`publish_there(**options)`: publish the run, or another `folder`, to me/reviews; no pause between attempts."""
-    from hf_sentiment.commands.publish import publish
     from hf_sentiment.hub import remote, verification
+    from hf_sentiment.hub.publish import publish
 
     monkeypatch.setattr(remote, "PAUSES", [0.0, 0.0])
     monkeypatch.setattr(verification, "run_check", check_in_process)

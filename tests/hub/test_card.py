@@ -343,7 +343,8 @@ def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Pa
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
     from hf_sentiment.data.tokenisation import tokenise
-    from hf_sentiment.hub.trainer import record_test, use_our_publishing
+    from hf_sentiment.evaluation.record import record_test
+    from hf_sentiment.hub.trainer import use_our_publishing
     from hf_sentiment.training.arguments import SentimentArguments
     from hf_sentiment.training.assemble import load_model, load_splits
 

@@ -20,7 +20,7 @@ from publish_support import lora_folder  # noqa: F401
 _PUBLISH = """
 import json, os, sys
 from huggingface_hub import HfApi
-from hf_sentiment.commands.publish import publish
+from hf_sentiment.hub.publish import publish
 
 base, lora = sys.argv[1:]
 api = HfApi()

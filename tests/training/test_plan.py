@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from hf_sentiment.errors import CallError
+from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.plan import (
     GUARDS,
     HEAD_ALONE,
     RULES,
     Facts,
-    StepTimes,
     duration,
     expected_seconds,
     holdout_shares,

@@ -12,8 +12,9 @@ import pytest
 import torch
 
 from hf_sentiment.commands.train import train
+from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.plan import StepTimes, time_steps
+from hf_sentiment.training.plan import time_steps
 
 Make = Callable[..., Any]
 

@@ -4,7 +4,6 @@ from .base import from_main_process as from_main_process
 from .base import log_scalars as log_scalars
 from .base import run_folder as run_folder
 from .base import saved_states as saved_states
-from .base import untouched_random_state as untouched_random_state
 from .evaluations import COSTS as COSTS
 from .evaluations import Evaluations as Evaluations
 from .evaluations import with_prefix as with_prefix
@@ -15,7 +14,6 @@ from .per_text import IGNORED_LABEL as IGNORED_LABEL
 from .per_text import FixedTexts as FixedTexts
 from .per_text import PerText as PerText
 from .per_text import per_text_losses as per_text_losses
-from .weights import KEPT as KEPT
 from .weights import KeptWeights as KeptWeights
 from .weights import can_be_resumed as can_be_resumed
 from .weights import check_whole_weights as check_whole_weights

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import inspect
-import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
-import numpy as np
 import torch
 from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -155,16 +151,3 @@ def from_main_process(value: Any) -> Any:
         broadcast_object_list(box)
         return box[0]
     return value
-
-
-@contextlib.contextmanager
-def untouched_random_state() -> Iterator[None]:
-    """Leave torch's, numpy's and Python's random numbers as they were: the run's dropout and order stay the same."""
-    python, numpy = random.getstate(), np.random.get_state()
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
-    try:
-        with torch.random.fork_rng(devices=devices):
-            yield
-    finally:
-        random.setstate(python)
-        np.random.set_state(numpy)

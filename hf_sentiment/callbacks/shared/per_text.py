@@ -24,8 +24,8 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
 from hf_sentiment.callbacks.gap_test import Array
-from hf_sentiment.callbacks.shared.base import untouched_random_state
 from hf_sentiment.compute.batching import length_sorted_batches
+from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.errors import CallError
 
 IGNORED_LABEL = -100  # of tokens that are not judged, in all of transformers

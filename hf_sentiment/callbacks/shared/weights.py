@@ -18,9 +18,8 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 from hf_sentiment.callbacks.shared.base import from_main_process
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import folder_atomically
+from hf_sentiment.records.folder import KEPT
 
-#: What the names of kept weights begin with. The Trainer's uploads leave out names that begin with an underscore.
-KEPT = "_best-"
 # Bytes a file, so that a model on an accelerator passes through the host's memory in small parts.
 _PART_BYTES = 64 * 2**20
 

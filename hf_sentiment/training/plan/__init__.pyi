@@ -11,10 +11,8 @@ from .facts import label_counts as label_counts
 from .facts import timed_facts as timed_facts
 from .rules import GUARDS as GUARDS
 from .rules import HEAD_ALONE as HEAD_ALONE
-from .rules import HEAD_TEXTS as HEAD_TEXTS
 from .rules import RULES as RULES
 from .rules import Facts as Facts
 from .rules import holdout_shares as holdout_shares
 from .rules import is_sentence_encoder as is_sentence_encoder
-from .steps import StepTimes as StepTimes
 from .steps import time_steps as time_steps

@@ -1,6 +1,6 @@
 """The plan: training arguments computed from the data, the model and the machine, each with its reason and source.
 
-The rules stand in one table, `hf_sentiment.training.plan.rules.RULES`. What the user says always wins, and is recorded as
+The rules stand in one table, `rules.RULES`. What the user says always wins, and is recorded as
 the user's.
 """
 
@@ -14,8 +14,10 @@ import numpy as np
 
 from hf_sentiment.data.audit import LIMITS
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.plan.rules import GUARDS, HEAD_TEXTS, RULES, Facts, fine_tuning_epochs
-from hf_sentiment.training.plan.steps import BUSY, StepTimes
+from hf_sentiment.head.first import HEAD_TEXTS
+from hf_sentiment.records.schema import StepTimes
+from hf_sentiment.training.plan.rules import GUARDS, RULES, Facts, fine_tuning_epochs
+from hf_sentiment.training.plan.steps import BUSY
 
 LENGTH_PERCENTILE = 99
 # A training step in forward passes of its batch.

@@ -16,10 +16,11 @@ from hf_sentiment.data.augmentation import are_english
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.head.lexicon import is_taught, polarity
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.plan.decisions import Decision, token_percentile, trains
 from hf_sentiment.training.plan.rules import LONGEST_DEFAULT, Facts
-from hf_sentiment.training.plan.steps import StepTimes, time_steps
+from hf_sentiment.training.plan.steps import time_steps
 
 # Texts that are looked at for lengths and language.
 _LENGTH_SAMPLE = 4000

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hf_sentiment.data.splits import Shares, usual_shares
-from hf_sentiment.training.plan.steps import StepTimes
+from hf_sentiment.records.schema import StepTimes
 
 # Longer inputs are cut by default: attention and memory grow with the square, and the verdict of a review stands early
 # or late but rarely only in its middle. The percentile covers all but one text in a hundred.
@@ -24,8 +24,6 @@ ENOUGH_TO_HOLD_OUT = 2000
 HALF_WAY = 400
 # From here on, training texts of a small encoder take two epochs instead of four, and weights go all the way.
 MANY_TEXTS = 2000
-# More texts hardly move a direction of some hundred numbers, and each costs a forward pass.
-HEAD_TEXTS = 2000
 # With fewer validation texts the best of the evaluations is luck: accuracy is known to ±5 points, and at 1,000 labels
 # the head alone, kept for the loss of 100 texts, was 4 points below the last weights.
 ENOUGH_TO_CHOOSE = 300

@@ -6,53 +6,23 @@ import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import torch
 
-from hf_sentiment.callbacks.shared import untouched_random_state
+from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.records.schema import StepTimes
 
 # Steps of each kind that are timed, after one that does not count; the fastest tells.
 _ROUNDS = 3
 # A step that takes longer on one thread is timed on a part of its batch, in proportion.
 _LONG_STEP = 0.25
-# How many times as fast as float32 another format must be, so that chance does not choose it: the fastest of three
-# differs by a few hundredths from call to call, also beside other processes (benchmarks/README.md).
-MARGIN = 1.15
 # From here on other processes are in the way: wall time by processor time of a thread, which is 1 without them.
 BUSY = 1.25
 # What each of several threads does of what one alone would: MiniLM's step takes 419 ms on one and 240 ms on two.
 _SHARED = 0.87
-
-
-@dataclass(frozen=True)
-class StepTimes:
-    """How long a training step (forward, backward, optimiser) of a usual batch takes.
-
-    Processor time of one thread is what formats are compared by: other processes hardly change it.
-
-    Attributes:
-        texts: Of the batch.
-        tokens: Token slots of the batch.
-        float32: Processor seconds of one thread; `None` if only bfloat16 was timed.
-        bfloat16: The same in mixed precision; `None` if only float32 was timed.
-        seconds: Of a step in the faster format on all threads and free cores.
-        slowdown: How many times its processor time a step on one thread took: 1 on free cores.
-    """
-
-    texts: int
-    tokens: int
-    float32: float | None
-    bfloat16: float | None
-    seconds: float
-    slowdown: float
-
-    @property
-    def prefers_bfloat16(self) -> bool:
-        """Whether mixed precision is faster, by more than chance explains."""
-        return self.bfloat16 is not None and (self.float32 is None or self.bfloat16 * MARGIN < self.float32)
 
 
 def time_steps(

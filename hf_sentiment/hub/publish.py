@@ -6,18 +6,17 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, constants, get_token
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.hub.bundle import build_bundle
+from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.card import check_language, check_license, check_package_source, is_repo_id
 from hf_sentiment.hub.messages import LOG_IN, HubError
 from hf_sentiment.hub.publication import Publication, Published
-from hf_sentiment.hub.summary import describe
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +52,7 @@ def publish(
         commit_message: Title of the commit.
         token: Default: what `hf auth login` saved, or HF_TOKEN. Needed for the upload only.
         endpoint: Of the Hub. Default: HF_ENDPOINT.
-        **card: As in `hf_sentiment.hub.card.render.render_card`: `template`, `license`, `language`, `base_model`,
+        **card: As in `render_card`: `template`, `license`, `language`, `base_model`,
             `package_source` and others.
 
     Raises:
@@ -68,7 +67,7 @@ def publish(
     try:
         secrets = [token] if token else []
         bundle = build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, **card)
-        for line in describe(bundle, repo_id, public, create_pr):
+        for line in _describe(bundle, repo_id, public, create_pr):
             logger.info(line)
         publication = Publication(api, repo_id, bundle, run, public, create_pr, commit_message)
         if dry_run:
@@ -92,3 +91,30 @@ def _check_call(repo_id: str, card: Mapping[str, Any]) -> None:
     for name, check in _CHECKS.items():
         if card.get(name) is not None:
             check(card[name])
+
+
+def _describe(bundle: Bundle, repo_id: str, public: bool | None, create_pr: bool) -> Iterator[str]:
+    """What will be sent, as lines for a person: files, sizes, where, who can see and load it, quotes."""
+    sizes = bundle.sizes()
+    what = "An adapter" if bundle.adapter else "A model"
+    how = ", as a pull request" if create_pr else ""
+    seen = {True: "public", False: "private", None: "as visible as it is; private if it is new"}[public]
+    yield f"{what} for {repo_id} ({seen}){how}:"
+    width = max(len(name) for name in sizes)
+    for name, size in sizes.items():
+        yield f"  {name:<{width}}  {_size(size):>9}"
+    named = {"licence": "license", "language": "language", "base model": "base_model"}
+    facts = "; ".join(f"{name}: {bundle.metadata.get(field, 'not named')}" for name, field in named.items())
+    yield f"  {len(sizes)} files, {_size(sum(sizes.values()))}; {facts}"
+    yield from (f"  {line}" for line in bundle.can_load)
+    if bundle.quoted:
+        texts = "1 text" if bundle.quoted == 1 else f"{bundle.quoted} texts"
+        yield f"  The card, README.md, quotes {texts} of your data; --no_quotes leaves them out."
+
+
+def _size(count: float) -> str:
+    for unit in ("B", "kB", "MB"):
+        if count < 1000:
+            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} GB"

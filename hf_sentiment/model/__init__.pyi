@@ -1,0 +1,2 @@
+from .configuration_bert_sentiment import BertSentimentConfig as BertSentimentConfig
+from .modeling_bert_sentiment import BertForSentimentAnalysis as BertForSentimentAnalysis

@@ -20,7 +20,7 @@ def template_folder() -> Path:
     Raises:
         FileNotFoundError: The installation is incomplete.
     """
-    package = Path(__file__).resolve().parents[1]
+    package = Path(__file__).resolve().parents[2]  # hub/card/ lies two floors below
     for folder in (package / "model_card_templates", package.parent / "model_card_templates"):
         if (folder / "sentiment.md").is_file():
             return folder

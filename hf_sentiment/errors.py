@@ -21,3 +21,9 @@ class CallError(SentimentError):
 
 class DataError(SentimentError):
     """The call was right and the data is not: rows that cannot be used, classes too small to split. Exit code 1."""
+
+
+def first_line(error: BaseException) -> str:
+    """What went wrong in one line: the first that says something, or else the name of the error's class."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__

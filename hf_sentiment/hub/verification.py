@@ -16,7 +16,7 @@ import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
 import hf_sentiment  # noqa: F401  # registers the architecture
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.hub import download_check
 from hf_sentiment.hub.bundle import Bundle
 from hf_sentiment.hub.messages import HubError, without_tokens
@@ -88,8 +88,7 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
                 run if merged else bundle.folder, dtype=torch.float32
             )
     except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CallError(f"{run}: the model that would be published cannot be loaded: {reason}") from error
+        raise CallError(f"{run}: the model that would be published cannot be loaded: {first_line(error)}") from error
     rows = download_check.logits(model, tokenizer, sentences)
     if not np.isfinite(rows).all():
         raise CallError(f"{run}: the model's outputs are not finite: it is broken, train again")

@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.inference.loading import check_head, load_tokenizer
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.texts import no_text
@@ -99,8 +99,7 @@ class SentimentClassifier:
         except (OSError, ValueError) as error:
             if isinstance(error, CallError):
                 raise
-            reason = str(error).strip().splitlines()[0]
-            raise CallError(f"{name} cannot be loaded as a text classifier: {reason}") from error
+            raise CallError(f"{name} cannot be loaded as a text classifier: {first_line(error)}") from error
         check_head(info, name)
         return cls(model.to(device), tokenizer)
 

@@ -18,7 +18,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from hf_sentiment.data.sources import STARTER, starter_model
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.records.folder import nearest_folder, no_such_folder
 
 logger = logging.getLogger(__name__)
@@ -89,16 +89,12 @@ def _ask_the_hub(name: str, revision: str | None) -> str:
     except RevisionNotFoundError as error:
         raise CallError(f"{name} has no branch, tag or commit {revision} on the Hub") from error
     except HfHubHTTPError as error:
-        raise CallError(f"{nowhere} the Hub refuses it ({_first_line(error)})") from error
+        raise CallError(f"{nowhere} the Hub refuses it ({first_line(error)})") from error
     except Exception as error:
         if not type(error).__module__.startswith(("httpx", "httpcore")):  # the client has several, by its version
             raise
         if isinstance(cached, str):
             logger.warning("The Hub cannot be reached: taking the copy of %s in the cache", name)
             return str(Path(cached).parent)
-        raise CallError(f"{nowhere} the Hub cannot be reached ({_first_line(error)})") from error
+        raise CallError(f"{nowhere} the Hub cannot be reached ({first_line(error)})") from error
     return name
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

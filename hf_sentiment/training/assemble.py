@@ -36,7 +36,7 @@ from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabe
 from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT
 from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.data.tokenisation import tokenise
-from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.errors import CallError, SentimentError, first_line
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
 from hf_sentiment.head.lexicon import polarity
 from hf_sentiment.inference.loading import load_tokenizer
@@ -289,7 +289,7 @@ def load_model(
     except SentimentError:
         raise
     except (OSError, ValueError) as error:
-        raise CallError(f"--model_name_or_path {name}: {str(error).strip().splitlines()[0]}") from error
+        raise CallError(f"--model_name_or_path {name}: {first_line(error)}") from error
     model, info = loaded
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
     model.config.class_weights, model.config.problem_type = None, "single_label_classification"

@@ -24,7 +24,7 @@ from datasets import Dataset, Features, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
 from hf_sentiment.data.sources.json_files import json_value, list_items, parse_line, shape_fault, whole
-from hf_sentiment.data.sources.locations import first_line, kind_by_content, kind_of, local_path
+from hf_sentiment.data.sources.locations import kind_by_content, kind_of, local_path
 from hf_sentiment.data.sources.table_cache import FAULT, LAST, NOTE, ROW, code_hash, delimited_rows, sheet_rows
 from hf_sentiment.data.tables import (
     BACKSLASH,
@@ -41,7 +41,7 @@ from hf_sentiment.data.tables import (
     find_layout,
     open_lines,
 )
-from hf_sentiment.errors import CallError, DataError, SentimentError
+from hf_sentiment.errors import CallError, DataError, SentimentError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +199,7 @@ def _read_delimited(
     except DatasetsError as error:
         if isinstance(error.__cause__, SentimentError):
             raise error.__cause__ from error
-        raise DataError(f"{name}: cannot be read: {first_line(error)}") from error
+        raise DataError(f"{name}: cannot be read: {first_line(error.__cause__ or error)}") from error
     table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout), keep_blank)
     if layout.separator != {"csv": ",", "tsv": "\t"}[kind] and len(layout.header) > 1:
         logger.info("%s: separated by %s", name, SEPARATOR_NAMES.get(layout.separator, layout.separator))

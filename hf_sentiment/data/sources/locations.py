@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from datasets import DownloadConfig, DownloadManager
 from datasets.exceptions import DatasetsError
 
-from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.errors import CallError, DataError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def local_path(name: str) -> Path:
             return _unpacked(path) if name.lower().endswith(".gz") else path.resolve()
     except (OSError, ValueError, EOFError, DatasetsError) as error:
         what = "downloaded" if "://" in name else "unpacked"
-        raise CallError(f"{name}: cannot be {what} ({first_line(error)})") from error
+        raise CallError(f"{name}: cannot be {what} ({first_line(error.__cause__ or error)})") from error
     if not path.exists():
         raise CallError(f"{name}: no such file{_nearest_file(path)}")
     raise CallError(f"{name}: is a folder; name a file in it ({', '.join(EXTENSIONS)})")
@@ -107,10 +107,3 @@ def kind_by_content(path: Path, kind: str, name: str) -> str:
         said = {"excel": "an Excel workbook", "parquet": "Parquet", "json": "JSON"}[found]
         logger.info("%s: by its content it is %s", name, said)
     return found
-
-
-def first_line(error: BaseException) -> str:
-    """What went wrong, in one line: `datasets` wraps the reader's own message."""
-    cause = error.__cause__ or error
-    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
-    return lines[0] if lines else type(cause).__name__

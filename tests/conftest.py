@@ -8,7 +8,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -182,3 +182,17 @@ def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
         return int(ended.value.code or 0), captured.out, captured.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def finish() -> Callable[[Sequence[str], Path], Path]:
+    """Trains, by the words of a command line, into a folder that holds no finished run yet; the folder."""
+    from hf_sentiment.commands.train import train
+    from hf_sentiment.training.arguments import SentimentArguments, parse_call
+
+    def to_the_end(words: Sequence[str], folder: Path) -> Path:
+        sentiment, training = parse_call([*words, "--output_dir", str(folder)])
+        assert train(SentimentArguments(**sentiment), **training) is not None
+        return folder
+
+    return to_the_end

@@ -86,7 +86,7 @@ def test_the_same_again_makes_no_commit_and_says_so(
 def test_a_dry_run_needs_nobody_and_leaves_the_folder(
     hub: Any, publish_there: Publish, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from hf_sentiment.commands import publish as publishing
+    from hf_sentiment.hub import publish as publishing
 
     monkeypatch.setattr(publishing, "get_token", lambda: None)
     with caplog.at_level("INFO"):
@@ -393,7 +393,7 @@ def test_tokens(hub: Any, publish_there: Publish, hashes_only: None, monkeypatch
         with pytest.raises(HubError, match=said) as raised:
             publish_there(token=token)
         assert token not in str(raised.value)
-    from hf_sentiment.commands import publish as publishing
+    from hf_sentiment.hub import publish as publishing
 
     monkeypatch.setattr(publishing, "get_token", lambda: None)
     with pytest.raises(HubError, match="no token: `hf auth login`"):

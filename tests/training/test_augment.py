@@ -14,7 +14,6 @@ from transformers import TrainerCallback
 from hf_sentiment.callbacks.shared import FixedTexts
 from hf_sentiment.commands.train import train
 from hf_sentiment.data.tokenisation import tokenise
-from hf_sentiment.training import assembly, fitting
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assemble import assemble
 
@@ -54,7 +53,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(
     words = [*call, "--output_dir", str(tmp_path / "run"), "--dataloader_num_workers", workers]
     sentiment, training = parse_call(words)
     with monkeypatch.context() as patch:
-        patch.setattr(assembly, "CheckpointOnInterrupt", lambda: _Stop(steps // 2 + 6))
+        patch.setattr("hf_sentiment.training.assemble.CheckpointOnInterrupt", lambda: _Stop(steps // 2 + 6))
         with pytest.raises(RuntimeError, match="killed"):
             train(SentimentArguments(**sentiment), **training)
     code, _, err = run_cli("train", *words)
@@ -82,7 +81,9 @@ def test_head_probe_validation_and_test_read_the_texts_as_they_are(
     call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headed: list[Any] = []
-    monkeypatch.setattr(fitting, "fit_head_first", lambda model, tokenizer, dataset, *_, **__: headed.append(dataset))
+    monkeypatch.setattr(
+        "hf_sentiment.training.run.fit_head_first", lambda model, tokenizer, dataset, *_, **__: headed.append(dataset)
+    )
     sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "3"])
     run = assemble(SentimentArguments(**sentiment), training)
     clean = {

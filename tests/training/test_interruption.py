@@ -14,8 +14,8 @@ from datasets import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
-from hf_sentiment.callbacks.shared import KEPT
 from hf_sentiment.errors import SentimentError
+from hf_sentiment.records.folder import KEPT
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, Interrupted, SeedEveryEpoch
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hf_sentiment.callbacks.learning_curve import FINAL, Kept, Row, draw_dots, draw_shares, history_lines
+from hf_sentiment.callbacks.learning_curve import FINAL, Row, draw_dots, draw_shares, history_lines
+from hf_sentiment.callbacks.shared import Kept
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import BASELINES
 from hf_sentiment.records.atomic import write_atomically

@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import torch
 from transformers import PreTrainedTokenizerBase
 
+if TYPE_CHECKING:
+    from datasets import Dataset
+
 # Token slots (texts x longest) a batch. On two CPU cores the starter model is fastest between 500 and 2,000: smaller
 # batches pay per call, larger ones fall out of the cache (benchmarks/prediction_speed.py --tune).
 TOKEN_BUDGET = 1024
+
+
+@runtime_checkable
+class Augmented(Protocol):
+    """A data set that gives other rows in every epoch, and in `clean` the rows as they are."""
+
+    clean: Dataset
 
 
 def length_sorted_batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDGET) -> Iterator[list[int]]:

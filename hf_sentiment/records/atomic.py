@@ -13,6 +13,9 @@ from typing import Any
 
 from hf_sentiment.errors import CallError
 
+# What the name of a folder begins with while it is written.
+PARTIAL = "_partial-"
+
 
 def refuse_existing(output: Path) -> None:
     """See that what is written there overwrites nothing.
@@ -58,7 +61,7 @@ def folder_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A folder beside `path` to write into, which then takes its place: whole or not there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"_partial-{path.name}-"))
+    beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
     try:
         yield beside
         beside.chmod(0o777 & ~current_umask())

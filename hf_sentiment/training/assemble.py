@@ -26,10 +26,11 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback, less_is_better
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.callbacks.shared import less_is_better
 from hf_sentiment.data.audit import AuditRows
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled

@@ -13,7 +13,8 @@ import pytest
 import torch
 from transformers import TrainerCallback
 
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback, less_is_better
+from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.shared import less_is_better
 from hf_sentiment.errors import CallError
 
 Make = Callable[..., Any]

@@ -12,10 +12,10 @@ from transformers.trainer_utils import IntervalStrategy
 
 from hf_sentiment.callbacks.early_stopping.monitor import Monitor, read_min_delta, resolve_monitor
 from hf_sentiment.callbacks.gap_test import Array, decode, encode
-from hf_sentiment.callbacks.learning_curve import Kept
 from hf_sentiment.callbacks.shared import (
     Evaluations,
     JudgingCallback,
+    Kept,
     KeptWeights,
     can_be_resumed,
     check_whole_weights,
@@ -108,6 +108,11 @@ class EarlyStoppingCallback(JudgingCallback):
         self._seen: dict[str, float] = {}
         self._kept: KeptWeights | None = None
         super().__init__()
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether it ends the run with the best weights."""
+        return self.restore_best
 
     # The run
 

@@ -10,37 +10,15 @@ from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_sentiment.callbacks.gap_test import Array
-from hf_sentiment.callbacks.shared import Evaluations, PerText, with_prefix
+from hf_sentiment.callbacks.shared import Evaluations, PerText, less_is_better, with_prefix
 from hf_sentiment.errors import CallError
 
-# Last words of the names of metrics of which less is better. transformers looks for names that end in "loss" alone.
-_LESS_IS_BETTER = (
-    *("loss", "error", "errors", "perplexity", "ppl", "mse", "rmse", "mae", "mape", "brier", "ece", "nll", "entropy"),
-    *("wer", "cer", "ter", "distance", "deviance", "fpr", "fnr"),
-)
 _STANDARD_ERRORS = re.compile(r"(\d+(?:\.\d+)?)se")
-# Last words of the names of those of which more is better. Of any other name that is only supposed.
-_MORE_IS_BETTER = ("accuracy", "f1", "precision", "recall", "auroc", "auc", "mcc", "kappa", "bleu")
 _CALLBACK = "EarlyStoppingCallback"
 # Schedules that lower the learning rate by the metric.
 _FOLLOW_THE_METRIC = ("reduce_lr_on_plateau", "greedy")
 # Metrics that are means over texts, so that two evaluations can be compared text by text.
 _BY_TEXT = ("eval_loss", "eval_accuracy")
-
-
-def less_is_better(name: str) -> bool:
-    """Whether the metric is one of which less is better, by the last word of its name."""
-    word = _last_word(name)
-    return word in _LESS_IS_BETTER or word.endswith(("loss", "error"))
-
-
-def more_is_better(name: str) -> bool:
-    """Whether the metric is known to be one of which more is better, by the last word of its name."""
-    return _last_word(name) in _MORE_IS_BETTER
-
-
-def _last_word(name: str) -> str:
-    return re.split(r"[_/.\- ]", name.lower())[-1]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 from .arrays import Array as Array
 from .arrays import decode as decode
 from .arrays import encode as encode
-from .sequential import GapLevel as GapLevel
-from .sequential import GapVerdict as GapVerdict
+from .levels import ALARMS as ALARMS
+from .levels import GapLevel as GapLevel
+from .levels import GapVerdict as GapVerdict
 from .sequential import OverfittingGapTest as OverfittingGapTest
 from .statistics import RiseTest as RiseTest
 from .statistics import gap_interval as gap_interval

@@ -58,64 +58,19 @@ that was recorded, with Welch's interval at level 1 − alpha/K, so that all K p
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hf_sentiment.callbacks.gap_test.arrays import decode, encode
+from hf_sentiment.callbacks.gap_test.levels import GapLevel, GapVerdict
 from hf_sentiment.callbacks.gap_test.statistics import FEWEST_TEXTS, RiseResult, RiseTest, gap_interval, has_fallen
 from hf_sentiment.errors import CallError
 
 NEAR_CHANCE = 0.95  # a mean loss above this share of the loss of guessing is near chance
 HELD_BACK = 0.3  # share of alpha that the probe cannot release before its planned time
 _VERSION = 2
-
-
-class GapLevel(StrEnum):
-    """What an evaluation says about the run. `overconfident` and `overfitting` are alarms, the others information."""
-
-    OK = "ok"
-    GAP = "gap"
-    OVERCONFIDENT = "overconfident"
-    OVERFITTING = "overfitting"
-    LEAKAGE = "leakage"
-    UNDERFITTING = "underfitting"
-
-    @property
-    def is_alarm(self) -> bool:
-        """Whether the level claims harm, at the stated error rate."""
-        return self in (GapLevel.OVERCONFIDENT, GapLevel.OVERFITTING)
-
-
-@dataclass(frozen=True)
-class GapVerdict:
-    """The finding at one evaluation; losses in nats.
-
-    `gap`: validation minus probe loss, minus the same before training if that was recorded; `worsening`: validation
-    loss minus the lowest of the earlier evaluations (negative at a new best), its interval corrected for that pick.
-    `p_value` refers to the run up to here: at most `alpha` when the loss has significantly risen. `best_step`: step of
-    the lowest validation loss so far, this evaluation included.
-    """
-
-    level: GapLevel
-    gap: float
-    gap_interval: tuple[float, float]
-    worsening: float
-    worsening_interval: tuple[float, float]
-    p_value: float
-    best_step: int
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain JSON values."""
-        return asdict(self) | {
-            "level": self.level.value,
-            "gap_interval": list(self.gap_interval),
-            "worsening_interval": list(self.worsening_interval),
-        }
 
 
 class OverfittingGapTest:

@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from torch import nn
-from transformers import Trainer, TrainerControl, TrainerState, TrainingArguments
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks.learning_curve.drawing import draw_curves
 from hf_sentiment.callbacks.learning_curve.history import (
     FINAL,
     OWN,
-    Kept,
     Row,
     as_measured,
     curve_names,
@@ -26,8 +25,16 @@ from hf_sentiment.callbacks.learning_curve.history import (
 )
 from hf_sentiment.callbacks.learning_curve.notebook import NotebookPicture
 from hf_sentiment.callbacks.learning_curve.table import Table
-from hf_sentiment.callbacks.overfitting_gap import planned_evaluations, points_to_log
-from hf_sentiment.callbacks.shared import COSTS, Evaluations, JudgingCallback, RecordingCallback, calling
+from hf_sentiment.callbacks.shared import (
+    COSTS,
+    Evaluations,
+    JudgingCallback,
+    Kept,
+    RecordingCallback,
+    planned_evaluations,
+    points_to_log,
+    run_callbacks,
+)
 from hf_sentiment.records.atomic import write_atomically
 
 __all__ = ["LearningCurveCallback", "draw_curves", "read_history"]
@@ -324,9 +331,7 @@ def _kept(args: TrainingArguments, state: TrainerState) -> Kept:
     """What the run ends with, by the Trainer or by the callbacks that put weights back."""
     if args.load_best_model_at_end and state.best_model_checkpoint is not None:
         return Kept.best(state.best_global_step, args.metric_for_best_model or "loss")
-    trainer = calling(Trainer)
-    callbacks = [] if trainer is None else trainer.callback_handler.callbacks
-    restored = (callback.restored for callback in callbacks if isinstance(callback, JudgingCallback))
+    restored = (callback.restored for callback in run_callbacks(JudgingCallback))
     return next((kept for kept in restored if kept is not None), Kept(state.global_step, "kept, the last"))
 
 

@@ -9,12 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_sentiment.callbacks.early_stopping import less_is_better, more_is_better
+from hf_sentiment.callbacks.gap_test import ALARMS
 from hf_sentiment.callbacks.learning_curve.history import (
-    ALARMS,
     OWN,
     CurveNames,
-    Kept,
     Row,
     as_measured,
     best_row,
@@ -22,6 +20,7 @@ from hf_sentiment.callbacks.learning_curve.history import (
     curve_names,
     place_of,
 )
+from hf_sentiment.callbacks.shared import Kept, less_is_better, more_is_better
 from hf_sentiment.records.atomic import write_atomically
 
 if TYPE_CHECKING:

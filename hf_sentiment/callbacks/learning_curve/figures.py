@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_sentiment.callbacks.early_stopping import less_is_better
 from hf_sentiment.callbacks.learning_curve.drawing import INK, STYLE, TRAIN, new_figure, save_figure
+from hf_sentiment.callbacks.shared import less_is_better
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

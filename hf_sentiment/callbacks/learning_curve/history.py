@@ -9,8 +9,6 @@ from typing import Any
 
 Row = dict[str, Any]
 
-#: The levels of `gap/alarm` that are alarms.
-ALARMS = {1: "overconfident", 2: "overfitting"}
 #: Before the name of a loss: its mean over the texts, where the Trainer reports another one.
 OWN = "own/"
 #: In the last line of a run in which nothing was evaluated: of which texts its figures are.
@@ -44,25 +42,6 @@ def as_measured(rows: list[Row]) -> list[Row]:
     return [
         row | {name.removeprefix(OWN): value for name, value in row.items() if name.startswith(OWN)} for row in rows
     ]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """What a run ends with, to be marked in its picture.
-
-    Attributes:
-        step: The step whose weights are kept; `None` where they are those of no step.
-        words: What the legend says of it: "kept" or, of no step, how they came about.
-    """
-
-    step: int | None
-    words: str = "kept"
-
-    @classmethod
-    def best(cls, step: int | None, metric: str) -> Kept:
-        """The step at which a metric was best."""
-        bare = metric.removeprefix("eval_").replace("_", " ")
-        return cls(step, "kept" if bare == "loss" else f"kept, best {bare}")
 
 
 @dataclass(frozen=True)

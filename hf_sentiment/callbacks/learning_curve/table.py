@@ -8,7 +8,8 @@ import sys
 
 from tqdm.auto import tqdm
 
-from hf_sentiment.callbacks.learning_curve.history import ALARMS, CurveNames, Row, best_row, counts_epochs, place_of
+from hf_sentiment.callbacks.gap_test import ALARMS
+from hf_sentiment.callbacks.learning_curve.history import CurveNames, Row, best_row, counts_epochs, place_of
 
 _SPARKS = "▁▂▃▄▅▆▇█"
 _WITHOUT_UNICODE = str.maketrans(_SPARKS + "▲–", "_.-:=+*#!-")

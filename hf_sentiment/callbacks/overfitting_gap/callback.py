@@ -10,18 +10,17 @@ from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
-from hf_sentiment.callbacks.learning_curve import Kept
 from hf_sentiment.callbacks.overfitting_gap.report import alarm_message, scalars
 from hf_sentiment.callbacks.overfitting_gap.schedule import (
     LARGEST_PROBE,
     default_probe_size,
     lower_learning_rate,
-    planned_evaluations,
 )
 from hf_sentiment.callbacks.shared import (
     Evaluations,
     FixedTexts,
     JudgingCallback,
+    Kept,
     KeptWeights,
     PerText,
     can_be_resumed,
@@ -29,7 +28,8 @@ from hf_sentiment.callbacks.shared import (
     counted,
     from_main_process,
     log_scalars,
-    saved_states,
+    planned_evaluations,
+    run_callbacks,
 )
 from hf_sentiment.errors import CallError
 
@@ -249,7 +249,8 @@ class OverfittingGapCallback(JudgingCallback):
     ) -> None:
         """At the last log of the run, roll back after its last evaluation, unless somebody else keeps the best."""
         if self._training and logs and "train_runtime" in logs and self.rollback_due and model is not None:
-            if not _best_is_kept(args, state) and self._roll_back(model, state):
+            best_is_kept = args.load_best_model_at_end or any(one.keeps_best for one in run_callbacks(JudgingCallback))
+            if not best_is_kept and self._roll_back(model, state):
                 self.restored = Kept(self.best_step, "kept, rolled back to")
             self.rollback_due = False
 
@@ -386,13 +387,6 @@ class OverfittingGapCallback(JudgingCallback):
         self.test, self._gap_test = None, None
         self.level = GapLevel.OK.value
         return True
-
-
-def _best_is_kept(args: TrainingArguments, state: TrainerState) -> bool:
-    """Whether the run ends with its best weights already."""
-    saved = saved_states(state).get("EarlyStoppingCallback")
-    entries = saved if isinstance(saved, list) else [saved] if saved else []
-    return args.load_best_model_at_end or any(entry["args"].get("restore_best") for entry in entries)
 
 
 def _check(name: str, value: Any, right: bool, wanted: str) -> None:

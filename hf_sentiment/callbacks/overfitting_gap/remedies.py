@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from torch import nn
-from transformers import TrainerState, TrainingArguments
+from transformers import EarlyStoppingCallback, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks.shared import saved_states
 
@@ -31,7 +31,8 @@ def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, low
 def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, rate: float) -> Iterator[str]:
     config = getattr(model, "config", None)
     yield "more labelled texts (--train_file)"
-    if not args.load_best_model_at_end and "EarlyStoppingCallback" not in saved_states(state):
+    # Ours goes by the name of transformers' class, whose place it takes.
+    if not args.load_best_model_at_end and EarlyStoppingCallback.__name__ not in saved_states(state):
         yield "stop at the best evaluation: EarlyStoppingCallback() (--early_stopping_patience 1)"
     adapted = hasattr(model, "peft_config")
     if not adapted and all(parameter.requires_grad for parameter in model.parameters()):

@@ -9,10 +9,8 @@ from torch import nn
 from transformers import TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks.gap_test import Array, GapLevel, GapVerdict
-from hf_sentiment.callbacks.learning_curve import ALARMS
 from hf_sentiment.callbacks.overfitting_gap.remedies import remedies
 
-_NUMBERS = {GapLevel(name): number for number, name in ALARMS.items()}  # by which the history knows them
 _WHAT = {
     GapLevel.OVERFITTING: "the model overfits",
     GapLevel.OVERCONFIDENT: "the model grows overconfident",
@@ -88,5 +86,5 @@ def scalars(verdict: GapVerdict, probe: Array, validation: Array) -> dict[str, f
         for name, triple in values.items()
         for end, value in zip(("", "_low", "_high"), triple, strict=True)
     }
-    logged |= {"gap/p_value": verdict.p_value, "gap/alarm": _NUMBERS.get(verdict.level, 0)}
+    logged |= {"gap/p_value": verdict.p_value, "gap/alarm": verdict.level.number}
     return {name: round(float(value), 6) for name, value in logged.items()}

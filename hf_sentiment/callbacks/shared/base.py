@@ -144,6 +144,12 @@ def calling(kind: type[Caller]) -> Caller | None:
     return None
 
 
+def run_callbacks(kind: type[Caller]) -> list[Caller]:
+    """The callbacks of the run that is calling, of that kind."""
+    handler = calling(CallbackHandler)
+    return [callback for callback in (handler.callbacks if handler else ()) if isinstance(callback, kind)]
+
+
 def from_main_process(value: Any) -> Any:
     """The main process's `value` in every process, so that all decide alike; every process must call it."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

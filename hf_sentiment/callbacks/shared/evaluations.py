@@ -10,17 +10,13 @@ from typing import Any
 from transformers import Trainer, TrainingArguments
 
 from hf_sentiment.callbacks.shared.base import calling
+from hf_sentiment.callbacks.shared.metrics import with_prefix
 from hf_sentiment.errors import CallError
 
 # What an evaluation took is not what it found.
 COSTS = ("_runtime", "_per_second", "_model_preparation_time", "_jit_compilation_time")
 # Whose callbacks add no metric to those of an evaluation.
 _KNOWN_CALLBACKS = ("transformers.", "hf_sentiment.")
-
-
-def with_prefix(name: str) -> str:
-    """The metric as the Trainer names it."""
-    return name if name.startswith("eval_") else f"eval_{name}"
 
 
 @dataclass(frozen=True)

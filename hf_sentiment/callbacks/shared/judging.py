@@ -3,15 +3,34 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks.learning_curve import Kept
 from hf_sentiment.callbacks.shared.base import SuiteCallback
 from hf_sentiment.callbacks.shared.per_text import EvaluationRecorder
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What a run ends with, to be marked in its picture.
+
+    Attributes:
+        step: The step whose weights are kept; `None` where they are those of no step.
+        words: What the legend says of it: "kept" or, of no step, how they came about.
+    """
+
+    step: int | None
+    words: str = "kept"
+
+    @classmethod
+    def best(cls, step: int | None, metric: str) -> Kept:
+        """The step at which a metric was best."""
+        bare = metric.removeprefix("eval_").replace("_", " ")
+        return cls(step, "kept" if bare == "loss" else f"kept, best {bare}")
 
 
 class RecordingCallback(SuiteCallback):
@@ -53,6 +72,11 @@ class JudgingCallback(RecordingCallback):
         #: What it has put back at the end of the run; `None` if nothing.
         self.restored: Kept | None = None
         super().__init__()
+
+    @property
+    def keeps_best(self) -> bool:
+        """Whether it ends the run with the best weights."""
+        return False
 
     def _stop(self, reason: str, state: TrainerState, control: TrainerControl) -> None:
         """Stop after this step; the reason goes into the log and into the history of `trainer_state.json`."""

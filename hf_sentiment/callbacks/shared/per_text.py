@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader
 from transformers import TrainingArguments
 
 from hf_sentiment.callbacks.gap_test import Array
-from hf_sentiment.compute.batching import length_sorted_batches
+from hf_sentiment.compute.batching import Augmented, length_sorted_batches
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.errors import CallError
 
@@ -235,8 +235,8 @@ def _keys(inputs: Mapping[str, Any], labels: torch.Tensor) -> list[bytes]:
 class FixedTexts:
     """A fixed part of a data set, drawn once by a seed, whose losses are measured in evaluation mode again and again.
 
-    The labels are those of the data set, and rows are read once. An `AugmentedDataset` is read as it is when clean, and
-    so is a `datasets.Dataset` with a transform, where its stored columns are what the model takes.
+    The labels are those of the data set, and rows are read once. An `Augmented` data set is read as it is when
+    clean, and so is a `datasets.Dataset` with a transform, where its stored columns are what the model takes.
     """
 
     def __init__(self, dataloader: DataLoader[Any], args: TrainingArguments, size: int, seed: int) -> None:
@@ -255,7 +255,8 @@ class FixedTexts:
 
     @staticmethod
     def _draw(dataloader: DataLoader[Any], args: TrainingArguments, size: int, seed: int) -> list[Any]:
-        dataset: Any = getattr(dataloader.dataset, "clean", dataloader.dataset)
+        dataset: Any = dataloader.dataset
+        dataset = dataset.clean if isinstance(dataset, Augmented) else dataset
         if not hasattr(dataset, "__getitem__") or not hasattr(dataset, "__len__"):
             raise CallError(
                 f"a fixed part cannot be drawn from a {type(dataset).__name__}, which has no length: train on a "

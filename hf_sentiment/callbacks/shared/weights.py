@@ -17,7 +17,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
 from hf_sentiment.callbacks.shared.base import from_main_process
 from hf_sentiment.errors import CallError
-from hf_sentiment.records.atomic import folder_atomically
+from hf_sentiment.records.atomic import PARTIAL, folder_atomically
 from hf_sentiment.records.folder import KEPT
 
 # Bytes a file, so that a model on an accelerator passes through the host's memory in small parts.
@@ -31,7 +31,7 @@ class KeptWeights:
     Between an improvement and the next checkpoint there are two copies: a resume from the last one needs the first.
 
     Args:
-        folder: The run's folder. The copy is `_best-{name}-{step}` in it.
+        folder: The run's folder. The copy is `{KEPT}{name}-{step}` in it.
         name: Which best it is; one name a callback.
         is_main: Whether this is the main process.
         checkpointed: The step of the copy that the checkpoint names from which the run is resumed.
@@ -86,7 +86,7 @@ class KeptWeights:
         if not self._is_main:
             return
         needed = {self._path(step).name for step in steps if step is not None}
-        half_written = self._folder.glob(f"_partial-{KEPT}{self._name}-*")
+        half_written = self._folder.glob(f"{PARTIAL}{KEPT}{self._name}-*")
         copies = (path for path in self._folder.glob(f"{KEPT}{self._name}-*") if path.name not in needed)
         for path in (*half_written, *copies):
             shutil.rmtree(path)

@@ -17,6 +17,7 @@ import torch
 from datasets import Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from hf_sentiment.compute.batching import Augmented
 from hf_sentiment.data.augmentation import edits
 from hf_sentiment.data.augmentation.guard import Token, is_english, polarity, read, same_sentiment
 from hf_sentiment.data.augmentation.neighbours import near_words
@@ -115,7 +116,7 @@ def _joined(text: str, draw: Random, same_label: Sequence[str]) -> str:
     return both if (sign > 0, sign < 0) == (joined > 0, joined < 0) else text
 
 
-class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]]):
+class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
     """Training texts that a Trainer reads anew in every epoch: half of them edited, the rest as they are.
 
     The draw depends on the seed, the epoch and the row alone: not on the order, the number of workers, or where a run

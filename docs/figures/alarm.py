@@ -1,10 +1,10 @@
 """The pictures of docs/alarm.md and docs/callbacks.md.
 
-    python docs/figures/alarm.py                    # two trainings of the starter model, minutes of one core
-    python docs/figures/alarm.py --runs build/runs  # keeps the trainings, and draws them again when it is called again
+    python docs/figures/alarm.py                  # a training of the starter model, minutes of one core
+    python docs/figures/alarm.py --run build/run  # keeps the training, and draws it again when it is called again
 
-Everything but `false_alarms` and `plateaus` is from real trainings on movie snippets. `plateaus` is simulated with the
-plateau that benchmarks/alarm.py uses, and `false_alarms` shows what that benchmark found on it.
+`curve`, `two_curves` and `text_by_text` show that training. `plateaus` is simulated with the plateau that
+benchmarks/alarm.py uses, and `false_alarms` shows what that benchmark found on it.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import torch
 from datasets import Dataset, concatenate_datasets
-from matplotlib import style
+from matplotlib import style as styles
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy import stats
 from transformers import (
     AutoTokenizer,
     DataCollatorWithPadding,
@@ -45,9 +46,8 @@ HERE = Path(__file__).parent
 BENCHMARK = HERE.parents[1] / "benchmarks" / "results" / "alarm.json"
 # The colours of the package's own curves.
 VALIDATION, FAINT = "#D55E00", "#767676"
-VALIDATION_TEXTS = 400
-# Training texts, share of wrong training labels, learning rate, epochs.
-RUNS = {"clean": (600, 0.0, 3e-5, 8), "noisy": (300, 0.2, 1e-4, 8)}
+# Few texts, wrong labels and a high learning rate: a run that overfits.
+TEXTS, VALIDATION_TEXTS, WRONG, LEARNING_RATE, EPOCHS = 300, 400, 0.2, 1e-4, 8
 
 
 class LossesOfTexts(TrainerCallback):
@@ -74,15 +74,14 @@ def accuracy(prediction: EvalPrediction) -> dict[str, float]:
     return {"accuracy": float((prediction.predictions.argmax(axis=-1) == prediction.label_ids).mean())}
 
 
-def train(name: str, folder: Path) -> None:
+def train(folder: Path) -> None:
     """Fine-tune the starter model with the alarm and the curve, with records in `folder`."""
-    size, noise, rate, epochs = RUNS[name]
     tokenizer = AutoTokenizer.from_pretrained(starter_model())
     splits = prepare_data("starter", seed=0).splits
     texts = tokenise(concatenate_datasets(list(splits.values())), tokenizer, 64).shuffle(seed=1)
-    train_texts, validation = texts.select(range(size)), texts.select(range(size, size + VALIDATION_TEXTS))
+    train_texts, validation = texts.select(range(TEXTS)), texts.select(range(TEXTS, TEXTS + VALIDATION_TEXTS))
     labels = np.asarray(train_texts["labels"][:])
-    flipped = np.random.default_rng(0).random(size) < noise
+    flipped = np.random.default_rng(0).random(TEXTS) < WRONG
     train_texts = train_texts.remove_columns("labels").add_column("labels", np.where(flipped, 1 - labels, labels))
     torch.manual_seed(0)
     folder.mkdir(parents=True, exist_ok=True)
@@ -91,8 +90,8 @@ def train(name: str, folder: Path) -> None:
         model=BertForSentimentAnalysis.from_pretrained(starter_model(), labels=["negative", "positive"]),
         args=TrainingArguments(
             output_dir=str(folder),
-            num_train_epochs=epochs,
-            learning_rate=rate,
+            num_train_epochs=EPOCHS,
+            learning_rate=LEARNING_RATE,
             per_device_train_batch_size=16,
             per_device_eval_batch_size=50,
             eval_strategy="epoch",
@@ -166,23 +165,23 @@ def text_by_text(losses: Array, worse: int) -> None:
     changes = losses[worse] - losses[best]
     figure, (axes,) = card(3.2)
     edges = np.arange(np.floor(changes.min() * 4) / 4, changes.max() + 0.25, 0.25)
-    counts, _, bars = axes.hist(changes, bins=edges, color=VALIDATION, edgecolor="white", linewidth=0.5)
+    *_, bars = axes.hist(changes, bins=edges, color=VALIDATION, edgecolor="white", linewidth=0.5)
     for bar, left in zip(bars, edges, strict=False):
         bar.set_facecolor(TRAIN if left < 0 else VALIDATION)
     axes.axvline(changes.mean(), color=INK, linestyle="--", linewidth=1.2)
+    alone = [losses[row].var(ddof=1) / losses.shape[1] for row in (best, worse)]
+    paired = changes.std(ddof=1) / np.sqrt(losses.shape[1])
     lines = (
         f"{(changes < 0).mean():.0%} of the texts get a lower loss",
         f"{(changes > 1).mean():.0%} get one that is higher by more than 1",
         f"the mean rises by {changes.mean():.3f} (dashed)",
+        f"its standard error: {paired:.3f} from pairs, {np.sqrt(sum(alone)):.3f} from two samples",
+        f"skewness of the changes: {stats.skew(changes):.1f}",
     )
     axes.annotate("\n".join(lines), (0.98, 0.95), xycoords="axes fraction", ha="right", va="top", fontsize=9)
     axes.set(yscale="log", ylabel="validation texts (log scale)")
     axes.set_xlabel(f"loss of a text after epoch {worse + 1}, less its loss after epoch {best + 1}, the best")
     save(figure, "text_by_text")
-    apart = np.sqrt(losses[worse].var(ddof=1) / losses.shape[1] + losses[best].var(ddof=1) / losses.shape[1])
-    paired = changes.std(ddof=1) / np.sqrt(losses.shape[1])
-    skewness = float((((changes - changes.mean()) / changes.std()) ** 3).mean())
-    print(f"text_by_text: standard error {apart:.4f} of two samples, {paired:.4f} paired; skewness {skewness:.2f}")
 
 
 def spending() -> None:
@@ -208,7 +207,10 @@ def false_alarms(texts: int = 200) -> None:
     """Runs with an alarm among those of the benchmark's plateau, where every alarm is false, by rule."""
     rows = json.loads(BENCHMARK.read_text(encoding="utf-8"))["nulls"]
     row = next(row for row in rows if row["null"] == "martingale, 10 evaluations" and row["texts"] == texts)
-    names = {"OverfittingGapTest": "OverfittingGapTest, alpha 0.05", "paired t, Bonferroni": "paired t-test, Bonferroni"}
+    names = {
+        "OverfittingGapTest": "OverfittingGapTest, alpha 0.05",
+        "paired t, Bonferroni": "paired t-test, Bonferroni",
+    }
     shares = {names.get(name, name): rate for name, (rate, _) in row["rates"].items()}
     shares = dict(sorted(shares.items(), key=lambda item: item[1]))
     figure, (axes,) = card(3.4)
@@ -225,23 +227,21 @@ def false_alarms(texts: int = 200) -> None:
 def main() -> None:
     """Train, unless that was done, and draw."""
     parser = argparse.ArgumentParser(description="Make the pictures of docs/alarm.md and docs/callbacks.md.")
-    parser.add_argument("--runs", type=Path, help="folder that keeps the trainings; by default they are thrown away")
+    parser.add_argument("--run", type=Path, help="folder that keeps the training; by default it is thrown away")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.runs or Path(temporary)
-        for name in RUNS:
-            if not (folder / name / "losses.npy").is_file():
-                train(name, folder / name)
-        with style.context(["default", STYLE], after_reset=True):
+        folder = options.run or Path(temporary)
+        if not (folder / "losses.npy").is_file():
+            train(folder)
+        with styles.context(["default", STYLE], after_reset=True):
             draw(folder)
 
 
 def draw(folder: Path) -> None:
-    """Draw everything from the trainings in `folder`."""
-    for name in RUNS:
-        (HERE / f"curve_{name}.svg").write_bytes((folder / name / "records" / "curves.svg").read_bytes())
-    two_curves(read_history(folder / "clean" / "records" / "history.jsonl"))
-    losses = np.load(folder / "noisy" / "losses.npy").astype(float)
+    """Draw everything, with the training in `folder`."""
+    (HERE / "curve.svg").write_bytes((folder / "records" / "curves.svg").read_bytes())
+    two_curves(read_history(folder / "records" / "history.jsonl"))
+    losses = np.load(folder / "losses.npy").astype(float)
     text_by_text(losses, len(losses) - 1)
     plateaus()
     spending()

@@ -17,7 +17,6 @@ from hf_sentiment.commands.copies import call_on_copies
 from hf_sentiment.data.audit import (
     DEFAULT_TEXTS,
     SEVERITIES,
-    AuditRows,
     CleanedFile,
     Finding,
     audit,
@@ -28,7 +27,7 @@ from hf_sentiment.data.audit import (
     write_cleaned,
 )
 from hf_sentiment.data.labels import BINARY, DROPPED, LabelRule
-from hf_sentiment.data.prepare import load_with_rule
+from hf_sentiment.data.prepare import load_training_rows
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
@@ -192,14 +191,14 @@ def audit_data(
     if arguments.unlabeled_file is not None:
         raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
     checkpoint_of(arguments)  # a wrong name is said before files of any size are read
-    raw, rule = load_with_rule(
+    raw, rows = load_training_rows(
         arguments.dataset_name if dataset is None else dataset,
         labels=arguments.labels,
         num_labels=arguments.num_labels,
         keep_broken=True,
         **arguments.source(),
     )
-    rows = AuditRows.of_raw(raw, rule)
+    rule = rows.rule
     model, tokenizer = load_model(arguments, rows)
     max_length = arguments.max_length or tokenizer.model_max_length
     if label_errors is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from typing import Any
 
-from hf_sentiment.data.labels import LabelRule, apply_rule, labels_of, rule_of_classes
-from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.audit import bad_row_findings
+from hf_sentiment.data.labels import LabelRule, labels_of, rule_of_classes
+from hf_sentiment.data.prepare import load_rows
+from hf_sentiment.data.rows import leaves_out_bad_rows
+from hf_sentiment.data.sources import RawData
 from hf_sentiment.data.splits import read_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
@@ -41,39 +43,41 @@ def evaluate_model(
         CallError: A wrong argument, or labels that the model does not have.
         DataError: Rows that cannot be used.
     """
-    if on_bad_rows not in ("error", "drop"):
-        raise CallError(f"--on_bad_rows must be error or drop, got {on_bad_rows!r}")
+    drop = leaves_out_bad_rows(on_bad_rows)
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
-    raw = load_data(
+    saved = getattr(classifier.model.config, "label_rule", None)
+
+    def rule_of(raw: RawData) -> LabelRule:
+        if saved:
+            rule = LabelRule.from_dict(saved)
+        else:
+            values = labels_of(raw, "test", keep_bad=drop)
+            rule = rule_of_classes(values, classifier.labels, "the model's labels")
+            logger.info("%s: %s", raw.description, rule.description)
+        if list(rule.labels) != classifier.labels:
+            known = ", ".join(classifier.labels)
+            raise CallError(f"{model} has the labels {known}, and the data {', '.join(rule.labels)}")
+        return rule
+
+    raw, rows = load_rows(
         dataset_name,
+        rule_of,
+        split="test",
         test_file=test_file,
         text_column=text_column,
         label_column=label_column,
         encoding=encoding,
-        keep_broken=on_bad_rows == "drop",
+        keep_broken=drop,
     )
-    if "test" not in raw.splits:
-        if list(raw.splits) != ["train"]:
-            raise CallError(f"{dataset_name} has no labelled test split: name a file with --test_file FILE")
-        logger.warning("%s is one split: all of it is used, whether or not the model was trained on it", dataset_name)
-        raw = dataclasses.replace(raw, splits={"test": raw.splits["train"]}, sources={"test": raw.sources["train"]})
-    saved = getattr(classifier.model.config, "label_rule", None)
-    if saved:
-        rule = LabelRule.from_dict(saved)
-    else:
-        values = labels_of(raw, "test", keep_bad=on_bad_rows == "drop")
-        rule = rule_of_classes(values, classifier.labels, "the model's labels")
-        logger.info("%s: %s", raw.description, rule.description)
-    if list(rule.labels) != classifier.labels:
-        raise CallError(f"{model} has the labels {', '.join(classifier.labels)}, and the data {', '.join(rule.labels)}")
-    labelled, rows = apply_rule(raw, rule, "drop" if on_bad_rows == "drop" else "error")
-    test = labelled["test"]
+    rows.check(on_bad_rows)
+    test = rows.labelled(raw)["test"]
     probabilities = softmax(classifier.logits(test["text"][:]))
-    report = evaluate_texts(probabilities, test, rule.labels)
+    report = evaluate_texts(probabilities, test, rows.rule.labels)
     seen = seen_record(read_seen_texts(model), test["text"][:], probabilities, test["label"][:], test["row"][:])
     warning = seen_warning(seen, len(test))
     if warning is not None:
         logger.warning(warning)
-    return report | {"seen": seen, "source": raw.description, "rows": rows.to_dict()}
+    findings = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
+    return report | {"seen": seen, "source": raw.description, "rows": rows.counts, "findings": findings}

@@ -19,7 +19,7 @@ import torch
 from datasets.fingerprint import Hasher
 
 from hf_sentiment.commands.ending import end_records
-from hf_sentiment.data.splits import hashes_of_splits, joined, read_seen_texts, write_seen_texts
+from hf_sentiment.data.splits import joined, read_seen_texts, write_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines, shortfall
@@ -97,7 +97,7 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     write_json(folder.records / "plan.json", plan_record(run.facts, run.plan))
     write_json(folder.records / "audit.json", audit)
     before = read_seen_texts(arguments.model_name_or_path)  # by the run whose model this one goes on from
-    write_seen_texts(folder.records, joined(before, hashes_of_splits(run.data.splits)))
+    write_seen_texts(folder.records, joined(before, run.data.seen))
     run.curve.began = began
     run.fit(checkpoint)
     return _finish(run, arguments, folder, began)

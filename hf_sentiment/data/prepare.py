@@ -1,24 +1,27 @@
-"""From what the user named to labelled, checked, complete splits, as training takes them.
+"""From what the user named to labelled, checked, complete splits.
 
-`audit`, `evaluate` and `predict` read by the same `load_data`, and go on from there by themselves.
+`load_rows` is the one path to labelled rows: training, audits and evaluations take it, and scripts as the command line.
+Texts without labels, which `predict` and `--unlabeled_file` read, have no rule to be checked by.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from datasets import Dataset, Features, Value
 
-from hf_sentiment.data.audit import AuditRows, contamination_finding, language_record, row_findings
-from hf_sentiment.data.labels import BINARY, LabelRule, RowReport, apply_rule, infer_label_rule, labels_of
+from hf_sentiment.data.audit import Finding, contamination_finding, language_record, row_findings
+from hf_sentiment.data.labels import BINARY, LabelRule, infer_label_rule, labels_of
+from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
 from hf_sentiment.data.sources import RawData, load_data
-from hf_sentiment.data.splits import Shares, SplitReport, make_splits, usual_shares
+from hf_sentiment.data.splits import CHOSEN, SPLITS, TRAINED, Shares, make_splits, usual_shares
 from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)
@@ -34,18 +37,24 @@ class PreparedData:
         splits: "train" and, where they are given or texts are held out for them, "validation" and "test", with
             columns `text`, `label` (index), `row`, and for the starter `group` and `ratings`. Without labels "train"
             is empty.
+        rule: How raw labels became indices.
+        rows: What became of the rows of each split as given; see `Rows.counts`.
+        findings: What costs little to find out about the rows: bad ones, duplicates and so on.
+        origin: How each split came about.
+        seed: Of the splits that were made; `None` if all were given.
+        seen: The hashes of the texts that a run sees, by how it sees them, sorted and each once.
+        description: The source in one line.
         unlabelled: Texts without labels, in their place, where there are such: columns `text`, and a `label` that means
             nothing.
-        rule: How raw labels became indices.
-        rows: What became of every row.
-        made: How the splits were made, and what they share.
-        description: The source in one line.
     """
 
     splits: dict[str, Dataset]
     rule: LabelRule
-    rows: RowReport
-    made: SplitReport
+    rows: dict[str, dict[str, int]]
+    findings: list[Finding]
+    origin: dict[str, str]
+    seed: int | None
+    seen: dict[str, np.ndarray]
     description: str
     unlabelled: Dataset | None = None
 
@@ -56,15 +65,15 @@ class PreparedData:
             dataset_name: As the user named the data set, for known contamination; `None` for files and data in memory.
             model_name: As the user named the checkpoint.
         """
-        findings = row_findings(AuditRows.of_splits(self.splits, self.rule))
-        findings.append(contamination_finding(dataset_name, model_name))
+        findings = [*self.findings, contamination_finding(dataset_name, model_name)]
+        counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in self.splits.items()}
         return {
             "source": self.description,
             "languages": language_record(self._texts()),
             "label_rule": self.rule.to_dict(),
-            "rows": self.rows.to_dict(),
-            "splits": self.made.to_dict(),
-            "findings": [finding.to_dict(examples=False) for finding in findings],
+            "rows": self.rows,
+            "splits": {"label_counts": counts, "origin": self.origin, "seed": self.seed},
+            "findings": [finding.to_dict(texts=False) for finding in findings],
             "used": {name: len(split) for name, split in self.splits.items()},
             "unlabelled": None if self.unlabelled is None else len(self.unlabelled),
             "content": {name: _content_hash(split) for name, split in self.splits.items()},
@@ -76,6 +85,58 @@ class PreparedData:
             if split is not None and len(split):
                 return list(split["text"])
         return [text for split in self.splits.values() for text in split["text"]]
+
+
+def load_rows(
+    dataset: Any, rule_of: Callable[[RawData], LabelRule], *, split: str, **source: Any
+) -> tuple[RawData, Rows]:
+    """Data as they are, and each of their rows as the rule for their labels has it.
+
+    Args:
+        dataset: As in `load_data`.
+        rule_of: The rule for the data.
+        split: "train", or "test" to evaluate: then the other splits are left out, and a single one is taken for it.
+        **source: As in `load_data`.
+
+    Raises:
+        CallError: As `load_data`, or there is no such split.
+        DataError: As `load_data`.
+    """
+    raw = load_data(dataset, **source)
+    if split not in raw.splits and split == "test" and list(raw.splits) == ["train"]:
+        logger.warning("%s is one split: all of it is used, whether or not the model was trained on it", dataset)
+        raw = dataclasses.replace(raw, splits={split: raw.splits["train"]}, sources={split: raw.sources["train"]})
+    if split not in raw.splits:
+        if split == "test":
+            raise CallError(f"{dataset} has no labelled test split: name a file with --test_file FILE")
+        raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
+    if split == "test":
+        raw = dataclasses.replace(raw, splits={split: raw.splits[split]})
+    return raw, Rows.read(raw, rule_of(raw))
+
+
+def load_training_rows(
+    dataset: Any, *, labels: Sequence[str] | None, num_labels: int | None, keep_broken: bool, **source: Any
+) -> tuple[RawData, Rows]:
+    """Data to train on, as they are, with the rule that their labels say.
+
+    Args:
+        dataset: As in `prepare_data`; so are `labels` and `num_labels`.
+        labels: See there.
+        num_labels: See there.
+        keep_broken: As in `load_data`.
+        **source: As in `load_data`.
+
+    Raises:
+        CallError: As `load_rows` and `infer_label_rule`.
+        DataError: As `load_data`.
+    """
+
+    def rule_of(raw: RawData) -> LabelRule:
+        values = labels_of(raw, "train", keep_bad=keep_broken)
+        return infer_label_rule(values, num_labels=num_labels, labels=labels, label_names=raw.label_names)
+
+    return load_rows(dataset, rule_of, split="train", keep_broken=keep_broken, **source)
 
 
 def prepare_data(
@@ -93,6 +154,8 @@ def prepare_data(
 ) -> PreparedData:
     """Load, label, check and split.
 
+    Given validation and test splits are not touched; what they share with others is among the findings.
+
     Args:
         dataset: "starter", a Hub id, a `Dataset`, `DatasetDict` or data frame; or `None` with `train_file=`.
         labels: Label names in index order, where the data do not say them.
@@ -109,53 +172,66 @@ def prepare_data(
         CallError: A wrong argument, path or column.
         DataError: Rows or classes that cannot be used.
     """
-    raw, rule = load_with_rule(
-        dataset, labels=labels, num_labels=num_labels, keep_broken=on_bad_rows == "drop", **source
-    )
-    logger.info("%s: %s", raw.description, rule.description)
-    labelled, rows = apply_rule(raw, rule, on_bad_rows)
-    usual = holdout(len(labelled["train"]))
-    splits, made = make_splits(
-        labelled,
-        seed=seed,
-        validation_share=usual.validation if validation_share is None else validation_share,
-        test_share=usual.test if test_share is None else test_share,
-        label_names=rule.labels,
-    )
+    drop = leaves_out_bad_rows(on_bad_rows)
+    raw, rows = load_training_rows(dataset, labels=labels, num_labels=num_labels, keep_broken=drop, **source)
+    logger.info("%s: %s", raw.description, rows.rule.description)
+    rows.check(on_bad_rows)
+    splits = rows.labelled(raw)
+    usual = holdout(len(splits["train"]))
+    shares = {
+        "test": usual.test if test_share is None else test_share,
+        "validation": usual.validation if validation_share is None else validation_share,
+    }
+    for name, share in shares.items():
+        if not 0 <= share < 0.5:
+            raise CallError(f"{name} share {share:g}: give a number between 0 and 0.5, such as 0.1")
+    missing = {name: share for name, share in shares.items() if share and name not in splits}
+    origin = dict.fromkeys(splits, "given")
+    if missing:
+        rows, made = _hold_out(rows, splits["train"], missing, seed)
+        splits |= made
+        for name, part in made.items():
+            origin[name] = f"made from train: seed {seed}, " + (
+                f"share {missing[name]:g}" if name in missing else "the rest"
+            )
+            logger.info("%s: %d of %d rows (%s)", name, len(part), rows.counts["train"]["kept"], origin[name])
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
-        splits["train"] = _draw(splits["train"], max_train_samples, seed)
-        counts = made.label_counts | {"train": dict(Counter(map(str, splits["train"]["label"][:])))}
-        within = {
-            name: count for name, count in made.duplicates_within.items() if name != "train"
-        }  # of all were counted
-        sizes = made.sizes | {"train": len(splits["train"])}
-        made = replace(made, sizes=sizes, label_counts=counts, duplicates_within=within)
+        drawn = _draw(np.asarray(splits["train"]["label"]), max_train_samples, seed)
+        splits["train"] = splits["train"].select(drawn)
+        rows = rows.assigned("train", {"train": drawn})
     if max_train_samples != 0:
-        _check_every_label(splits["train"], rule)
-    return PreparedData(splits, rule, rows, made, raw.description)
+        _check_every_label(splits["train"], rows.rule)
+    splits = {name: splits[name] for name in SPLITS if name in splits}
+    return _prepared(splits, rows, origin, seed if missing else None, raw.description, drop)
 
 
-def load_with_rule(
-    dataset: Any, *, labels: Sequence[str] | None, num_labels: int | None, keep_broken: bool, **source: Any
-) -> tuple[RawData, LabelRule]:
-    """Data to train on, as they are, and the rule for their labels.
+def _hold_out(rows: Rows, train: Dataset, shares: dict[str, float], seed: int) -> tuple[Rows, dict[str, Dataset]]:
+    """Rows and data sets with the splits that are taken from the training rows."""
+    usable = rows.usable
+    of_train = usable.split == "train"
+    # Only the training rows are to be divided: what a given test split repeats links none of them.
+    groups = rows.duplicates.groups(usable.number[of_train], train["group"][:] if "group" in train.features else None)
+    made = make_splits(usable.codes[of_train], groups, shares, seed=seed, label_names=rows.rule.labels)
+    return rows.assigned("train", made), {name: train.select(part) for name, part in made.items()}
 
-    Args:
-        dataset: As in `prepare_data`; so are `labels` and `num_labels`.
-        labels: See there.
-        num_labels: See there.
-        keep_broken: As in `load_data`.
-        **source: As in `load_data`.
 
-    Raises:
-        CallError: As `load_data` and `infer_label_rule`, or there is no training split.
-        DataError: As `load_data`.
-    """
-    raw = load_data(dataset, keep_broken=keep_broken, **source)
-    if "train" not in raw.splits:
-        raise CallError(f"{raw.description} has no split to train on (there are: {', '.join(raw.splits)})")
-    values = labels_of(raw, "train", keep_bad=keep_broken)
-    return raw, infer_label_rule(values, num_labels=num_labels, labels=labels, label_names=raw.label_names)
+def _prepared(
+    splits: dict[str, Dataset],
+    rows: Rows,
+    origin: dict[str, str],
+    seed: int | None,
+    description: str,
+    drop_bad_rows: bool = False,
+    unlabelled: Dataset | None = None,
+) -> PreparedData:
+    """The splits, with what is known of their rows."""
+    findings = row_findings(rows, drop_bad_rows=drop_bad_rows)
+    for finding in findings:
+        if finding.name == "leakage" and finding.count:
+            pair = finding.facts["splits"]
+            logger.warning("%s: %d rows of the second have a near-duplicate in the first", pair, finding.count)
+    seen = {name: np.unique(rows.hashes(name)) for name in (TRAINED, CHOSEN) if name in splits}
+    return PreparedData(splits, rows.rule, rows.counts, findings, origin, seed, seen, description, unlabelled)
 
 
 def prepare_unlabelled(
@@ -181,20 +257,24 @@ def prepare_unlabelled(
         DataError: As `prepare_data`.
     """
     names = tuple(labels or BINARY)
-    splits, rows = {"train": Dataset.from_dict({"text": [], "label": [], "row": []}, features=_COLUMNS)}, RowReport({})
-    rule = infer_label_rule(names, labels=names)
+    splits = {"train": Dataset.from_dict({"text": [], "label": [], "row": []}, features=_COLUMNS)}
+    rows = Rows.none(infer_label_rule(names, labels=names))
     if test_file is not None:
-        raw = load_data(test_file=test_file, text_column=text_column, label_column=label_column, encoding=encoding)
-        rule = infer_label_rule(labels_of(raw, "test", keep_bad=False), labels=names)
-        tested, rows = apply_rule(raw, rule)
-        splits |= tested
-    sizes = {name: len(split) for name, split in splits.items()}
-    counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in splits.items()}
-    made = SplitReport(sizes, counts, dict.fromkeys(splits, "given"), None, {}, {})
+        raw, rows = load_rows(
+            None,
+            lambda raw: infer_label_rule(labels_of(raw, "test", keep_bad=False), labels=names),
+            split="test",
+            test_file=test_file,
+            text_column=text_column,
+            label_column=label_column,
+            encoding=encoding,
+        )
+        rows.check("error")
+        splits |= rows.labelled(raw)
     unlabelled = None if unlabeled_file is None else _unlabelled(unlabeled_file, text_column, encoding)
     told = "no labelled texts" if unlabelled is None else f"{len(unlabelled):,} texts without labels"
-    named = "" if unlabeled_file is None else f" ({unlabeled_file.rpartition('/')[2]})"
-    return PreparedData(splits, rule, rows, made, told + named, unlabelled)
+    told += "" if unlabeled_file is None else f" ({unlabeled_file.rpartition('/')[2]})"
+    return _prepared(splits, rows, dict.fromkeys(splits, "given"), None, told, unlabelled=unlabelled)
 
 
 def _unlabelled(file: str, text_column: str | None, encoding: str | None) -> Dataset:
@@ -209,18 +289,17 @@ def _unlabelled(file: str, text_column: str | None, encoding: str | None) -> Dat
     return Dataset.from_dict({"text": texts, "label": [0] * len(texts)})
 
 
-def _draw(train: Dataset, count: int, seed: int) -> Dataset:
-    """`count` training texts at random, each label with its share, and at least one of it; none at all for 0."""
+def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """`count` training rows at random, each label with its share, and at least one of it; none at all for 0."""
     if count == 0:
-        return train.select([])
-    labels = np.asarray(train["label"])
+        return np.empty(0, dtype=np.int64)
     present, sizes = np.unique(labels, return_counts=True)
     if count < len(present):
         raise CallError(
             f"--max_train_samples {count}: each of the {len(present)} labels needs a text: say a larger number"
         )
     # One of each label, and the others by what is then left of its share.
-    share = sizes * count / len(train)
+    share = sizes * count / len(labels)
     taken = np.maximum(1, np.floor(share)).astype(np.int64)
     while taken.sum() < count:
         taken[np.argmax(np.where(taken < sizes, share - taken, -np.inf))] += 1
@@ -228,7 +307,7 @@ def _draw(train: Dataset, count: int, seed: int) -> Dataset:
         taken[np.argmax(np.where(taken > 1, taken - share, -np.inf))] -= 1
     draw = np.random.default_rng(seed)
     drawn = [draw.choice(np.flatnonzero(labels == label), n, False) for label, n in zip(present, taken, strict=True)]
-    return train.select(np.sort(np.concatenate(drawn)))
+    return np.sort(np.concatenate(drawn))
 
 
 def _check_every_label(train: Dataset, rule: LabelRule) -> None:

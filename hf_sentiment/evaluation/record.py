@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_sentiment.data.splits import hashes_of_splits, write_seen_texts
+from hf_sentiment.data.splits import write_seen_texts
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_split
 from hf_sentiment.records.atomic import write_json
@@ -38,7 +38,7 @@ def record_test(trainer: Trainer, data: PreparedData, test: Dataset) -> dict[str
         records = Path(str(trainer.args.output_dir)) / "records"
         write_json(records / "audit.json", data.audit())
         splits = data.splits
-        write_seen_texts(records, hashes_of_splits(splits))
+        write_seen_texts(records, data.seen)
         evaluation = evaluate_split(probabilities, splits["train"], splits["test"], data.rule.labels)
         write_json(records / "evaluation.json", evaluation)
     return metrics

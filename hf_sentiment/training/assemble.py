@@ -31,9 +31,9 @@ from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import less_is_better
-from hf_sentiment.data.audit import AuditRows
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled
+from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT
 from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.data.tokenisation import tokenise
@@ -263,7 +263,7 @@ def load_splits(
 
 
 def load_model(
-    arguments: SentimentArguments, data: PreparedData | AuditRows
+    arguments: SentimentArguments, data: PreparedData | Rows
 ) -> tuple[BertForSentimentAnalysis, PreTrainedTokenizerBase]:
     """The named checkpoint with a head for the data's labels, in float32, and its tokenizer.
 

@@ -20,7 +20,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def labelled() -> Callable[..., Dataset]:
-    """`labelled(texts, labels, groups=None)`: a data set as `apply_rule` returns it."""
+    """`labelled(texts, labels, groups=None)`: a data set of rows with class indices."""
 
     def make(texts: list[str], labels: list[int], groups: list[str] | None = None) -> Dataset:
         columns = {"text": texts, "label": labels, "row": list(range(1, len(texts) + 1))}

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from hf_sentiment.data.audit import (
-    AuditRows,
     Finding,
     Limits,
     audit,
@@ -25,11 +24,12 @@ from hf_sentiment.data.audit import (
 )
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.data.prepare import prepare_data
+from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import DataError
 
-Rows = list[tuple[str | None, str | None]]
-Load = Callable[..., AuditRows]
+Table = list[tuple[str | None, str | None]]
+Load = Callable[..., Rows]
 WORDS = [f"w{i}" for i in range(400)]
 
 
@@ -37,7 +37,7 @@ WORDS = [f"w{i}" for i in range(400)]
 def load(tmp_path: Path) -> Load:
     """`load(train=[(text, label), …], test=…, labels=None)`: JSONL files as the audit reads them."""
 
-    def make(labels: list[str] | None = None, **splits: Rows | str) -> AuditRows:
+    def make(labels: list[str] | None = None, **splits: Table | str) -> Rows:
         files = {}
         for name, content in splits.items():
             path = tmp_path / f"{name}.jsonl"
@@ -46,12 +46,12 @@ def load(tmp_path: Path) -> Load:
             path.write_text(content, encoding="utf-8")
             files[f"{name}_file"] = str(path)
         raw = load_data(keep_broken=True, **files)
-        return AuditRows.of_raw(raw, infer_label_rule(raw.splits["train"]["label"][:], labels=labels))
+        return Rows.read(raw, infer_label_rule(raw.splits["train"]["label"][:], labels=labels))
 
     return make
 
 
-def different(count: int, seed: int = 0) -> Rows:
+def different(count: int, seed: int = 0) -> Table:
     """Texts of twelve random words, the two labels in turn."""
     generator = random.Random(seed)
     return [(" ".join(generator.choices(WORDS, k=12)), ("negative", "positive")[i % 2]) for i in range(count)]
@@ -87,7 +87,7 @@ def test_rows_with_too_many_cells_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "r.csv"
     path.write_text("text,label\ngood film,positive\nbad film,negative\nso, so,meh\nfine film,positive\n")
     raw = load_data(train_file=path, keep_broken=True)
-    rows = AuditRows.of_raw(raw, infer_label_rule(["negative", "positive"]))
+    rows = Rows.read(raw, infer_label_rule(["negative", "positive"]))
     found = named(row_findings(rows))
     assert places(found["broken"]) == [("r.csv", 4)]
     assert "too many cells (3, the header has 2)" in found["broken"].examples[0].says
@@ -124,10 +124,13 @@ def test_training_goes_on_without_broken_lines_on_request(tmp_path: Path) -> Non
     prepared = prepare_data(train_file=str(path), on_bad_rows="drop")
     assert sum(map(len, prepared.splits.values())) == 60
     assert "fault" not in prepared.splits["train"].column_names
-    assert prepared.rows.splits["train"].listed[0].row == 31
+    assert named(prepared.findings)["broken"].examples[0].row == 31 and prepared.rows["train"]["bad"] == 1
     record = prepared.audit("starter", "me/bert-sst2")
     assert {f["name"]: f["severity"] for f in record["findings"]}["contamination"] == "warning"
     assert json.dumps(record["findings"]).count("w1") == 0  # no text goes into the record
+    broken = next(finding for finding in record["findings"] if finding["name"] == "broken")
+    (row,) = broken["examples"]
+    assert broken["count"] == 1 and (row["source"], row["row"]) == (str(path), 31) and "not JSON" in row["says"]
 
 
 def test_duplicates_keep_emoticons_apart(load: Load) -> None:

@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from hf_sentiment.data.audit import AuditRows, CleanedFile, removals, write_cleaned
+from hf_sentiment.data.audit import CleanedFile, removals, write_cleaned
 from hf_sentiment.data.labels import infer_label_rule
+from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import CallError, DataError
 
@@ -32,9 +33,9 @@ TEST = [("9", "leaks into the test", "negative"), ("10", "a test of its own", "p
 KEPT = ["1", "3", "8"]
 
 
-def audited(dataset: Any = None, **files: str) -> tuple[AuditRows, Any]:
+def audited(dataset: Any = None, **files: str) -> tuple[Rows, Any]:
     raw = load_data(dataset, keep_broken=True, **files)
-    return AuditRows.of_raw(raw, infer_label_rule(raw.splits["train"]["label"][:], label_names=raw.label_names)), raw
+    return Rows.read(raw, infer_label_rule(raw.splits["train"]["label"][:], label_names=raw.label_names)), raw
 
 
 def clean(folder: Path, **files: str) -> list[CleanedFile]:

@@ -319,7 +319,7 @@ def test_several_labels_or_an_object_are_refused_with_their_row(tmp_path, severa
     mixed = write(tmp_path / "mixed.jsonl", [["a"], ["b"]] * 30 + [several])
     with pytest.raises(CallError, match=r"mixed\.jsonl, row 61: the label .* is not one label: write one value a row"):
         prepare_data(train_file=mixed)
-    assert prepare_data(train_file=mixed, on_bad_rows="drop").rows.bad == 1
+    assert prepare_data(train_file=mixed, on_bad_rows="drop").rows["train"]["bad"] == 1
     only = write(tmp_path / "only.jsonl", [several] * 30)
     with pytest.raises(SentimentError, match=r"only\.jsonl, row 1: the label .* is not one label"):
         prepare_data(train_file=only, on_bad_rows="drop")

@@ -6,10 +6,15 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from hf_sentiment.data.audit import AuditRows, confident_disagreement, label_error_finding
-from hf_sentiment.data.labels import BINARY, LabelRule
+from hf_sentiment.data.audit import confident_disagreement, label_error_finding
+from hf_sentiment.data.labels import BINARY, infer_label_rule
+from hf_sentiment.data.rows import Rows
+from hf_sentiment.data.sources import load_data
 
-RULE = LabelRule("names", BINARY, "names", {"negative": 0, "positive": 1})
+
+def read(texts: list[str], labels: list[int]) -> Rows:
+    names = [BINARY[label] for label in labels]
+    return Rows.read(load_data(Dataset.from_dict({"text": texts, "label": names})), infer_label_rule(names))
 
 
 def test_thresholds_are_the_mean_confidence_of_each_label() -> None:
@@ -36,8 +41,8 @@ def test_flipped_labels_are_flagged(separation: float) -> None:
     flipped = generator.choice(400, 20, replace=False)
     given = true.copy()
     given[flipped] = 1 - given[flipped]
-    rows = Dataset.from_dict({"text": [f"t{i}" for i in range(400)], "label": given, "row": list(range(1, 401))})
-    finding = label_error_finding(AuditRows.of_splits({"train": rows}, RULE), features.astype(np.float32))
+    rows = read([f"t{i}" for i in range(400)], given.tolist())
+    finding = label_error_finding(rows, features.astype(np.float32))
     found = [example.row - 1 for example in finding.examples]
     hits = len(set(found) & set(flipped.tolist()))
     assert hits / 20 >= (0.9 if separation == 4 else 0.7)
@@ -48,6 +53,5 @@ def test_flipped_labels_are_flagged(separation: float) -> None:
 
 
 def test_labels_with_too_few_texts_for_the_folds_are_left_out() -> None:
-    rows = Dataset.from_dict({"text": ["a", "b", "c"], "label": [0, 1, 1], "row": [1, 2, 3]})
-    finding = label_error_finding(AuditRows.of_splits({"train": rows}, RULE), np.eye(3, dtype=np.float32))
+    finding = label_error_finding(read(["a", "b", "c"], [0, 1, 1]), np.eye(3, dtype=np.float32))
     assert finding.severity == "note" and "fewer than two labels" in finding.advice

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from hf_sentiment.data.prepare import prepare_data, prepare_unlabelled
-from hf_sentiment.data.splits import Shares
+from hf_sentiment.data.audit import audit, write_cleaned
+from hf_sentiment.data.prepare import load_training_rows, prepare_data, prepare_unlabelled
+from hf_sentiment.data.splits import Shares, duplicates
 from hf_sentiment.errors import CallError, DataError
 
 
@@ -29,7 +31,7 @@ def test_who_calls_says_how_much_is_held_out(reviews_file: Path) -> None:
 def test_samples_are_drawn_with_each_labels_share_or_not_at_all(reviews_file: Path) -> None:
     data = prepare_data(train_file=str(reviews_file), max_train_samples=20)
     assert sorted(data.splits["train"]["label"][:]) == [0] * 10 + [1] * 10
-    assert (data.made.sizes["train"], data.made.label_counts["train"]) == (20, {"0": 10, "1": 10})
+    assert data.audit()["splits"]["label_counts"]["train"] == {"0": 10, "1": 10}
     none = prepare_data(train_file=str(reviews_file), max_train_samples=0)
     assert {name: len(split) for name, split in none.splits.items()} == {"train": 0, "validation": 48, "test": 48}
     assert none.audit()["used"]["train"] == 0
@@ -53,6 +55,48 @@ def test_every_number_of_samples_keeps_every_label(tmp_path: Path) -> None:
     assert again != prepare_data(**options, max_train_samples=20, seed=7).splits["train"]["row"][:]
     with pytest.raises(CallError, match="--max_train_samples 3: each of the 4 labels needs a text"):
         prepare_data(**options, max_train_samples=3)
+
+
+def test_near_duplicates_are_searched_for_once(
+    reviews_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searched: list[int] = []
+    folded: list[str] = []
+    near_pairs, duplicate_key = duplicates.near_pairs, duplicates.duplicate_key
+
+    def count_search(keys: list[str]) -> np.ndarray:
+        searched.append(len(keys))
+        return near_pairs(keys)
+
+    def count_key(text: str) -> str:
+        folded.append(text)
+        return duplicate_key(text)
+
+    monkeypatch.setattr(duplicates, "near_pairs", count_search)
+    monkeypatch.setattr(duplicates, "duplicate_key", count_key)
+    given = tmp_path / "given.csv"
+    given.write_text("text,label\na text of its own,positive\nanother one of them,negative\n")
+    for files in ({}, {"test_file": str(given)}, {"test_file": str(given), "validation_file": str(given)}):
+        searched.clear()
+        folded.clear()
+        data = prepare_data(train_file=str(reviews_file), **files)
+        data.audit()
+        assert len(searched) == 1 and len(folded) == sum(map(len, data.splits.values()))
+        assert data.seen.keys() == {"train", "validation"}
+    searched.clear()
+    raw, rows = load_training_rows(None, labels=None, num_labels=None, keep_broken=True, train_file=str(reviews_file))
+    audit(rows)
+    write_cleaned(rows, raw, tmp_path / "copies")
+    assert len(searched) == 1
+
+
+def test_a_text_that_was_not_drawn_leaks_nowhere(reviews_file: Path, tmp_path: Path) -> None:
+    test = tmp_path / "test.csv"
+    test.write_text(reviews_file.read_text())
+    options = {"train_file": str(reviews_file), "test_file": str(test), "holdout": lambda texts: Shares(0.0, 0.0)}
+    for count, leaking in ((None, 240), (20, 20), (0, 0)):
+        findings = prepare_data(**options, max_train_samples=count).findings
+        assert sum(finding.count for finding in findings if finding.name == "leakage") == leaking
 
 
 def test_without_labels_there_are_names_and_perhaps_a_test(reviews_file: Path, tmp_path: Path) -> None:

@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import random
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
+from datasets import Dataset, DatasetDict
 
-from hf_sentiment.data.splits import NEAR, duplicate_groups, duplicate_key, make_splits, usual_shares
+from hf_sentiment.data.prepare import PreparedData, prepare_data
+from hf_sentiment.data.splits import NEAR, Duplicates, duplicate_key, make_splits, usual_shares
 from hf_sentiment.data.splits.make import _take
 from hf_sentiment.errors import CallError, DataError
 
 WORDS = [f"w{i}" for i in range(400)]
+
+
+def duplicate_groups(texts: list[str], known: list[str | None] | None = None) -> np.ndarray:
+    return Duplicates(texts).groups(known=known)
+
+
+def split(table: Dataset, seed: int, label_names: list[str] | None = None, **shares: float) -> dict[str, Dataset]:
+    known = table["group"][:] if "group" in table.column_names else None
+    groups = Duplicates(table["text"][:]).groups(known=known)
+    shares = shares or {"test": 0.1, "validation": 0.1}
+    parts = make_splits(np.asarray(table["label"]), groups, shares, seed=seed, label_names=label_names)
+    return {name: table.select(rows) for name, rows in parts.items()}
 
 
 @pytest.mark.parametrize(
@@ -124,43 +137,65 @@ def corpus(labelled, rows=600, seed=0, share=0.3, groups=False):
 @pytest.mark.parametrize("rows", [600, 2500])
 def test_made_splits(labelled, rows):
     table = corpus(labelled, rows)
-    splits, report = make_splits({"train": table}, seed=3)
-    assert list(splits) == ["train", "validation", "test"]
-    numbers = [row for split in splits.values() for row in split["row"]]
+    splits = split(table, 3)
+    assert list(splits) == ["test", "validation", "train"]
+    numbers = [row for part in splits.values() for row in part["row"]]
     assert sorted(numbers) == table["row"][:]
-    for split in ("validation", "test"):
-        assert abs(len(splits[split]) / len(table) - 0.1) < 0.02
-        assert splits[split]["row"][:] == sorted(splits[split]["row"])
+    for name in ("validation", "test"):
+        assert abs(len(splits[name]) / len(table) - 0.1) < 0.02
+        assert splits[name]["row"][:] == sorted(splits[name]["row"])
     whole = np.mean(table["label"])
-    assert all(abs(np.mean(split["label"]) - whole) < 0.04 for split in splits.values())
-    assert set(report.duplicates_across.values()) == {0}
-    assert report.origin["test"] == "made from train: seed 3, share 0.1"
-    assert json.loads(json.dumps(report.to_dict()))["sizes"] == {name: len(s) for name, s in splits.items()}
-    again, _ = make_splits({"train": table}, seed=3)
-    other, _ = make_splits({"train": table}, seed=4)
-    assert again["test"]["row"][:] == splits["test"]["row"][:]
-    assert other["test"]["row"][:] != splits["test"]["row"][:]
+    assert all(abs(np.mean(part["label"]) - whole) < 0.04 for part in splits.values())
+    groups = Duplicates([text for part in splits.values() for text in part["text"]]).groups()
+    parts = np.split(groups, np.cumsum([len(part) for part in splits.values()])[:-1])
+    assert not any(set(one) & set(other) for one, other in combinations(parts, 2))
+    assert split(table, 3)["test"]["row"][:] == splits["test"]["row"][:]
+    assert split(table, 4)["test"]["row"][:] != splits["test"]["row"][:]
 
 
 def test_known_groups_stay_together(labelled):
-    splits, _ = make_splits({"train": corpus(labelled, groups=True)}, seed=0)
-    held = [set(split["group"]) for split in splits.values()]
+    splits = split(corpus(labelled, groups=True), 0)
+    held = [set(part["group"]) for part in splits.values()]
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
+
+
+def test_a_part_of_the_texts_is_grouped_as_if_it_were_all():
+    generator = random.Random(1)
+    base = [sentence(generator, 14) for _ in range(30)]
+    texts = [" ".join([*words, *generator.choices(WORDS, k=generator.randint(0, 3))]) for words in base * 4]
+    whole = Duplicates(texts)
+    for size in (0, 1, 40, 119):
+        part = np.sort(np.random.default_rng(size).choice(len(texts), size, replace=False))
+        assert whole.groups(part).tolist() == duplicate_groups([texts[i] for i in part]).tolist()
+    # A chain is broken where its middle is left out.
+    chain = Duplicates(["a b c d e", "a b c d e f", "a b c d e f g"])
+    assert chain.groups().tolist() == [0, 0, 0] and chain.groups(np.array([0, 2])).tolist() == [0, 1]
+
+
+def named(table: Dataset) -> Dataset:
+    names = [("negative", "positive")[label] for label in table["label"]]
+    return Dataset.from_dict({"text": table["text"][:], "label": names})
 
 
 def test_given_splits_are_kept_and_their_overlap_is_counted(labelled, caplog):
     train = corpus(labelled)
     test = labelled([train["text"][5] + " ?", "something else"], [0, 1])
+
+    def prepare(**splits: Dataset) -> tuple[PreparedData, dict[str, int]]:
+        data = prepare_data(DatasetDict({name: named(table) for name, table in splits.items()}), validation_share=0.2)
+        leaks = [finding for finding in data.findings if finding.name == "leakage"]
+        return data, {finding.facts["splits"]: finding.count for finding in leaks}
+
     with caplog.at_level("WARNING"):
-        splits, report = make_splits({"train": train, "test": test}, seed=0, validation_share=0.2)
-    assert splits["test"] is test
-    assert report.origin["test"] == "given"
-    assert abs(len(splits["validation"]) / len(train) - 0.2) < 0.03
-    assert report.duplicates_across["train/test"] + report.duplicates_across["validation/test"] == 1
+        data, shared = prepare(train=train, test=test)
+    assert data.splits["test"]["text"][:] == test["text"][:]
+    assert data.origin["test"] == "given" and data.origin["validation"] == "made from train: seed 42, share 0.2"
+    assert abs(len(data.splits["validation"]) / len(train) - 0.2) < 0.03
+    assert shared["train/test"] + shared["validation/test"] == 1 and shared["train/validation"] == 0
     assert "near-duplicate" in caplog.text
-    splits, report = make_splits({"train": train, "validation": test, "test": test}, seed=0)
-    assert splits["train"] is train and report.seed is None
-    assert report.duplicates_across["validation/test"] == 2
+    data, shared = prepare(train=train, validation=test, test=test)
+    assert data.splits["train"]["text"][:] == train["text"][:] and data.seed is None
+    assert shared["validation/test"] == 2
 
 
 @pytest.mark.parametrize("size", [3, 4, 5, 8, 20])
@@ -168,23 +203,21 @@ def test_small_data_have_every_label_in_every_split(labelled, size):
     generator = random.Random(size)
     texts = [" ".join(sentence(generator, 8)) for _ in range(2 * size)]
     for seed in range(5):
-        splits, _ = make_splits({"train": labelled(texts, [0, 1] * size)}, seed=seed)
-        assert all(set(split["label"]) == {0, 1} for split in splits.values())
+        splits = split(labelled(texts, [0, 1] * size), seed)
+        assert all(set(part["label"]) == {0, 1} for part in splits.values())
         assert sum(map(len, splits.values())) == 2 * size
 
 
 def test_a_rare_label_reaches_every_split_or_is_named(labelled):
     generator = random.Random(0)
     texts = [" ".join(sentence(generator, 8)) for _ in range(200)]
-    splits, _ = make_splits({"train": labelled(texts, [0, 1] * 98 + [2] * 4)}, seed=0)
-    assert all(set(split["label"]) == {0, 1, 2} for split in splits.values())
+    splits = split(labelled(texts, [0, 1] * 98 + [2] * 4), 0)
+    assert all(set(part["label"]) == {0, 1, 2} for part in splits.values())
     with pytest.raises(DataError, match='label "mixed" has only 2 training rows'):
-        make_splits(
-            {"train": labelled(texts, [0, 1] * 99 + [2] * 2)}, seed=0, label_names=["negative", "positive", "mixed"]
-        )
+        split(labelled(texts, [0, 1] * 99 + [2] * 2), 0, ["negative", "positive", "mixed"])
     texts[-4:] = ["the same text"] * 4
     with pytest.raises(DataError, match="label 2 has only 4 training rows, 1 of them different"):
-        make_splits({"train": labelled(texts, [0, 1] * 98 + [2] * 4)}, seed=0)
+        split(labelled(texts, [0, 1] * 98 + [2] * 4), 0)
 
 
 def test_folds_are_chosen_for_the_labels_still_lacking():
@@ -195,12 +228,12 @@ def test_folds_are_chosen_for_the_labels_still_lacking():
 
 
 def test_a_share_of_0_makes_no_split(labelled):
-    table = corpus(labelled, 100)
-    splits, report = make_splits({"train": table}, seed=0, validation_share=0, test_share=0)
-    assert list(splits) == ["train"] and splits["train"] is table
-    assert report.origin == {"train": "given"} and report.duplicates_across == {}
-    splits, report = make_splits({"train": table}, seed=0, validation_share=0, test_share=0.2)
-    assert list(splits) == ["train", "test"] and abs(report.sizes["test"] / len(table) - 0.2) < 0.02
+    table = named(corpus(labelled, 100))
+    data = prepare_data(table, validation_share=0, test_share=0)
+    assert list(data.splits) == ["train"] and data.splits["train"]["text"][:] == table["text"][:]
+    assert data.origin == {"train": "given"} and not [f for f in data.findings if f.name == "leakage"]
+    data = prepare_data(table, validation_share=0, test_share=0.2)
+    assert list(data.splits) == ["train", "test"] and abs(len(data.splits["test"]) / len(table) - 0.2) < 0.02
 
 
 def test_the_usual_share_is_a_fifth_of_little_data():
@@ -209,8 +242,8 @@ def test_the_usual_share_is_a_fifth_of_little_data():
 
 
 def test_wrong_calls(labelled):
-    table = corpus(labelled, 50)
-    with pytest.raises(CallError, match="no training split"):
-        make_splits({"test": table}, seed=0)
+    table = named(corpus(labelled, 50))
+    with pytest.raises(CallError, match="no split to train on"):
+        prepare_data(DatasetDict(test=table))
     with pytest.raises(CallError, match=r"between 0 and 0\.5"):
-        make_splits({"train": table}, seed=0, test_share=0.7)
+        prepare_data(table, test_share=0.7)

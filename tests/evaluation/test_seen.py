@@ -10,12 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from datasets import Dataset
 
 from hf_sentiment.commands.evaluate import evaluate_model
 from hf_sentiment.data.splits import (
     SEEN_TEXTS,
-    hashes_of_splits,
     how_seen,
     joined,
     read_seen_texts,
@@ -31,16 +29,15 @@ TRAIN = ["A good film.", "the plot was dull", "\ud800 half an emoji", "great :)"
 VALIDATION = ["so so", "The plot was dull!"]
 
 
-def split(texts: list[str]) -> Dataset:
-    return Dataset.from_dict({"text": [text.encode("utf-8", "replace").decode() for text in texts]})
+def hashes(**splits: list[str]) -> dict[str, np.ndarray]:
+    return {name: np.unique(text_hashes(texts)) for name, texts in splits.items()}
 
 
 @pytest.fixture
 def run(tmp_path: Path, tiny_folder: Path) -> Path:
     """A model's folder with the hashes of a run that saw `TRAIN` and `VALIDATION`."""
     shutil.copytree(tiny_folder, tmp_path / "run")
-    seen = hashes_of_splits({"train": split(TRAIN), "validation": split(VALIDATION), "test": split(["never"])})
-    write_seen_texts(tmp_path / "run" / "records", seen)
+    write_seen_texts(tmp_path / "run" / "records", hashes(train=TRAIN, validation=VALIDATION))
     return tmp_path / "run"
 
 
@@ -62,7 +59,7 @@ def test_texts_are_the_same_as_the_audit_takes_them_for_the_same() -> None:
 
 def test_what_was_trained_on_counts_for_more_than_what_chose(run: Path) -> None:
     seen = read_seen_texts(run)
-    assert seen is not None and {name: len(hashes) for name, hashes in seen.items()} == {"train": 4, "validation": 2}
+    assert seen is not None and {name: len(texts) for name, texts in seen.items()} == {"train": 4, "validation": 2}
     texts = ["a GOOD film", "So, so?", "The plot was dull!", "something else", "never"]
     assert how_seen(texts, seen).tolist() == ["train", "validation", "train", "", ""]
 
@@ -75,8 +72,8 @@ def test_a_checkpoint_has_its_runs_hashes_and_other_folders_have_none(run: Path,
 
 
 def test_a_run_that_goes_on_from_another_has_seen_what_that_one_saw() -> None:
-    first = hashes_of_splits({"train": split(["one", "two"])})
-    second = hashes_of_splits({"train": split(["two", "three"]), "validation": split(["four"])})
+    first = hashes(train=["one", "two"])
+    second = hashes(train=["two", "three"], validation=["four"])
     both = joined(first, None, second)
     assert how_seen(["one", "two", "three", "four", "five"], both).tolist() == ["train"] * 3 + ["validation", ""]
     assert len(both["train"]) == 3 and np.all(np.diff(both["train"].astype(object)) > 0)
@@ -92,7 +89,7 @@ def test_the_file_holds_eight_bytes_a_text_and_no_text(run: Path) -> None:
 
 
 def test_the_record_and_the_line() -> None:
-    seen = hashes_of_splits({"train": split(["a", "b", "c"]), "validation": split(["d"])})
+    seen = hashes(train=["a", "b", "c"], validation=["d"])
     references = np.array([0, 0, 1, 1, 0, 1])
     probabilities = np.where(references[:, None] == np.arange(2), 0.9, 0.1)
     probabilities[5] = 0.8, 0.2  # the one error, on a text that was not seen

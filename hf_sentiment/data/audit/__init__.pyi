@@ -1,8 +1,10 @@
 from .checks import audit as audit
+from .checks import bad_row_findings as bad_row_findings
 from .checks import removals as removals
 from .checks import row_findings as row_findings
 from .contamination import contamination_finding as contamination_finding
 from .findings import LIMITS as LIMITS
+from .findings import MAX_LISTED as MAX_LISTED
 from .findings import SEVERITIES as SEVERITIES
 from .findings import Finding as Finding
 from .findings import Limits as Limits
@@ -17,7 +19,6 @@ from .label_errors import confident_disagreement as confident_disagreement
 from .label_errors import label_error_finding as label_error_finding
 from .label_errors import out_of_fold as out_of_fold
 from .proportions import half_width as half_width
-from .rows import AuditRows as AuditRows
 from .tokens_and_languages import is_placeholder as is_placeholder
 from .tokens_and_languages import language_record as language_record
 from .tokens_and_languages import token_findings as token_findings

@@ -7,6 +7,7 @@ features.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -14,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_sentiment.data.audit.contamination import contamination_finding
-from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Example, Finding, counted, graded
+from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Finding, counted, graded
 from hf_sentiment.data.audit.label_errors import label_error_finding, not_searched
 from hf_sentiment.data.audit.proportions import imbalance_finding, rare_label_finding, size_findings
-from hf_sentiment.data.audit.rows import AuditRows
 from hf_sentiment.data.audit.tokens_and_languages import language_finding, placeholder_finding, token_findings
 from hf_sentiment.data.labels import BAD, EMPTY_TEXT, NO_LABEL, NO_TEXT, UNKNOWN_LABEL
+from hf_sentiment.data.rows import Row, Rows
 from hf_sentiment.data.splits import later
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ CONFLICT, LEAK, REPEAT = "conflicts", "leakage", "duplicates"
 
 
 def audit(
-    rows: AuditRows,
+    rows: Rows,
     *,
     dataset_name: str | None = None,
     model_name: str | None = None,
@@ -67,17 +68,17 @@ def audit(
 
 
 def row_findings(
-    rows: AuditRows, *, shares: Mapping[str, float] | None = None, drop_bad_rows: bool = False
+    rows: Rows, *, shares: Mapping[str, float] | None = None, drop_bad_rows: bool = False
 ) -> list[Finding]:
     """The findings that need nothing but texts and labels; arguments as in `audit`."""
     usable = rows.usable
     reasons = removals(rows)
     return [
-        *_bad_row_findings(rows, drop_bad_rows),
+        *bad_row_findings(rows, drop_bad_rows),
         _repeats(usable, int((reasons == REPEAT).sum())),
         _near_repeats(usable),
         placeholder_finding(usable),
-        *_leaks(usable, reasons[rows.codes >= 0]),
+        *_leaks(usable, reasons[rows.is_usable]),
         _conflicts(usable, int((reasons == CONFLICT).sum())),
         imbalance_finding(usable),
         rare_label_finding(usable),
@@ -85,7 +86,7 @@ def row_findings(
     ]
 
 
-def removals(rows: AuditRows) -> np.ndarray:
+def removals(rows: Rows) -> np.ndarray:
     """Why `--fix` removes each row, the name of a finding, or "" for one that stays.
 
     Bad rows go: training would stop at them. Of training rows, so do those that contradict another row with the same
@@ -101,7 +102,7 @@ def removals(rows: AuditRows) -> np.ndarray:
     for first, second in combinations(usable.names, 2):
         found[(usable.split == first) & np.isin(usable.groups, usable.groups[usable.split == second])] = LEAK
     found[_conflicting(usable) & (usable.split == "train")] = CONFLICT
-    reasons[rows.codes >= 0] = found
+    reasons[rows.is_usable] = found
     return reasons
 
 
@@ -116,14 +117,20 @@ def _codes_of(values: np.ndarray) -> np.ndarray:
     return np.unique(values.astype(str), return_inverse=True)[1]
 
 
-def _conflicting(rows: AuditRows) -> np.ndarray:
+def _conflicting(rows: Rows) -> np.ndarray:
     """Whether another row has the same key and another label."""
     pairs = np.unique(np.column_stack([rows.keys, rows.codes]), axis=0)
     keys, labels = np.unique(pairs[:, 0], return_counts=True)
     return np.isin(rows.keys, keys[labels > 1])
 
 
-def _bad_row_findings(rows: AuditRows, drop: bool) -> list[Finding]:
+def bad_row_findings(rows: Rows, drop: bool) -> list[Finding]:
+    """The rows that cannot be used, by what is wrong with them.
+
+    Args:
+        rows: All of them.
+        drop: They are left out, which makes them a warning instead of an error.
+    """
     removed = "left out by --on_bad_rows drop" if drop else "--fix DIR removes them"
     kinds = {
         EMPTY: ("no text or no label", removed),
@@ -141,7 +148,7 @@ def _bad_row_findings(rows: AuditRows, drop: bool) -> list[Finding]:
     return findings
 
 
-def _repeats(rows: AuditRows, fixable: int) -> Finding:
+def _repeats(rows: Rows, fixable: int) -> Finding:
     """Rows with the text and the label of an earlier row of their split."""
     found = np.flatnonzero(later(_codes_of(rows.split), rows.keys, rows.codes))
     examples = _pairs(rows, found, (rows.split, rows.keys, rows.codes), "repeats")
@@ -150,16 +157,18 @@ def _repeats(rows: AuditRows, fixable: int) -> Finding:
     return graded("duplicates", title, len(found), len(rows), advice, fixable=fixable, examples=examples)
 
 
-def _near_repeats(rows: AuditRows) -> Finding:
-    """Rows that nearly repeat an earlier row of their split, and none exactly."""
+def _near_repeats(rows: Rows) -> Finding:
+    """Rows that nearly repeat an earlier row of their split, and none exactly; `repeats` counts both, by split."""
     split = _codes_of(rows.split)
     found = np.flatnonzero(later(split, rows.groups) & ~later(split, rows.keys))
     examples = _pairs(rows, found, (rows.split, rows.groups), "nearly repeats")
     advice = "look at them: copies with a word changed count double; templates are harmless if the labels are right"
-    return graded("near_duplicates", "near-duplicates within a split", len(found), len(rows), advice, examples=examples)
+    repeated = Counter(rows.split[later(split, rows.groups)].tolist())
+    more: dict[str, Any] = {"examples": examples, "facts": {"repeats": {name: repeated[name] for name in rows.names}}}
+    return graded("near_duplicates", "near-duplicates within a split", len(found), len(rows), advice, **more)
 
 
-def _pairs(rows: AuditRows, found: np.ndarray, columns: Sequence[np.ndarray], says: str) -> tuple[Example, ...]:
+def _pairs(rows: Rows, found: np.ndarray, columns: Sequence[np.ndarray], says: str) -> tuple[Row, ...]:
     """Each row with the first one that is the same in all columns."""
     first: dict[tuple[Any, ...], int] = {}
     for i, key in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
@@ -168,7 +177,7 @@ def _pairs(rows: AuditRows, found: np.ndarray, columns: Sequence[np.ndarray], sa
     return tuple(rows.pair(int(i), first[key], says) for i, key in zip(found, keys, strict=False))
 
 
-def _leaks(rows: AuditRows, reasons: np.ndarray) -> list[Finding]:
+def _leaks(rows: Rows, reasons: np.ndarray) -> list[Finding]:
     """For each pair of splits the rows of the second that a row of the first repeats, exactly or nearly."""
     findings = []
     for first, second in combinations(rows.names, 2):
@@ -190,18 +199,19 @@ def _leaks(rows: AuditRows, reasons: np.ndarray) -> list[Finding]:
             f"--fix DIR removes {counted(int(leaking.sum()), 'row')} from {first}"
         )
         title = f"{second} texts also in {first}"
-        more: dict[str, Any] = {"fixable": fixable, "examples": examples, "facts": {"exact": exact}}
+        facts = {"exact": exact, "splits": f"{first}/{second}"}
+        more: dict[str, Any] = {"fixable": fixable, "examples": examples, "facts": facts}
         findings.append(graded("leakage", title, int(shared.sum()), int(in_second.sum()), advice, **more))
     return findings
 
 
-def _conflicts(rows: AuditRows, fixable: int) -> Finding:
+def _conflicts(rows: Rows, fixable: int) -> Finding:
     """Rows with the text of another row and another label, equal texts one after the other."""
     found = np.flatnonzero(_conflicting(rows))
     by_key: dict[int, list[int]] = {}
     for i in found.tolist():
         by_key.setdefault(int(rows.keys[i]), []).append(i)
-    examples: list[Example] = []
+    examples: list[Row] = []
     for members in list(by_key.values())[:MAX_EXAMPLES]:
         for i in members:
             other = next(j for j in members if rows.codes[j] != rows.codes[i])

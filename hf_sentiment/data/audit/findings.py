@@ -7,14 +7,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hf_sentiment.data.rows import Row
+
 SEVERITIES = ("ok", "note", "warning", "error")
 """From harmless to fatal. An error means: with these data, training stops or its test figures are not to be trusted."""
 
+# Rows that a finding lists in JSON, in the record of a run, and for people; all of them are counted.
 MAX_EXAMPLES = 1_000
-"""Rows that a finding lists in JSON; all of them are counted."""
-
+MAX_LISTED = 20
 _SHOWN = 3
-_TEXT_WIDTH = 60
 
 
 @dataclass(frozen=True)
@@ -61,38 +62,6 @@ LIMITS = {
 
 
 @dataclass(frozen=True)
-class Example:
-    """A row that a finding is about.
-
-    Attributes:
-        source: its file or data set.
-        row: its number there, as `RawData` counts.
-        text: its text, shortened.
-        label: the name of its label, or None.
-        says: what is the matter with it, in some words.
-        facts: the same for machines: the other row of a pair, or the suggested label and its probability.
-    """
-
-    source: str
-    row: int
-    text: str
-    label: str | None = None
-    says: str = ""
-    facts: dict[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        """`file, row N (label): "text": what is the matter`."""
-        label = f" ({self.label})" if self.label else ""
-        text = f': "{shortened(self.text)}"' if self.text else ""
-        return f"{self.source}, row {self.row}{label}{text}" + (f": {self.says}" if self.says else "")
-
-    def to_dict(self) -> dict[str, Any]:
-        """The example as plain JSON."""
-        plain = {"source": self.source, "row": self.row, "text": shortened(self.text, 200), "label": self.label}
-        return plain | ({"says": self.says} if self.says else {}) | self.facts
-
-
-@dataclass(frozen=True)
 class Finding:
     """The result of one check.
 
@@ -115,7 +84,7 @@ class Finding:
     total: int
     advice: str = ""
     fixable: int = 0
-    examples: tuple[Example, ...] = ()
+    examples: tuple[Row, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -123,9 +92,10 @@ class Finding:
         """`count / total`, 0...1."""
         return self.count / self.total if self.total else 0.0
 
-    def to_dict(self, *, examples: bool = True) -> dict[str, Any]:
-        """The finding as plain JSON; without its texts on request."""
-        record: dict[str, Any] = {
+    def to_dict(self, *, texts: bool = True) -> dict[str, Any]:
+        """The finding as plain JSON; on request without texts, and with fewer of its rows."""
+        examples = self.examples if texts else self.examples[:MAX_LISTED]
+        return {
             "name": self.name,
             "title": self.title,
             "severity": self.severity,
@@ -135,8 +105,8 @@ class Finding:
             "advice": self.advice,
             "fixable": self.fixable,
             **self.facts,
+            "examples": [example.to_dict(text=texts) for example in examples],
         }
-        return record | ({"examples": [example.to_dict() for example in self.examples]} if examples else {})
 
 
 def graded(name: str, title: str, count: int, total: int, advice: str, **more: Any) -> Finding:
@@ -153,12 +123,6 @@ def worst(findings: Iterable[Finding]) -> str:
 def counted(count: int, noun: str) -> str:
     """ "1 row", "2 rows"."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
-
-
-def shortened(text: str, width: int = _TEXT_WIDTH) -> str:
-    """A text in one line of at most `width` characters."""
-    line = " ".join(text.split())
-    return line if len(line) <= width else line[: width - 3].rstrip() + "..."
 
 
 def finding_lines(findings: Sequence[Finding], width: int) -> list[str]:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from hf_sentiment.data.audit.checks import CONFLICT, EMPTY, LEAK, REPEAT, UNKNOWN, UNREADABLE, removals
-from hf_sentiment.data.audit.rows import AuditRows
+from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.sources import EXTENSIONS, FileTable, RawData, copy_rows
 from hf_sentiment.data.tables import open_lines
 from hf_sentiment.errors import CallError, DataError
@@ -72,7 +72,7 @@ def check_free(folder: str | os.PathLike[str], overwrite: bool = False, sources:
 
 
 def write_cleaned(
-    rows: AuditRows, raw: RawData, folder: str | os.PathLike[str], overwrite: bool = False
+    rows: Rows, raw: RawData, folder: str | os.PathLike[str], overwrite: bool = False
 ) -> list[CleanedFile]:
     """Write the copies, all of them or none.
 

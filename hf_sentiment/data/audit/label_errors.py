@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from hf_sentiment.data.audit.findings import MAX_EXAMPLES, Finding, graded
-from hf_sentiment.data.audit.rows import AuditRows
+from hf_sentiment.data.rows import Rows
 
 DEFAULT_TEXTS = 5_000
 """Up to so many texts label errors are looked for unasked: a forward pass over short ones takes about a minute."""
@@ -52,7 +52,7 @@ def out_of_fold(features: np.ndarray, labels: np.ndarray, seed: int) -> np.ndarr
     return cross_val_predict(regression, scaled, labels, cv=folds, method="predict_proba")
 
 
-def label_error_finding(rows: AuditRows, features: np.ndarray, seed: int = 42) -> Finding:
+def label_error_finding(rows: Rows, features: np.ndarray, seed: int = 42) -> Finding:
     """The rows whose label is probably wrong, with the label suggested and its probability.
 
     Args:

@@ -9,7 +9,7 @@ from difflib import get_close_matches
 import numpy as np
 
 from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Finding, counted, graded
-from hf_sentiment.data.audit.rows import AuditRows
+from hf_sentiment.data.rows import Rows
 
 RARE = 10
 """A label with fewer texts than this can't be split in three and learned."""
@@ -25,7 +25,7 @@ def half_width(texts: int, accuracy: float = TYPICAL_ACCURACY) -> float:
     return min(0.5, 1.96 * math.sqrt(accuracy * (1 - accuracy) / texts))
 
 
-def imbalance_finding(rows: AuditRows) -> Finding:
+def imbalance_finding(rows: Rows) -> Finding:
     """How much the rarest label of the training rows lacks of its equal share: nothing, or nearly all of it.
 
     Labels of fewer than `RARE` texts, which have a finding of their own, are left out where two others remain.
@@ -41,7 +41,7 @@ def imbalance_finding(rows: AuditRows) -> Finding:
     return Finding("imbalance", "rarest label", severity, rarest, total, advice, facts=facts)
 
 
-def rare_label_finding(rows: AuditRows) -> Finding:
+def rare_label_finding(rows: Rows) -> Finding:
     """Training rows of labels that have fewer than `RARE` texts, each with the label it may be a misspelling of."""
     train = rows.split == "train"
     counts = np.bincount(rows.codes[train], minlength=len(rows.rule.labels)).tolist()
@@ -63,7 +63,7 @@ def rare_label_finding(rows: AuditRows) -> Finding:
     )
 
 
-def size_findings(rows: AuditRows, shares: Mapping[str, float]) -> list[Finding]:
+def size_findings(rows: Rows, shares: Mapping[str, float]) -> list[Finding]:
     """For the validation and the test split, what accuracy measured on it is worth; `shares` of the ones to be made."""
     findings = []
     train = int((rows.split == "train").sum())

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_sentiment.data.audit.findings import MAX_EXAMPLES, Finding, counted, graded
-from hf_sentiment.data.audit.rows import AuditRows
+from hf_sentiment.data.rows import Rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -48,7 +48,7 @@ def is_placeholder(text: str) -> bool:
     return " ".join(text.split()).lower() in PLACEHOLDERS
 
 
-def placeholder_finding(rows: AuditRows) -> Finding:
+def placeholder_finding(rows: Rows) -> Finding:
     """Texts that stand for no text; they are read as texts all the same.
 
     Args:
@@ -60,9 +60,7 @@ def placeholder_finding(rows: AuditRows) -> Finding:
     return graded("placeholders", 'texts such as "N/A"', len(found), len(rows), advice, examples=examples)
 
 
-def token_findings(
-    rows: AuditRows, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int = 42
-) -> list[Finding]:
+def token_findings(rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int = 42) -> list[Finding]:
     """The share of texts that are cut, and of tokens that the vocabulary lacks.
 
     Args:
@@ -78,7 +76,7 @@ def token_findings(
     return [_truncated(rows, sample, lengths, max_length), _unknown(rows, sample, lengths, unknown, tokenizer)]
 
 
-def _truncated(rows: AuditRows, sample: np.ndarray, lengths: np.ndarray, max_length: int) -> Finding:
+def _truncated(rows: Rows, sample: np.ndarray, lengths: np.ndarray, max_length: int) -> Finding:
     cut = np.flatnonzero(lengths > max_length)
     longest = sorted(cut, key=lambda i: -lengths[i])[:MAX_EXAMPLES]
     more = "a larger --max_length, up to what the model reads, or put what matters first"
@@ -93,7 +91,7 @@ def _truncated(rows: AuditRows, sample: np.ndarray, lengths: np.ndarray, max_len
 
 
 def _unknown(
-    rows: AuditRows, sample: np.ndarray, lengths: np.ndarray, unknown: np.ndarray, tokenizer: PreTrainedTokenizerBase
+    rows: Rows, sample: np.ndarray, lengths: np.ndarray, unknown: np.ndarray, tokenizer: PreTrainedTokenizerBase
 ) -> Finding:
     affected = np.flatnonzero(unknown)
     words = _unknown_words(rows.texts[sample[affected[:2_000]]].tolist(), tokenizer) if len(affected) else Counter()
@@ -122,7 +120,7 @@ def _unknown_words(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Coun
     return words
 
 
-def language_finding(rows: AuditRows, seed: int = 42) -> Finding:
+def language_finding(rows: Rows, seed: int = 42) -> Finding:
     """The languages of the texts that are long enough to tell; the count is of those not in the most common one.
 
     Args:

@@ -1,12 +1,9 @@
 from .apply import BAD as BAD
 from .apply import DROPPED as DROPPED
 from .apply import EMPTY_TEXT as EMPTY_TEXT
-from .apply import MAX_LISTED as MAX_LISTED
 from .apply import NO_LABEL as NO_LABEL
 from .apply import NO_TEXT as NO_TEXT
 from .apply import UNKNOWN_LABEL as UNKNOWN_LABEL
-from .apply import RowReport as RowReport
-from .apply import apply_rule as apply_rule
 from .apply import examine_rows as examine_rows
 from .apply import labels_of as labels_of
 from .infer import infer_label_rule as infer_label_rule

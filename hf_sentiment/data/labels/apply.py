@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from datasets import Dataset, Value
 
 from hf_sentiment.data.labels.infer import rule_for_split
 from hf_sentiment.data.labels.rule import LabelRule, UnknownLabel
 from hf_sentiment.data.labels.values import canonical, is_several
 from hf_sentiment.data.sources import RawData
 from hf_sentiment.data.tables import LABEL_NAMES, TEXT_NAMES
-from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.errors import CallError
 
-logger = logging.getLogger(__name__)
-
-OnBadRows = Literal["error", "drop"]
-"""What to do about rows that can't be used."""
-
-MAX_LISTED = 20
-"""Bad rows that a report lists for a split; all of them are counted."""
-
-_SHOWN = 3
 # White space of all kinds, and what takes no room: zero-width characters, joiners, byte-order marks.
 _INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
 
@@ -49,103 +37,6 @@ NO_TEXT, EMPTY_TEXT, BROKEN, NO_LABEL, UNKNOWN_LABEL = FAULTS = (
     "unknown label",
 )
 """How the reasons begin for which a row can't be used."""
-
-
-@dataclass(frozen=True)
-class BadRow:
-    """A row that can't be used: where it is and why."""
-
-    source: str
-    row: int
-    reason: str
-
-    def __str__(self) -> str:
-        """`file, row N: reason`."""
-        return f"{self.source}, row {self.row}: {self.reason}"
-
-
-@dataclass(frozen=True)
-class SplitRows:
-    """The rows of one split.
-
-    Attributes:
-        kept: rows that are used.
-        dropped: good rows that the rule drops (neutral ones of a binary scheme).
-        bad: rows that can't be used.
-        listed: the first `MAX_LISTED` of the bad ones.
-    """
-
-    kept: int
-    dropped: int
-    bad: int
-    listed: tuple[BadRow, ...] = ()
-
-
-@dataclass(frozen=True)
-class RowReport:
-    """What became of the rows of each split."""
-
-    splits: dict[str, SplitRows]
-
-    @property
-    def bad(self) -> int:
-        """Bad rows of all splits."""
-        return sum(rows.bad for rows in self.splits.values())
-
-    @property
-    def dropped(self) -> int:
-        """Rows of all splits that the rule dropped."""
-        return sum(rows.dropped for rows in self.splits.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON."""
-        return {
-            split: {
-                "kept": rows.kept,
-                "dropped_by_rule": rows.dropped,
-                "bad": rows.bad,
-                "bad_rows": [{"source": b.source, "row": b.row, "reason": b.reason} for b in rows.listed],
-            }
-            for split, rows in self.splits.items()
-        }
-
-
-def apply_rule(raw: RawData, rule: LabelRule, on_bad_rows: OnBadRows = "error") -> tuple[dict[str, Dataset], RowReport]:
-    """Turn raw labels into class indices, without the rows that the rule drops.
-
-    A row is bad if its text is missing, empty, no string or broken (U+FFFD stands where bytes were no UTF-8),
-    or if its label is missing or unknown to the rule.
-
-    Args:
-        raw: what `load_data` returned, with labels.
-        rule: what `infer_label_rule` returned.
-        on_bad_rows: "error", or "drop" to leave them out, counted in the report.
-
-    Returns:
-        The splits, with `text`, `label` (int64 index into `rule.labels`), `row`, and `group` and `ratings`
-        where the source has them; and the report.
-
-    Raises:
-        DataError: there are bad rows and `on_bad_rows` is "error", or a split has no usable row.
-    """
-    if on_bad_rows not in ("error", "drop"):
-        raise CallError(f"--on_bad_rows {on_bad_rows}: use error or drop")
-    if raw.label_column is None:
-        raise CallError(f"{raw.description}: has no labels; name their column with --label_column NAME")
-    codes: dict[str, np.ndarray] = {}
-    report: dict[str, SplitRows] = {}
-    for name in raw.splits:
-        codes[name], report[name] = _examine(raw, name, rule)
-    rows = RowReport(report)
-    if rows.bad and on_bad_rows == "error":
-        raise DataError(_bad_rows_message(rows))
-    for name, counts in report.items():
-        if counts.bad or counts.dropped:
-            why = f"{counts.dropped} dropped by the label rule, {counts.bad} bad"
-            logger.info("%s: %d rows kept, %s", name, counts.kept, why)
-        if not counts.kept:
-            raise DataError(f"{raw.sources[name]}: no row is left ({why}); the rule is: {rule.description}")
-    return {name: _labelled(dataset, codes[name]) for name, dataset in raw.splits.items()}, rows
 
 
 def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
@@ -187,16 +78,6 @@ def _headers(raw: RawData, table: pa.Table, labels: list[Any]) -> list[int]:
     return found
 
 
-def _examine(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, SplitRows]:
-    """For each row of a split its class index, or a negative number if it is not to be used; and the counts."""
-    dataset, source = raw.splits[split], raw.sources[split]
-    codes, faults = examine_rows(raw, split, rule)
-    bad, dropped = codes == BAD, codes == DROPPED
-    first = np.flatnonzero(bad)[:MAX_LISTED]
-    listed = (BadRow(source, row, str(faults[i])) for i, row in zip(first, dataset[first]["row"], strict=True))
-    return codes, SplitRows(int((codes >= 0).sum()), int(dropped.sum()), int(bad.sum()), tuple(listed))
-
-
 def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
     """What each row of a raw split is to the rule.
 
@@ -223,15 +104,6 @@ def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray,
     for i in np.flatnonzero((faults == "") & (codes <= _UNKNOWN)):
         faults[i] = _label_fault(int(codes[i]), uniques[which[i]], rule)
     return np.where(faults != "", BAD, codes), faults
-
-
-def _labelled(dataset: Dataset, codes: np.ndarray) -> Dataset:
-    """The usable rows, with class indices for labels."""
-    kept = np.flatnonzero(codes >= 0)
-    chosen = dataset if len(kept) == len(dataset) else dataset.select(kept)
-    others = [column for column in dataset.column_names if column not in ("text", "label", "fault")]
-    labelled = chosen.remove_columns("label").add_column("label", codes[kept], feature=Value("int64"))
-    return labelled.select_columns(["text", "label", *others])
 
 
 def _text_faults(texts: list[str | None]) -> np.ndarray:
@@ -276,11 +148,3 @@ def _label_fault(code: int, value: object, rule: LabelRule) -> str:
     why = f"misspelt {near[0]}? " if near else ""
     why = "several labels, or an object" if is_several(value) else f"{why}known: {rule.known}"
     return f"{UNKNOWN_LABEL} {str(value)[:40]!r} ({why})"
-
-
-def _bad_rows_message(rows: RowReport) -> str:
-    first = [str(bad) for counts in rows.splits.values() for bad in counts.listed][:_SHOWN]
-    more = f"; and {rows.bad - len(first)} more" if rows.bad > len(first) else ""
-    noun = "row" if rows.bad == 1 else "rows"
-    listed = "; ".join(first) + more
-    return f"{rows.bad} bad {noun}: {listed}: correct them, or leave them out with --on_bad_rows drop"

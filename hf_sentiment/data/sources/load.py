@@ -96,7 +96,7 @@ def load_data(
     Raises:
         CallError: the call can't be answered: no such file, column, data set or configuration, an ambiguous
             guess.
-        DataError: a file's content can't be read at all (bad rows are `apply_rule`'s matter).
+        DataError: a file's content can't be read at all (bad rows are a matter of `Rows.check`).
     """
     named = {"train": train_file, "validation": validation_file, "test": test_file}
     files = {split: file for split, file in named.items() if file is not None}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from hashlib import blake2b
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +17,7 @@ NEAR = 0.8
 """Texts whose sets of word pairs have at least this Jaccard similarity are near-duplicates."""
 
 _ROUNDING = 1e-6
+_BYTES = 8
 
 _FREQUENT = 256
 """How far a shingle reaches that very many texts share; see `_candidates`."""
@@ -75,40 +78,90 @@ def duplicate_key(text: str) -> str:
     return " ".join(pieces) or " ".join(folded.split())
 
 
-def duplicate_groups(texts: Sequence[str], groups: Sequence[str | int | None] | np.ndarray | None = None) -> np.ndarray:
-    """Group ids such that texts that must not be separated share one.
+class Duplicates:
+    """Which of some texts are the same or nearly so: searched for once, and then told of any part of them.
 
-    Texts belong together if their `duplicate_key` is the same, if their sets of word pairs overlap by `NEAR`
-    (Jaccard), or if they have the same entry in `groups`; and so on along chains. A word put for another
-    ("good" for "bad") is too much below ten words, and a word more is too much below five.
+    Texts belong together if their `duplicate_key` is the same, if their sets of word pairs overlap by `NEAR` (Jaccard),
+    or if they are of one known group; and so on along chains. A word put for another ("good" for "bad") is too much
+    below ten words, and a word more is too much below five.
 
-    The search is exact up to shingles shared by very many texts (`_candidates`), the same for the same input,
-    and its memory is bounded by the texts themselves.
+    The search is exact up to shingles shared by very many texts (`_candidates`), the same for the same input, and its
+    memory is bounded by the texts themselves.
 
     Args:
-        texts: n texts.
-        groups: n ids of known groups (a document, an author); None where a text has none.
-
-    Returns:
-        Integers of shape (n,), numbered from 0 in order of first appearance.
+        texts: Any strings; nothing is searched for before it is asked for.
     """
-    count = len(texts)
-    if not count:
-        return np.empty(0, dtype=np.int64)
-    keys, key_of = np.unique(np.array([duplicate_key(text) for text in texts], dtype=object), return_inverse=True)
-    # Nodes: the texts, then the distinct keys, then the given groups.
-    edges = [np.column_stack([np.arange(count), count + key_of]), count + _near_pairs(list(keys))]
-    nodes = count + len(keys)
-    if groups is not None:
-        known = {group: i for i, group in enumerate(dict.fromkeys(groups)) if group is not None}
-        linked = [(i, nodes + known[group]) for i, group in enumerate(groups) if group is not None]
-        edges.append(np.array(linked, dtype=np.int64).reshape(-1, 2))
-        nodes += len(known) + 1
-    pairs = np.concatenate(edges)
-    graph = sparse.coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
-    component = connected_components(graph, directed=False)[1][:count]
-    _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
-    return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+    def __init__(self, texts: Sequence[str] | np.ndarray) -> None:
+        self._texts = texts
+
+    @cached_property
+    def _keyed(self) -> tuple[np.ndarray, np.ndarray]:
+        """The distinct keys in alphabetical order, and the number of each text's key."""
+        # Objects: a plain array of strings gives every one the room of the longest.
+        keys = np.array([duplicate_key(text) for text in self._texts], dtype=object)
+        return np.unique(keys, return_inverse=True)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """The number of each text's `duplicate_key`; shape (texts,)."""
+        return self._keyed[1]
+
+    @cached_property
+    def hashes(self) -> np.ndarray:
+        """A hash for each text, the same for equal keys; shape (texts,), uint64."""
+        return key_hashes(self._keyed[0])[self.keys]
+
+    @cached_property
+    def _pairs(self) -> np.ndarray:
+        """The numbers of keys that are near one another; shape (m, 2)."""
+        return near_pairs(list(self._keyed[0]))
+
+    def groups(
+        self, part: np.ndarray | None = None, known: Sequence[str | int | None] | np.ndarray | None = None
+    ) -> np.ndarray:
+        """Numbers such that texts that must not be separated share one, from 0 in order of first appearance.
+
+        Args:
+            part: Which texts, by position, shape (n,); by default all. Texts outside it link no two inside it.
+            known: Ids of known groups (a document, an author), shape (n,); `None` where a text has none.
+
+        Returns:
+            Integers of shape (n,).
+        """
+        keys = self.keys if part is None else self.keys[part]
+        count = len(keys)
+        if not count:
+            return np.empty(0, dtype=np.int64)
+        present = np.zeros(len(self._keyed[0]), dtype=bool)
+        present[keys] = True
+        # Nodes: the texts, then all keys, then the known groups. Edges: each text to its key, and near keys.
+        edges = [
+            np.column_stack([np.arange(count), count + keys]),
+            count + self._pairs[present[self._pairs].all(axis=1)],
+        ]
+        nodes = count + len(present)
+        if known is not None:
+            numbers = {group: i for i, group in enumerate(dict.fromkeys(known)) if group is not None}
+            linked = [(i, nodes + numbers[group]) for i, group in enumerate(known) if group is not None]
+            edges.append(np.array(linked, dtype=np.int64).reshape(-1, 2))
+            nodes += len(numbers) + 1
+        pairs = np.concatenate(edges)
+        graph = sparse.coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
+        component = connected_components(graph, directed=False)[1][:count]
+        _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
+        # Components are numbered as the graph is walked: here by the first text of each.
+        return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+
+
+def key_hashes(keys: Iterable[str]) -> np.ndarray:
+    """A hash for each key, uint64: among a million, another key is mistaken for one of them once in 10^13.
+
+    Args:
+        keys: Any strings.
+    """
+    digests = (blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest() for key in keys)
+    return np.frombuffer(b"".join(digests), dtype="<u8")
 
 
 def later(*columns: np.ndarray) -> np.ndarray:
@@ -123,7 +176,7 @@ def _shingles(key: str) -> list[str]:
     return [f"{left} {right}" for left, right in pairwise(key.split())]
 
 
-def _near_pairs(keys: list[str]) -> np.ndarray:
+def near_pairs(keys: list[str]) -> np.ndarray:
     """Pairs (i, j), i < j, of keys whose shingle sets have a Jaccard similarity of `NEAR` or more; shape (m,
     2)."""
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -136,6 +189,8 @@ def _near_pairs(keys: list[str]) -> np.ndarray:
         alternate_sign=False,
         dtype=np.float32,
     )
+    if not keys:
+        return np.empty((0, 2), dtype=np.int64)
     bags = hashing.transform(keys)
     features, columns = np.unique(bags.indices, return_inverse=True)
     if not len(features):

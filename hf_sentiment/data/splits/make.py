@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
 from fractions import Fraction
-from itertools import combinations
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from datasets import Dataset
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from hf_sentiment.data.splits.duplicates import duplicate_groups
-from hf_sentiment.errors import CallError, DataError
-
-logger = logging.getLogger(__name__)
+from hf_sentiment.errors import DataError
 
 _FEW_GROUPS = 1_000
 """Up to this many groups, `StratifiedGroupKFold` weighs all of them; it takes minutes for hundreds of
@@ -46,6 +39,10 @@ def label_folds(labels: np.ndarray, num_labels: int, seed: int) -> list[tuple[np
     return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
 
 
+# The splits that there may be, in their order.
+SPLITS = ("train", "validation", "test")
+
+
 class Shares(NamedTuple):
     """Shares of the labelled texts to hold out; with 0 there is no such split."""
 
@@ -63,90 +60,32 @@ def usual_shares(texts: int) -> Shares:
     return Shares(share, share)
 
 
-@dataclass(frozen=True)
-class SplitReport:
-    """How the splits came about and what they share.
-
-    Attributes:
-        sizes: rows of each split.
-        label_counts: rows of each label (the index as a string, as JSON has it) in each split.
-        origin: "given", or how the split was made.
-        seed: the seed of the made ones; None if all were given.
-        duplicates_within: for each split, rows that repeat an earlier one of the same split, exactly or
-            nearly.
-        duplicates_across: for each pair "train/test", rows of the second with a near-duplicate in the first.
-    """
-
-    sizes: dict[str, int]
-    label_counts: dict[str, dict[str, int]]
-    origin: dict[str, str]
-    seed: int | None
-    duplicates_within: dict[str, int]
-    duplicates_across: dict[str, int]
-
-    def to_dict(self) -> dict[str, Any]:
-        """The report as plain JSON."""
-        return asdict(self)
-
-
 def make_splits(
-    splits: Mapping[str, Dataset],
-    *,
-    seed: int,
-    validation_share: float = 0.1,
-    test_share: float = 0.1,
-    text_column: str = "text",
-    label_names: Sequence[str] | None = None,
-) -> tuple[dict[str, Dataset], SplitReport]:
-    """Complete the splits: a missing "validation" or "test" is taken from "train".
-
-    No group of near-duplicates is divided, each label has nearly the same share everywhere, and the same
-    input and seed give the same rows. Given validation and test splits are not touched; what they share with
-    others is counted in the report.
-
-    Args:
-        splits: what `apply_rule` returned, with `label` and, where known, `group`; "train" must be there.
-        seed: of the shuffling.
-        validation_share: of the rows of the given "train", in [0, 0.5); with 0 there is no such split.
-        test_share: likewise.
-        text_column: the column with the text.
-        label_names: names of the labels in index order, for messages.
-
-    Raises:
-        CallError: no training split, or a share out of range.
-        DataError: a label is too rare to be in every split, or the texts are too alike to be divided.
-    """
-    if "train" not in splits:
-        raise CallError(f"no training split (there are: {', '.join(splits) or 'none'}): give --train_file FILE")
-    shares = {"test": test_share, "validation": validation_share}
-    for name, share in shares.items():
-        if not 0 <= share < 0.5:
-            raise CallError(f"{name} share {share:g}: give a number between 0 and 0.5, such as 0.1")
-    missing = {name: share for name, share in shares.items() if name not in splits and share}
-    done = dict(splits)
-    origin = dict.fromkeys(splits, "given")
-    if missing:
-        train = splits["train"]
-        labels = np.asarray(train["label"])
-        known = train["group"][:] if "group" in train.column_names else None
-        groups = duplicate_groups(train[text_column][:], known)
-        for name, rows in _divide(labels, groups, missing, seed, label_names).items():
-            done[name] = train.select(rows)
-            part = f"share {missing[name]:g}" if name in missing else "the rest"
-            origin[name] = f"made from train: seed {seed}, {part}"
-            logger.info("%s: %d of %d rows (%s)", name, len(rows), len(train), origin[name])
-    ordered: dict[str, Dataset] = {name: done[name] for name in ("train", "validation", "test") if name in done}
-    return ordered, _report(ordered, origin, seed if missing else None, text_column)
-
-
-def _divide(
     labels: np.ndarray,
     groups: np.ndarray,
     shares: Mapping[str, float],
+    *,
     seed: int,
-    label_names: Sequence[str] | None,
+    label_names: Sequence[str] | None = None,
 ) -> dict[str, np.ndarray]:
-    """Rows of each split to be made, and of the train that remains: folds, dealt out to the splits."""
+    """Take splits from the training rows.
+
+    No group of near-duplicates is divided, each label has nearly the same share everywhere, and the same input and seed
+    give the same rows.
+
+    Args:
+        labels: Label indices, shape (rows,).
+        groups: Numbers from 0 of what must stay together, shape (rows,).
+        shares: Of the rows, by the name of the split to be made, each in (0, 0.5).
+        seed: Of the shuffling.
+        label_names: Names of the labels in index order, for messages.
+
+    Returns:
+        Row numbers of each split, ascending, and of the "train" that remains.
+
+    Raises:
+        DataError: A label is too rare to be in every split, or the texts are too alike to be divided.
+    """
     classes = set(labels.tolist())
     for label in sorted(classes):
         if len(np.unique(groups[labels == label])) <= len(shares):
@@ -235,24 +174,3 @@ def _take(free: list[int], held: list[set[int]], classes: set[int], wanted: int,
         taken.append(best)
         lacking -= held[best]
     return taken
-
-
-def _report(splits: Mapping[str, Dataset], origin: dict[str, str], seed: int | None, text_column: str) -> SplitReport:
-    sizes = {name: len(dataset) for name, dataset in splits.items()}
-    counts: dict[str, dict[str, int]] = {}
-    texts: list[str] = []
-    for name, dataset in splits.items():
-        values, number = np.unique(np.asarray(dataset["label"]), return_counts=True)
-        counts[name] = {str(value): int(n) for value, n in zip(values, number, strict=True)}
-        texts += dataset[text_column][:]
-    groups = np.split(duplicate_groups(texts), np.cumsum(list(sizes.values()))[:-1])
-    found = dict(zip(splits, groups, strict=True))
-    within = {name: len(ids) - len(np.unique(ids)) for name, ids in found.items()}
-    across = {
-        f"{first}/{second}": int(np.isin(found[second], found[first]).sum())
-        for first, second in combinations(splits, 2)
-    }
-    for pair, shared in across.items():
-        if shared:
-            logger.warning("%s: %d rows of the second have a near-duplicate in the first", pair, shared)
-    return SplitReport(sizes, counts, origin, seed, within, across)

@@ -10,13 +10,11 @@ import io
 import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
-from datasets import Dataset
 
-from hf_sentiment.data.splits.duplicates import duplicate_key
+from hf_sentiment.data.splits.duplicates import duplicate_key, key_hashes
 from hf_sentiment.errors import DataError
 from hf_sentiment.records.atomic import write_atomically
 
@@ -26,29 +24,14 @@ SEEN_TEXTS = "seen_texts.npz"
 TRAINED, CHOSEN = "train", "validation"
 """How a text was seen: its label was learned from, or it chose among weights or fitted the temperature."""
 
-_BYTES = 8
-
 
 def text_hashes(texts: Iterable[str]) -> np.ndarray:
     """A hash for each text, the same for texts with the same `duplicate_key`; uint64, `[texts]`.
 
-    Among a million texts, another one is mistaken for one of them once in 10^13.
-
     Args:
         texts: Any strings.
     """
-    keys = (duplicate_key(text).encode("utf-8", "surrogatepass") for text in texts)
-    joined = b"".join(blake2b(key, digest_size=_BYTES).digest() for key in keys)
-    return np.frombuffer(joined, dtype="<u8")
-
-
-def hashes_of_splits(splits: Mapping[str, Dataset]) -> dict[str, np.ndarray]:
-    """The hashes of the texts that a run sees, by how it sees them, sorted and each once.
-
-    Args:
-        splits: With a column `text`; those of other names than "train" and "validation" are not looked at.
-    """
-    return {name: np.unique(text_hashes(splits[name]["text"])) for name in (TRAINED, CHOSEN) if name in splits}
+    return key_hashes(map(duplicate_key, texts))
 
 
 def write_seen_texts(records: Path, seen: Mapping[str, np.ndarray]) -> None:
@@ -56,7 +39,7 @@ def write_seen_texts(records: Path, seen: Mapping[str, np.ndarray]) -> None:
 
     Args:
         records: The folder.
-        seen: What `hashes_of_splits` returned.
+        seen: `PreparedData.seen`.
     """
     buffer = io.BytesIO()
     np.savez(buffer, **seen)  # type: ignore[arg-type]  # the names are those of arrays
@@ -88,7 +71,7 @@ def joined(*seen: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
     """The hashes of several runs in one: of a run that goes on from another's model, and of that other.
 
     Args:
-        *seen: What `read_seen_texts` or `hashes_of_splits` returned.
+        *seen: What `read_seen_texts` returned, or `PreparedData.seen`.
     """
     found = [of_run for of_run in seen if of_run]
     names = dict.fromkeys(name for of_run in found for name in of_run)

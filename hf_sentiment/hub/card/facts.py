@@ -207,7 +207,7 @@ def _data_facts(records: RunRecords) -> dict[str, Any]:
             for name, size in audit["used"].items()
         ]
         facts["findings"] = _findings(audit)
-        facts["shared_with_train"] = made["duplicates_across"].get("train/test", 0)
+        facts["shared_with_train"] = _shared(audit).get("train/test", 0)
     return facts
 
 
@@ -221,17 +221,17 @@ def _findings(audit: Mapping[str, Any]) -> list[str]:
             found.append(
                 f"{rows['dropped_by_rule']:,} rows of the {name} data lie between the labels and were left out."
             )
-    made = audit["splits"]
-    for pair, count in made["duplicates_across"].items():
+    shared = _shared(audit)
+    for pair, count in shared.items():
         first, second = pair.split("/")
         if count:
             found.append(f"{count:,} texts of {second} repeat a text of {first}, exactly or nearly.")
-    if made["duplicates_across"] and not any(made["duplicates_across"].values()):
+    if shared and not any(shared.values()):
         found.append("No text is in two splits, not even nearly.")
-    within = [f"{count:,} in {name}" for name, count in made["duplicates_within"].items() if count]
-    if within:
-        found.append(f"Texts that repeat another one of their own split: {', '.join(within)}.")
     for finding in audit.get("findings", []):
+        within = [f"{count:,} in {name}" for name, count in finding.get("repeats", {}).items() if count]
+        if within:
+            found.append(f"Texts that repeat another one of their own split: {', '.join(within)}.")
         if finding["name"] == "conflicts" and finding["count"]:
             found.append(f"{finding['count']:,} rows have the text of another row and another label.")
         if finding["name"] == "placeholders" and finding["count"]:
@@ -241,6 +241,11 @@ def _findings(audit: Mapping[str, Any]) -> list[str]:
         if finding["name"] == "contamination" and finding["model"]:
             found.append("The base model was, by its name, fine-tuned on sentences of SST or rotten_tomatoes.")
     return found
+
+
+def _shared(audit: Mapping[str, Any]) -> dict[str, int]:
+    """For each pair "train/test", the texts of the second that repeat one of the first, exactly or nearly."""
+    return {finding["splits"]: finding["count"] for finding in audit["findings"] if finding["name"] == "leakage"}
 
 
 def _result_facts(evaluation: Mapping[str, Any] | None, num_labels: int) -> dict[str, Any]:

@@ -99,8 +99,9 @@ def _of_data(audit: Mapping[str, Any]) -> list[str]:
             f"Texts between the labels were left out of training and test ({dropped:,} of them), so it decides where "
             "a reader would not, and its figures hold for clear texts only."
         )
-    if splits["duplicates_within"].get("test"):
-        found.append(f"{splits['duplicates_within']['test']} test texts repeat another test text.")
+    repeats = sum(finding.get("repeats", {}).get("test", 0) for finding in audit["findings"])
+    if repeats:
+        found.append(f"{repeats} test texts repeat another test text.")
     return found
 
 

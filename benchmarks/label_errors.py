@@ -21,7 +21,7 @@ from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.arguments import SentimentArguments
-from hf_sentiment.training.assemble import load_model, load_splits
+from hf_sentiment.training.load import load_model, load_splits
 
 
 def features_of(corpus: str) -> tuple[np.ndarray, np.ndarray]:

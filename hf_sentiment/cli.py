@@ -117,9 +117,9 @@ def plan_command(context: typer.Context) -> None:
     _quieten_libraries()
     planned = prepare_plan(arguments, training)
     if as_json:
-        print(json.dumps(plan_record(planned.facts, planned.plan)))
+        print(json.dumps(plan_record(planned.plan)))
         return
-    for line in plan_lines(planned.facts, planned.plan, sources=True):
+    for line in plan_lines(planned.plan, sources=True):
         print(line)
 
 

@@ -29,8 +29,9 @@ from hf_sentiment.head.first import fit_head_first
 from hf_sentiment.head.lexicon import prepare_encoder
 from hf_sentiment.hub.trainer import use_our_publishing
 from hf_sentiment.training.arguments import parse_arguments, refuse
-from hf_sentiment.training.assemble import augmentation, load_model, load_splits, smooth_in_the_model
+from hf_sentiment.training.assemble import augmentation, smooth_in_the_model
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
+from hf_sentiment.training.load import load_model, load_splits
 from hf_sentiment.training.optimiser import layerwise_optimiser
 
 

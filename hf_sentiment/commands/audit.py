@@ -32,7 +32,7 @@ from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
-from hf_sentiment.training.assemble import checkpoint_of, load_model
+from hf_sentiment.training.load import checkpoint_of, load_model
 from hf_sentiment.training.plan import holdout_shares, is_sentence_encoder
 
 logger = logging.getLogger(__name__)

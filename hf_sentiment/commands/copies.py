@@ -17,7 +17,8 @@ from hf_sentiment.data.sources import RawData
 from hf_sentiment.data.tables import UTF8
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
-from hf_sentiment.training.assemble import load_planned_splits
+from hf_sentiment.training.call import Call
+from hf_sentiment.training.load import load_planned_splits
 
 # The copies take the place of what these name.
 _SOURCES = ("dataset_name", "dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
@@ -48,8 +49,7 @@ class CallOnCopies:
         sentiment, training = parse_call(self.words)
         try:
             with _silence():
-                arguments = SentimentArguments(**sentiment)
-                data = load_planned_splits(arguments, training, int(training.get("seed", 42)))
+                data = load_planned_splits(Call(SentimentArguments(**sentiment), training))
         except SentimentError as error:
             return str(error)
         if data.rule.labels != rule.labels:

@@ -33,7 +33,7 @@ def end_records(run: Run, evaluation: Mapping[str, Any], records: Path, seconds:
         records: The folder `records/` of the run.
         seconds: Since the command began, summed over resumes.
     """
-    share = float(run.plan["fine_tuned_share"].value)
+    share = run.plan.fine_tuned_share.value
     if run.head_alone:
         write_atomically(records / "history.jsonl", history_lines([_final_row(run, evaluation, seconds)]))
         _draw_head(run, evaluation, records / "curves")

@@ -85,7 +85,7 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
         return None
     checkpoint = folder.last_checkpoint()
     run = assemble(arguments, training, dataset, folder.step_times() if checkpoint else None)
-    for line in plan_lines(run.facts, run.plan):
+    for line in plan_lines(run.plan):
         logger.info(line)
     source = arguments.dataset_name if dataset is None else None
     audit = run.data.audit(source, arguments.model_name_or_path)  # reads every text: once
@@ -94,7 +94,7 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
         folder.check_same_data(audit)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
-    write_json(folder.records / "plan.json", plan_record(run.facts, run.plan))
+    write_json(folder.records / "plan.json", plan_record(run.plan))
     write_json(folder.records / "audit.json", audit)
     before = read_seen_texts(arguments.model_name_or_path)  # by the run whose model this one goes on from
     write_seen_texts(folder.records, joined(before, run.data.seen))
@@ -184,7 +184,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
         "stopped": next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
         "alarms": None if alarm is None else alarm.alarms,
         "unlabelled_texts": run.unlabelled_texts,
-        "lora": arguments.lora_rank if run.plan["lora"].value and not run.head_alone else None,
+        "lora": arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
         "device": run.trainer.args.device.type,
         "threads": torch.get_num_threads(),
         "python": platform.python_version(),

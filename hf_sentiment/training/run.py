@@ -20,7 +20,7 @@ from hf_sentiment.head.lexicon import polarity, prepare_encoder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
-from hf_sentiment.training.plan import Decision, Facts, label_counts
+from hf_sentiment.training.plan import Plan, label_counts
 
 
 @dataclasses.dataclass
@@ -32,9 +32,8 @@ class Run:
         model: The model that it trains.
         tokenizer: Of the model.
         data: Labelled texts.
-        splits: Tokenised texts, by split, as they are; "unlabelled" are texts to make a head of without labels.
-        plan: Every planned argument's decision.
-        facts: What the plan is based on.
+        splits: Tokenised texts of "train" and "validation"; "unlabelled" are texts to make a head of without labels.
+        plan: What was decided, and what it is based on.
         curve: The callback that writes the history.
         stopping: The callback that keeps the best weights; `None` where nothing is evaluated.
         alarm: The overfitting alarm, unless it is off.
@@ -48,8 +47,7 @@ class Run:
     tokenizer: PreTrainedTokenizerBase
     data: PreparedData
     splits: dict[str, Dataset]
-    plan: dict[str, Decision]
-    facts: Facts
+    plan: Plan
     curve: LearningCurveCallback
     stopping: EarlyStoppingCallback | None
     alarm: OverfittingGapCallback | None
@@ -68,7 +66,7 @@ class Run:
         Raises:
             Interrupted: A signal came; the state is saved.
         """
-        share = float(self.plan["fine_tuned_share"].value)
+        share = self.plan.fine_tuned_share.value
         if checkpoint is None or share < 1:
             self._fit_head()  # of a run that is taken up, too: its end is mixed with this start
         if self.head_alone:
@@ -86,7 +84,7 @@ class Run:
         arguments = self.trainer.args
         prior = (
             prepare_encoder(self.model, self.tokenizer, bfloat16=arguments.bf16, progress=not arguments.disable_tqdm)
-            if self.plan["lexicon"].value
+            if self.plan.lexicon.value
             else None
         )
         if prior is not None and not len(self.splits["train"]):
@@ -94,14 +92,14 @@ class Run:
             self.unlabelled_texts = head_without_labels(
                 self.model, self.tokenizer, prior, values, self.splits.get("unlabelled")
             )
-        elif self.plan["head_first"].value:
+        elif self.plan.head_first.value:
             self.out_of_fold = fit_head_first(
                 self.model,
                 self.tokenizer,
                 self.splits["train"],
                 self.trainer.args.seed,
                 prior,
-                balanced=self.plan["imbalance"].value == "class_weights",
+                balanced=self.plan.imbalance.value == "class_weights",
                 folds=self.head_alone,
             )
 
@@ -127,7 +125,7 @@ class Run:
 
     def adjust(self) -> None:
         """Make rare labels count as much as frequent ones, where that is planned."""
-        if self.plan["imbalance"].value == "logit_adjustment":
+        if self.plan.imbalance.value == "logit_adjustment":
             counts = label_counts(self.data)
             adjust_logits(self.model.classifier, counts)
             if self.out_of_fold is not None:

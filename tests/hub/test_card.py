@@ -346,7 +346,7 @@ def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Pa
     from hf_sentiment.evaluation.record import record_test
     from hf_sentiment.hub.trainer import use_our_publishing
     from hf_sentiment.training.arguments import SentimentArguments
-    from hf_sentiment.training.assemble import load_model, load_splits
+    from hf_sentiment.training.load import load_model, load_splits
 
     arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint), train_file=str(reviews_file))
     data = load_splits(arguments, 42)

@@ -87,7 +87,7 @@ def test_head_probe_validation_and_test_read_the_texts_as_they_are(
     sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "3"])
     run = assemble(SentimentArguments(**sentiment), training)
     clean = {
-        name: [list(ids) for ids in tokenise(split, run.tokenizer, run.plan["max_length"].value)["input_ids"]]
+        name: [list(ids) for ids in tokenise(split, run.tokenizer, run.plan.max_length.value)["input_ids"]]
         for name, split in run.data.splits.items()
     }
     run.fit()

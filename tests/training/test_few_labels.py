@@ -220,7 +220,7 @@ def test_validation_texts_are_held_out_of_few_only_for_what_needs_them(
     said = parse_call([*call, *words, "--train_file", str(reviews_file), "--output_dir", str(tmp_path / "run")])
     run = assemble(SentimentArguments(**said[0]), said[1])
     assert {name: len(split) for name, split in run.data.splits.items()} == sizes
-    assert run.plan["validation"].value == validation
+    assert run.plan.validation.value == validation
     assert run.model.config.label_smoothing == (0.1 if validation == "none" else 0.0)
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from hf_sentiment.errors import CallError
@@ -15,6 +16,7 @@ from hf_sentiment.training.plan import (
     HEAD_ALONE,
     RULES,
     Facts,
+    Plan,
     duration,
     expected_seconds,
     holdout_shares,
@@ -32,67 +34,71 @@ FEW = replace(ENGLISH_POLARITY, num_train=40, num_validation=0)
 
 
 def values(facts: Facts, **said: Any) -> dict[str, Any]:
-    return {name: decision.value for name, decision in make_plan(facts, said).items()}
+    return {name: decision.value for name, decision in make_plan(facts, said).decisions.items()}
 
 
 def test_bert_base_is_trained_as_in_the_course() -> None:
     plan = make_plan(BERT_BASE, {})
-    assert 2e-5 <= plan["learning_rate"].value <= 3e-5
-    assert plan["num_train_epochs"].value == 3
-    assert plan["weight_decay"].value == 0.01
-    assert plan["head_first"].value is False
-    assert plan["eval_strategy"].value == "epoch"
-    assert plan["early_stopping_patience"].value == 2
-    assert plan["metric_for_best_model"].value == "calibrated_loss"
+    assert 2e-5 <= plan.learning_rate.value <= 3e-5
+    assert plan.num_train_epochs.value == 3
+    assert plan.weight_decay.value == 0.01
+    assert plan.head_first.value is False
+    assert plan.eval_strategy.value == "epoch"
+    assert plan.early_stopping_patience.value == 2
+    assert plan.metric_for_best_model is not None and plan.metric_for_best_model.value == "calibrated_loss"
 
 
 def test_a_sentence_encoder_gets_its_head_first() -> None:
-    assert make_plan(SENTENCE_ENCODER, {})["head_first"].value is True
+    assert make_plan(SENTENCE_ENCODER, {}).head_first.value is True
 
 
 def test_the_users_value_wins_and_is_recorded_as_theirs() -> None:
     plan = make_plan(BERT_BASE, {"learning_rate": 5e-5, "max_length": None, "head_first": True})
-    assert (plan["learning_rate"].value, plan["learning_rate"].by) == (5e-5, "user")
-    assert (plan["head_first"].value, plan["head_first"].by) == (True, "user")
-    assert plan["max_length"].by == "plan"
+    assert (plan.learning_rate.value, plan.learning_rate.by) == (5e-5, "user")
+    assert (plan.head_first.value, plan.head_first.by) == (True, "user")
+    assert plan.max_length.by == "plan"
 
 
 def test_every_decision_has_a_reason_and_its_sources_are_listed() -> None:
     for facts in (BERT_BASE, FEW):
         plan = make_plan(facts, {})
-        assert set(plan) >= {rule.name for rule in RULES} - {"metric_for_best_model"}
-        assert all(decision.reason for decision in plan.values())
-        plan = {name: plan[name] for name in plan_record(facts, plan)["decisions"]}
-        assert len(plan_lines(facts, plan)) == len(plan)
-        lines = plan_lines(facts, plan, sources=True)
-        named = {source for decision in plan.values() for source in decision.source.split("; ") if source}
-        listed = lines[len(plan) + 1 :]
+        assert set(plan.decisions) >= {rule.name for rule in RULES} - {"metric_for_best_model"}
+        assert all(decision.reason for decision in plan.decisions.values())
+        shown = plan.in_use
+        assert len(plan_lines(plan)) == len(shown)
+        lines = plan_lines(plan, sources=True)
+        named = {source for decision in shown.values() for source in decision.source.split("; ") if source}
+        listed = lines[len(shown) + 1 :]
         assert len(listed) == len(named) and all(any(line.endswith(source) for line in listed) for source in named)
-        assert all(f"[{number}]" in "".join(lines[: len(plan)]) for number in range(1, len(named) + 1))
-        json.dumps(plan_record(facts, plan))
+        assert all(f"[{number}]" in "".join(lines[: len(shown)]) for number in range(1, len(named) + 1))
+        json.dumps(plan_record(plan))
+
+
+def test_the_plan_has_a_field_for_each_rule_in_its_order() -> None:
+    assert [field.name for field in fields(Plan)] == ["facts", *(rule.name for rule in RULES)]
 
 
 def test_texts_are_cut_where_nearly_all_of_them_end() -> None:
-    assert make_plan(BERT_BASE, {})["max_length"].value == 90
-    assert make_plan(replace(BERT_BASE, tokens=2000), {})["max_length"].value == 256
-    assert make_plan(replace(BERT_BASE, tokens=60, max_position=48), {})["max_length"].value == 48
-    assert token_percentile(range(1, 101)) == 100
+    assert make_plan(BERT_BASE, {}).max_length.value == 90
+    assert make_plan(replace(BERT_BASE, tokens=2000), {}).max_length.value == 256
+    assert make_plan(replace(BERT_BASE, tokens=60, max_position=48), {}).max_length.value == 48
+    assert token_percentile(np.arange(1, 101)) == 100
 
 
 def test_fewer_texts_get_more_epochs() -> None:
-    epochs = [make_plan(replace(SENTENCE_ENCODER, num_train=n), {})["num_train_epochs"].value for n in (200, 800, 5000)]
+    epochs = [make_plan(replace(SENTENCE_ENCODER, num_train=n), {}).num_train_epochs.value for n in (200, 800, 5000)]
     assert epochs == sorted(epochs, reverse=True)
 
 
 def test_adapters_have_learning_rates_of_their_own() -> None:
     for facts in (BERT_BASE, SENTENCE_ENCODER):
-        full, lora = (make_plan(replace(facts, lora=on), {})["learning_rate"].value for on in (False, True))
+        full, lora = (make_plan(replace(facts, lora=on), {}).learning_rate.value for on in (False, True))
         assert 1e-4 <= lora <= 2e-3 and lora >= 10 * full
 
 
 def test_without_evaluations_nothing_stops_early() -> None:
     plan = make_plan(BERT_BASE, {"eval_strategy": "no"})
-    assert plan["early_stopping_patience"].value == 0 and "metric_for_best_model" not in plan
+    assert plan.early_stopping_patience.value == 0 and plan.metric_for_best_model is None
     with pytest.raises(CallError, match="--early_stopping_patience 3 needs evaluations"):
         make_plan(BERT_BASE, {"eval_strategy": "no", "early_stopping_patience": 3})
 
@@ -133,8 +139,8 @@ def test_fine_tuning_on_few_texts_does_not_go_all_the_way_from_a_start_that_pred
 
 def test_the_users_epochs_win_over_the_head_alone() -> None:
     plan = make_plan(FEW, {"num_train_epochs": 3.0})
-    assert (plan["num_train_epochs"].value, plan["num_train_epochs"].by) == (3.0, "user")
-    assert plan["validation"].value == "none"  # only a head is judged on folds
+    assert (plan.num_train_epochs.value, plan.num_train_epochs.by) == (3.0, "user")
+    assert plan.validation.value == "none"  # only a head is judged on folds
     assert values(replace(FEW, num_train=5000), num_train_epochs=0.0)["validation"] == "cross-validation"
 
 
@@ -145,7 +151,7 @@ def test_what_is_asked_for_is_trained_however_few_the_labels() -> None:
         (FEW, {"max_steps": 20}),
     ):
         plan = make_plan(facts, said)
-        assert plan["num_train_epochs"].value > 0 and plan["validation"].value == "none", said
+        assert plan.num_train_epochs.value > 0 and plan.validation.value == "none", said
     with pytest.raises(CallError, match="--num_train_epochs 0 trains the head alone"):
         make_plan(BERT_BASE, {"num_train_epochs": 0.0})
 
@@ -167,17 +173,17 @@ def test_what_needs_validation_texts_says_so() -> None:
     ],
 )
 def test_the_lexicon_is_for_english_polarities_of_a_sentence_encoder(facts: Facts, reason: str) -> None:
-    assert make_plan(ENGLISH_POLARITY, {})["lexicon"].value is True
-    decision = make_plan(facts, {})["lexicon"]
+    assert make_plan(ENGLISH_POLARITY, {}).lexicon.value is True
+    decision = make_plan(facts, {}).lexicon
     assert (decision.value, decision.reason) == (False, reason)
-    assert make_plan(facts, {"lexicon": True})["lexicon"].value is True
+    assert make_plan(facts, {"lexicon": True}).lexicon.value is True
 
 
 def test_adapters_are_trained_where_all_weights_do_not_fit() -> None:
     large = replace(BERT_BASE, parameters=340_000_000, memory=8 * 2**30)
     plan = make_plan(large, {})
-    assert plan["lora"].value is True and "would not fit into memory" in plan["lora"].reason
-    assert plan["learning_rate"].value == values(replace(BERT_BASE, lora=True))["learning_rate"]
+    assert plan.lora.value is True and "would not fit into memory" in plan.lora.reason
+    assert plan.learning_rate.value == values(replace(BERT_BASE, lora=True))["learning_rate"]
     assert values(replace(large, memory=32 * 2**30))["lora"] is False
     refused = values(replace(large, lora=False), lora=False)
     assert refused["lora"] is False and refused["learning_rate"] == values(BERT_BASE)["learning_rate"]
@@ -186,7 +192,7 @@ def test_adapters_are_trained_where_all_weights_do_not_fit() -> None:
 def test_who_wants_macro_f1_gets_logits_adjusted() -> None:
     skewed = replace(SENTENCE_ENCODER, imbalance=9.0)
     assert values(skewed)["imbalance"] == "none"
-    assert "9.0 to 1" in make_plan(skewed, {})["imbalance"].reason
+    assert "9.0 to 1" in make_plan(skewed, {}).imbalance.reason
     assert values(replace(skewed, metric="macro_f1"))["imbalance"] == "logit_adjustment"
     assert values(replace(skewed, metric="macro_f1"), imbalance="none")["imbalance"] == "none"
     assert values(replace(skewed, metric="macro_f1", num_train=0))["imbalance"] == "none"
@@ -204,7 +210,7 @@ def test_who_wants_macro_f1_gets_logits_adjusted() -> None:
     ],
 )
 def test_a_value_that_no_source_supports_gets_one_warning(facts: Facts, said: dict[str, Any], named: list[str]) -> None:
-    lines = plan_warnings(facts, make_plan(facts, said))
+    lines = plan_warnings(make_plan(facts, said))
     assert len(lines) == len(named)
     assert all(
         line.startswith(start) and "the plan would take " in line for line, start in zip(lines, named, strict=True)
@@ -215,15 +221,12 @@ def test_a_value_that_no_source_supports_gets_one_warning(facts: Facts, said: di
 def test_texts_of_unknown_tokens_are_warned_of() -> None:
     for share, warned in ((0.0, False), (0.01, False), (0.6, True)):
         facts = replace(BERT_BASE, unknown=share)
-        assert (
-            any("60 % of the tokens are unknown" in line for line in plan_warnings(facts, make_plan(facts, {})))
-            == warned
-        )
+        assert any("60 % of the tokens are unknown" in line for line in plan_warnings(make_plan(facts, {}))) == warned
 
 
 def test_what_the_plan_takes_is_never_warned_of() -> None:
     for facts in (BERT_BASE, SENTENCE_ENCODER, FEW, replace(FEW, num_train=0), replace(FEW, lora=True)):
-        assert plan_warnings(facts, make_plan(facts, {})) == []
+        assert plan_warnings(make_plan(facts, {})) == []
 
 
 STEPS = StepTimes(texts=16, tokens=400, float32=0.3, bfloat16=0.2, seconds=0.16, slowdown=1.0)
@@ -231,12 +234,12 @@ STEPS = StepTimes(texts=16, tokens=400, float32=0.3, bfloat16=0.2, seconds=0.16,
 
 def test_the_expected_time_grows_with_the_epochs_and_is_only_said_where_measured() -> None:
     timed = replace(ENGLISH_POLARITY, steps=STEPS, num_validation=500, taught=True)
-    seconds = [expected_seconds(timed, make_plan(timed, {"num_train_epochs": n})) for n in (0.0, 1.0, 3.0)]
+    seconds = [expected_seconds(make_plan(timed, {"num_train_epochs": n})) for n in (0.0, 1.0, 3.0)]
     assert 0 < seconds[0] < seconds[1] < seconds[2]  # type: ignore[operator]
     assert seconds[2] - seconds[1] >= 2 * 5000 * 0.01  # type: ignore[operator] # two epochs at 10 ms a text
-    assert expected_seconds(ENGLISH_POLARITY, make_plan(ENGLISH_POLARITY, {})) is None
+    assert expected_seconds(make_plan(ENGLISH_POLARITY, {})) is None
     few = replace(FEW, steps=STEPS, taught=True)
-    assert 0 < expected_seconds(few, make_plan(few, {})) < 1  # type: ignore[operator]
+    assert 0 < expected_seconds(make_plan(few, {})) < 1  # type: ignore[operator]
     assert [duration(s) for s in (0.2, 40, 300, 9000)] == ["1 s", "40 s", "5 min", "2.5 h"]
 
 
@@ -245,17 +248,17 @@ def test_the_lexicons_time_is_only_in_it_where_it_has_yet_to_be_taught() -> None
     for taught in (False, True):
         facts = replace(FEW, steps=STEPS, taught=taught)
         plan = make_plan(facts, {})
-        lines[taught], times[taught] = plan_lines(facts, plan)[-1], expected_seconds(facts, plan)
+        lines[taught], times[taught] = plan_lines(plan)[-1], expected_seconds(plan)
     assert times[False] > times[True] + 30  # type: ignore[operator]
     assert "the lexicon included" in lines[False] and "lexicon" not in lines[True]
 
 
 def test_on_a_busy_machine_the_plan_says_so_and_how_long_it_takes_then() -> None:
     free, busy = (replace(SENTENCE_ENCODER, steps=replace(STEPS, slowdown=slowdown)) for slowdown in (1.1, 6.0))
-    said = [plan_lines(facts, make_plan(facts, {}))[-1] for facts in (free, busy)]
+    said = [plan_lines(make_plan(facts, {}))[-1] for facts in (free, busy)]
     assert "other programs" not in said[0]
     assert "when its cores are free; other programs want them now" in said[1] and "6.0 times" in said[1]
-    assert expected_seconds(free, make_plan(free, {})) == expected_seconds(busy, make_plan(busy, {}))
+    assert expected_seconds(make_plan(free, {})) == expected_seconds(make_plan(busy, {}))
 
 
 def test_what_is_not_trained_has_no_learning_rate() -> None:
@@ -263,10 +266,10 @@ def test_what_is_not_trained_has_no_learning_rate() -> None:
     for facts in (FEW, replace(FEW, num_train=0)):
         facts = replace(facts, steps=STEPS, taught=True)
         plan = make_plan(facts, {"weight_decay": 0.1})
-        record, lines = plan_record(facts, plan)["decisions"], "\n".join(plan_lines(facts, plan))
+        record, lines = plan_record(plan)["decisions"], "\n".join(plan_lines(plan))
         assert not record.keys() & (idle - {"weight_decay"}) and "learning_rate" not in lines
         assert record["weight_decay"]["by"] == "user" and record["lexicon"]["value"] is True
-    trained = plan_record(ENGLISH_POLARITY, make_plan(ENGLISH_POLARITY, {}))["decisions"]
+    trained = plan_record(make_plan(ENGLISH_POLARITY, {}))["decisions"]
     assert idle <= trained.keys()
 
 
@@ -278,11 +281,11 @@ def test_labels_are_smoothed_unless_enough_validation_texts_tell_a_temperature()
 
 def test_few_validation_texts_do_not_choose_the_weights() -> None:
     few, many = (make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=n), {}) for n in (100, 400))
-    assert (few["keep_best"].value, few["early_stopping_patience"].value) == (False, 0)
-    assert (many["keep_best"].value, many["early_stopping_patience"].value) == (True, 2)
-    assert make_plan(replace(BERT_BASE, num_validation=100), {})["keep_best"].value is True
+    assert (few.keep_best.value, few.early_stopping_patience.value) == (False, 0)
+    assert (many.keep_best.value, many.early_stopping_patience.value) == (True, 2)
+    assert make_plan(replace(BERT_BASE, num_validation=100), {}).keep_best.value is True
     wanted = make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=100), {"metric_for_best_model": "loss"})
-    assert wanted["keep_best"].value is True
+    assert wanted.keep_best.value is True
 
 
 @pytest.mark.parametrize(
@@ -292,7 +295,7 @@ def test_a_cpu_takes_bfloat16_where_it_is_faster(float32: float, bfloat16: float
     facts = replace(
         SENTENCE_ENCODER, bfloat16=bfloat16 is not None, steps=replace(STEPS, float32=float32, bfloat16=bfloat16)
     )
-    decision = make_plan(facts, {})["bf16"]
+    decision = make_plan(facts, {}).bf16
     assert decision.value is expected
     if bfloat16 is not None:
         assert f"{1000 * bfloat16:.0f} ms in bfloat16 and {1000 * float32:.0f} ms in float32" in decision.reason

@@ -45,8 +45,8 @@ def test_a_run_that_is_taken_up_keeps_the_number_format_that_it_began_with(
     faster: bool, tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     measured = StepTimes(16, 300, float32=1.0, bfloat16=0.1 if faster else 10.0, seconds=0.1, slowdown=1.0)
-    monkeypatch.setattr("hf_sentiment.training.plan.facts.native_bfloat16", lambda device: True)
-    monkeypatch.setattr("hf_sentiment.training.plan.facts.time_steps", lambda *_, **__: measured)
+    monkeypatch.setattr("hf_sentiment.training.plan.gather.native_bfloat16", lambda device: True)
+    monkeypatch.setattr("hf_sentiment.training.plan.gather.time_steps", lambda *_, **__: measured)
     words = ["--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--num_train_epochs", "1"]
     words += ["--eval_strategy", "no", "--disable_tqdm", "true", "--output_dir", str(tmp_path / "run")]
     sentiment, training = parse_call(words)
@@ -55,7 +55,7 @@ def test_a_run_that_is_taken_up_keeps_the_number_format_that_it_began_with(
         with pytest.raises(ZeroDivisionError):  # as if killed after its last checkpoint
             train(SentimentArguments(**sentiment), **training)
     other = replace(measured, bfloat16=10.0 if faster else 0.1)
-    monkeypatch.setattr("hf_sentiment.training.plan.facts.time_steps", lambda *_, **__: other)
+    monkeypatch.setattr("hf_sentiment.training.plan.gather.time_steps", lambda *_, **__: other)
     assert train(SentimentArguments(**sentiment), **training) is not None
     record = json.loads((tmp_path / "run" / "records" / "plan.json").read_text())
     assert record["decisions"]["bf16"]["value"] is faster

@@ -1,0 +1,166 @@
+"""The data and the model that the arguments name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from transformers import PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled
+from hf_sentiment.data.rows import Rows
+from hf_sentiment.data.splits import Shares, usual_shares
+from hf_sentiment.errors import CallError, SentimentError, first_line
+from hf_sentiment.inference.loading import load_tokenizer
+from hf_sentiment.inference.locating import find_checkpoint
+from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.call import Call
+from hf_sentiment.training.plan import holdout_shares, is_sentence_encoder
+
+logger = logging.getLogger(__name__)
+
+
+def load_splits(
+    arguments: SentimentArguments, seed: int, dataset: Any = None, holdout: Callable[[int], Shares] = usual_shares
+) -> PreparedData:
+    """The data that the arguments name, or `dataset`, labelled, checked and split.
+
+    Args:
+        arguments: The data.
+        seed: Of the splits.
+        dataset: In place of the data that `arguments` names.
+        holdout: As in `prepare_data`.
+
+    Raises:
+        CallError: The arguments name unlabelled texts, or as in `prepare_data`.
+        DataError: As in `prepare_data`.
+    """
+    if arguments.unlabeled_file is not None:
+        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: `hf-sentiment train` takes it, and nothing else")
+    return prepare_data(
+        arguments.dataset_name if dataset is None else dataset,
+        **arguments.source(),
+        labels=arguments.labels,
+        num_labels=arguments.num_labels,
+        on_bad_rows=arguments.on_bad_rows,  # type: ignore[arg-type]
+        validation_share=arguments.validation_share,
+        test_share=arguments.test_share,
+        holdout=holdout,
+        max_train_samples=arguments.max_train_samples,
+        seed=seed,
+    )
+
+
+def load_planned_splits(call: Call, dataset: Any = None) -> PreparedData:
+    """As `load_splits`, but few labels of a sentence encoder are not split, and there may be none.
+
+    Args:
+        call: Model and data, and what else asks for evaluations.
+        dataset: In place of the data that the call names.
+
+    Raises:
+        CallError: As `load_splits`, or there is no such checkpoint.
+        DataError: As `load_splits`.
+    """
+    arguments = call.arguments
+    if arguments.unlabeled_file is not None:
+        return prepare_unlabelled(
+            arguments.labels,
+            arguments.test_file,
+            arguments.unlabeled_file,
+            text_column=arguments.text_column,
+            encoding=arguments.encoding,
+            label_column=arguments.label_column,
+        )
+    sentence_encoder = is_sentence_encoder(_pooling(arguments))
+    shares = partial(holdout_shares, sentence_encoder=sentence_encoder, watched=call.wants_evaluations)
+    return load_splits(arguments, call.seed, dataset, shares)
+
+
+def _pooling(arguments: SentimentArguments) -> str:
+    """The pooling that is said, or that the checkpoint was made for; "" where its config cannot be read.
+
+    How many texts are held out depends on it, and the labels, without which no model is loaded, on the texts.
+    """
+    path = checkpoint_of(arguments)
+    if arguments.pooling is not None:
+        return arguments.pooling
+    try:
+        config = BertSentimentConfig.from_pretrained(path, revision=arguments.model_revision or "main")
+    except (OSError, ValueError):
+        return ""
+    return str(config.pooling)
+
+
+def load_model(
+    arguments: SentimentArguments, data: PreparedData | Rows
+) -> tuple[BertForSentimentAnalysis, PreTrainedTokenizerBase]:
+    """The named checkpoint with a head for the data's labels, in float32, and its tokenizer.
+
+    The tokenizer's `model_max_length` is what the model can read.
+
+    Args:
+        arguments: The model.
+        data: Whose label rule is saved with the model.
+
+    Raises:
+        CallError: The checkpoint does not exist, is no BERT, or lacks its tokenizer.
+    """
+    name, path = arguments.model_name_or_path, checkpoint_of(arguments)
+    options = {} if arguments.pooling is None else {"pooling": arguments.pooling}
+    try:
+        tokenizer = load_tokenizer(path, arguments.model_revision)
+        loaded: Any = _without_report(
+            path,
+            labels=list(data.rule.labels),
+            revision=arguments.model_revision,
+            classifier_dropout=arguments.classifier_dropout,
+            label_rule=data.rule.to_dict(),
+            # Half-precision weights would be trained as stored; mixed precision is --bf16 or --fp16.
+            dtype=torch.float32,
+            output_loading_info=True,
+            **options,
+        )
+    except SentimentError:
+        raise
+    except (OSError, ValueError) as error:
+        raise CallError(f"--model_name_or_path {name}: {first_line(error)}") from error
+    model, info = loaded
+    # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
+    model.config.class_weights, model.config.problem_type = None, "single_label_classification"
+    lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
+    if lacking:
+        logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
+    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    return model, tokenizer
+
+
+def _without_report(path: str, **options: Any) -> Any:
+    """`from_pretrained` without transformers' table of missing weights: that the head is new is what we want."""
+    verbosity = transformers_logging.get_verbosity()
+    transformers_logging.set_verbosity_error()
+    try:
+        return BertForSentimentAnalysis.from_pretrained(path, **options)
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+
+
+def checkpoint_of(arguments: SentimentArguments) -> str:
+    """The folder or Hub id of the checkpoint that the arguments name; the starter is fetched if it has to be.
+
+    Args:
+        arguments: The model.
+
+    Raises:
+        CallError: It does not exist.
+    """
+    try:
+        return find_checkpoint(arguments.model_name_or_path, arguments.model_revision)
+    except CallError as error:
+        raise CallError(f"--model_name_or_path {error}") from error

@@ -1,0 +1,116 @@
+"""Making the plan: every rule, then what the user says, then what follows from it for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from hf_sentiment.errors import CallError
+from hf_sentiment.training.plan.decisions import Decision, Plan
+from hf_sentiment.training.plan.facts import Facts
+from hf_sentiment.training.plan.rules import RULES, fine_tuning_epochs
+
+
+def make_plan(facts: Facts, said: Mapping[str, Any]) -> Plan:
+    """Every rule's decision; arguments in `said` keep the user's value.
+
+    Args:
+        facts: About data, model and machine.
+        said: Arguments that the user gave, by name; `None` counts as not given.
+
+    Raises:
+        CallError: The user asks for evaluations, or early stopping, without validation texts.
+    """
+    decisions: dict[str, Decision[Any]] = {}
+    for rule in RULES:
+        if said.get(rule.name) is not None:
+            decisions[rule.name] = Decision(said[rule.name], "set by you", by="user")
+        else:
+            decisions[rule.name] = Decision(*rule.decide(facts), rule.source)
+    steps = (said.get("max_steps") or 0) > 0
+    return _settle_evaluations(_settle_training(_settle_epochs(Plan(facts, **decisions), steps), steps))
+
+
+def _settle_epochs(plan: Plan, steps: bool) -> Plan:
+    """All weights are trained after all where the user wants no head first, or says how many steps."""
+    if plan.num_train_epochs.by == "user" or not plan.facts.head_alone or not plan.facts.num_train:
+        return plan
+    if steps:
+        reason = "you set --max_steps"
+    elif not plan.head_first.value:
+        reason = "there is no head first, which alone would do"
+    else:
+        return plan
+    return replace(plan, num_train_epochs=Decision(fine_tuning_epochs(plan.facts), reason))
+
+
+def _settle_training(plan: Plan, steps: bool) -> Plan:
+    """What a head alone, or a fine-tuning, makes of the rest: a head alone without validation texts has folds."""
+    head_alone = not steps and not plan.fine_tunes
+    plan = _settle_fine_tuning(plan, head_alone)
+    if not head_alone or not plan.facts.num_train:
+        return plan
+    if not plan.head_first.value:
+        raise CallError("--num_train_epochs 0 trains the head alone, and only head first: give --head_first true")
+    if plan.facts.num_validation:
+        return plan
+    reason = f"no texts are held out of {plan.facts.num_train}: the head is judged on folds"
+    return replace(plan, validation=Decision("cross-validation", reason, plan.validation.source))
+
+
+def _settle_fine_tuning(plan: Plan, head_alone: bool) -> Plan:
+    """What only fine-tuning has: nothing of it for a head alone, and no mixing where there is no start."""
+    smoothing, share = plan.label_smoothing_factor, plan.fine_tuned_share
+    if head_alone and smoothing.by == "plan":
+        smoothing = Decision(0.0, "nothing is fine-tuned", smoothing.source)
+    if share.by == "plan" and (head_alone or not plan.head_first.value):
+        reason = "nothing is fine-tuned" if head_alone else "there is no head first to start from"
+        share = Decision(1.0, reason, share.source)
+    if share.value < 1 and plan.facts.adapters:
+        raise CallError(f"--fine_tuned_share {share.value:g} and --lora: adapters end as trained; leave one out")
+    if share.value < 1 and not plan.head_first.value:
+        raise CallError(f"--fine_tuned_share {share.value:g} mixes with the head-first model: give --head_first true")
+    return replace(plan, label_smoothing_factor=smoothing, fine_tuned_share=share)
+
+
+def _settle_evaluations(plan: Plan) -> Plan:
+    """What follows from how often the user wants evaluations; what the user said stays."""
+    strategy = plan.eval_strategy.value
+    if plan.evaluates and not plan.facts.num_validation:
+        raise CallError(f"--eval_strategy {strategy} needs validation texts: give --validation_share 0.2, or a file")
+    plan = _settle_keep_best(plan)
+    if not plan.evaluates:
+        return _without_evaluations(plan)
+    if plan.save_strategy.by == "user":
+        return plan
+    return replace(plan, save_strategy=Decision(strategy, "a killed run goes on from its last evaluation"))
+
+
+def _settle_keep_best(plan: Plan) -> Plan:
+    """Who says how the best weights are told wants them kept."""
+    if plan.keep_best.by == "user":
+        return plan
+    for name in ("early_stopping_patience", "metric_for_best_model"):
+        decision = plan.decisions[name]
+        if decision.by == "user":  # a patience of 0 says that training never stops, not that the best is kept
+            return replace(plan, keep_best=Decision(True, f"you set --{name}")) if decision.value else plan
+    return plan
+
+
+def _without_evaluations(plan: Plan) -> Plan:
+    """Nothing stops early and nothing is the best where nothing is evaluated."""
+    stopping, metric = plan.early_stopping_patience, plan.metric_for_best_model
+    if stopping.by == "user" and stopping.value:
+        lacking = "validation texts: give --validation_share 0.2, or a file"
+        if plan.facts.num_validation:
+            lacking = "evaluations, and --eval_strategy is no: give --eval_strategy epoch"
+        raise CallError(f"--early_stopping_patience {stopping.value} needs {lacking}")
+    plan = replace(plan, early_stopping_patience=Decision(0, "nothing is evaluated"))
+    if plan.keep_best.by == "plan":
+        plan = replace(plan, keep_best=Decision(False, "nothing is evaluated: the last weights are kept"))
+    if plan.eval_on_start.by == "plan":
+        plan = replace(plan, eval_on_start=Decision(False, "nothing is evaluated"))
+    if metric is not None and metric.by == "plan":
+        plan = replace(plan, metric_for_best_model=None)
+    return plan

@@ -1,0 +1,67 @@
+"""The plan for people and for machines: warnings, aligned lines, and the record."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from hf_sentiment.data.audit import LIMITS
+from hf_sentiment.training.plan.decisions import Decision, Plan
+from hf_sentiment.training.plan.estimate import expected_seconds, time_line
+from hf_sentiment.training.plan.rules import GUARDS, RULES
+
+
+def plan_warnings(plan: Plan) -> list[str]:
+    """One line for each value of the user's that is outside what the literature supports, and for unknown words."""
+    facts, lines = plan.facts, []
+    if LIMITS["unknown_tokens"].severity(facts.unknown) == "warning":
+        lines.append(
+            f"{100 * facts.unknown:.0f} % of the tokens are unknown to this checkpoint, which cannot tell them apart: "
+            "take one with the language and the signs of your texts (`hf-sentiment audit` lists the most common)"
+        )
+    for guard in GUARDS:
+        decision = plan.decisions[guard.name]
+        low, high = guard.limits(facts)
+        if decision.by == "user" and not low <= float(decision.value) <= high:
+            planned, _ = next(rule.decide(facts) for rule in RULES if rule.name == guard.name)
+            lines.append(
+                f"--{guard.name} {decision.value:g} is outside {low:g} to {high:g}: {guard.beyond} ({guard.source}); "
+                f"the plan would take {planned:g}"
+            )
+    return lines
+
+
+def plan_record(plan: Plan) -> dict[str, Any]:
+    """Facts, decisions that matter and the expected time as plain JSON."""
+    return {
+        "facts": asdict(plan.facts),
+        "decisions": {name: asdict(decision) for name, decision in plan.in_use.items()},
+        "expected_seconds": expected_seconds(plan),
+    }
+
+
+def plan_lines(plan: Plan, sources: bool = False) -> list[str]:
+    """The plan as aligned lines: argument, value, reason; then the expected time.
+
+    Args:
+        plan: As `make_plan` made it.
+        sources: Whether each reason has the numbers of its sources, which follow below.
+    """
+    decisions = plan.in_use
+    width = max(map(len, decisions))
+    value_width = max(len(str(decision.value)) for decision in decisions.values())
+    named = list(dict.fromkeys(source for decision in decisions.values() for source in _sources(decision)))
+    lines = []
+    for name, decision in decisions.items():
+        numbers = "".join(f" [{named.index(source) + 1}]" for source in _sources(decision)) if sources else ""
+        lines.append(f"  {name:<{width}}  {decision.value!s:<{value_width}}  {decision.reason}{numbers}")
+    time = time_line(plan)
+    if time is not None:
+        lines.append(time)
+    if sources:
+        lines += ["", *(f"  [{number}] {source}" for number, source in enumerate(named, start=1))]
+    return lines
+
+
+def _sources(decision: Decision[Any]) -> list[str]:
+    return decision.source.split("; ") if decision.source else []

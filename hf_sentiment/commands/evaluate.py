@@ -10,7 +10,6 @@ from hf_sentiment.data.labels import LabelRule, labels_of, rule_of_classes
 from hf_sentiment.data.prepare import load_rows
 from hf_sentiment.data.rows import leaves_out_bad_rows
 from hf_sentiment.data.sources import RawData
-from hf_sentiment.data.splits import read_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_texts
@@ -75,7 +74,7 @@ def evaluate_model(
     test = rows.labelled(raw)["test"]
     probabilities = softmax(classifier.logits(test["text"][:]))
     report = evaluate_texts(probabilities, test, rows.rule.labels)
-    seen = seen_record(read_seen_texts(model), test["text"][:], probabilities, test["label"][:], test["row"][:])
+    seen = seen_record(model, test, probabilities)
     warning = seen_warning(seen, len(test))
     if warning is not None:
         logger.warning(warning)

@@ -6,8 +6,6 @@ import dataclasses
 import logging
 import os
 import platform
-import resource
-import sys
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -19,6 +17,7 @@ import torch
 from datasets.fingerprint import Hasher
 
 from hf_sentiment.commands.ending import end_records
+from hf_sentiment.compute.hardware import peak_memory_bytes
 from hf_sentiment.data.splits import joined, read_seen_texts, write_seen_texts
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
@@ -162,9 +161,8 @@ def _evaluate(folder: RunFolder, run: Run) -> dict[str, Any]:
     if "test" in run.data.splits:
         test = run.data.splits["test"]
         classifier = SentimentClassifier.from_pretrained(folder.path)
-        texts = test["text"][:]
-        probabilities = softmax(classifier.logits(texts))
-        seen = seen_record(read_seen_texts(folder.path), texts, probabilities, test["label"][:], test["row"][:])
+        probabilities = softmax(classifier.logits(test["text"][:]))
+        seen = seen_record(folder.path, test, probabilities)
         return evaluate_split(probabilities, train, test, labels) | {"seen": seen}
     if run.out_of_fold is None:
         return {}
@@ -177,7 +175,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "seconds": round(seconds, 1),
-        "peak_memory_bytes": _peak_memory(),
+        "peak_memory_bytes": peak_memory_bytes(),
         "steps": state.global_step,
         "epochs": round(state.epoch or 0.0, 3),
         "best_epoch": _best_epoch(run),
@@ -207,9 +205,3 @@ def _version(name: str) -> str:
 
         return __version__
     return version(name)
-
-
-def _peak_memory() -> int:
-    """Peak resident memory of this process in bytes; getrusage counts kibibytes, on macOS bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024

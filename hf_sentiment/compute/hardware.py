@@ -1,9 +1,10 @@
-"""What the machine has: its memory and its number formats."""
+"""What the machine has, and what of it this process has used: memory and number formats."""
 
 from __future__ import annotations
 
-import os
+import sys
 
+import psutil
 import torch
 
 
@@ -19,4 +20,14 @@ def memory_bytes(device: torch.device) -> int:
     """Bytes of the accelerator's memory, or of the machine's."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(0).total_memory)
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return int(psutil.virtual_memory().total)
+
+
+def peak_memory_bytes() -> int:
+    """Peak resident memory of this process in bytes."""
+    if sys.platform == "win32":
+        return int(psutil.Process().memory_info().peak_wset)
+    import resource  # there is none on Windows, and psutil knows no peak elsewhere
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts kibibytes

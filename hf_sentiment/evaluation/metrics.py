@@ -10,8 +10,8 @@ from typing import Any
 import datasets
 import evaluate
 import numpy as np
+from scipy import special
 from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
@@ -147,29 +147,31 @@ def paired_differences(
 
 
 class SentimentMetrics(evaluate.Metric):
-    """`classification_metrics` as an `evaluate.Metric`, for `evaluate.combine` and evaluators; fetches nothing.
+    """`classification_metrics` as an `evaluate.Metric`: what the Trainer is given, and `evaluate.combine` takes.
+
+    `add_batch` collects what is too much for one call. Nothing is fetched, and nothing is written.
+
+    Args:
+        **kwargs: As of `evaluate.Metric`.
 
     Example:
-        >>> SentimentMetrics(num_labels=2).compute(predictions=[[0.9, 0.1]], references=[0])["accuracy"]
+        >>> SentimentMetrics().compute(predictions=[[0.9, 0.1]], references=[0])["accuracy"]
         1.0
     """
 
-    def __init__(self, num_labels: int = 2, **kwargs: Any) -> None:
-        self._num_labels = num_labels
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(keep_in_memory=True, **kwargs)
 
+    def _build_data_dir(self) -> str:
+        return ""  # or an empty folder is made in the user's cache
+
     def _info(self) -> evaluate.MetricInfo:
-        features = datasets.Features(
-            {
-                "predictions": datasets.List(datasets.Value("float64"), length=self._num_labels),
-                "references": datasets.Value("int64"),
-            }
-        )
+        probabilities, label = datasets.List(datasets.Value("float64")), datasets.Value("int64")
         return evaluate.MetricInfo(
             description="Accuracy, macro-F1, MCC, AUROC, log loss, Brier score and calibration error.",
             citation="",
             inputs_description="predictions: probabilities [texts, labels]; references: label indices [texts].",
-            features=features,
+            features=datasets.Features({"predictions": probabilities, "references": label}),
         )
 
     def _compute(self, predictions: Any, references: Any) -> dict[str, float]:
@@ -198,7 +200,7 @@ def fit_temperature(logits: np.ndarray, references: np.ndarray) -> float:
 
     def cost(log_temperature: float) -> float:
         scaled = logits / np.exp(log_temperature)
-        loss = logsumexp(scaled, axis=1) - scaled[rows, references]
+        loss = special.logsumexp(scaled, axis=1) - scaled[rows, references]
         return float(loss.sum() + PRIOR_STRENGTH * abs(log_temperature))
 
     costs = [cost(value) for value in _LOG_TEMPERATURES]
@@ -212,9 +214,8 @@ def fit_temperature(logits: np.ndarray, references: np.ndarray) -> float:
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities `[texts, labels]` of logits of the same shape, in float64."""
-    logits = np.asarray(logits, dtype=np.float64)
-    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return exponentials / exponentials.sum(axis=1, keepdims=True)
+    probabilities: np.ndarray = special.softmax(np.asarray(logits, dtype=np.float64), axis=1)
+    return probabilities
 
 
 def compute_metrics(prediction: Any) -> dict[str, float]:
@@ -227,7 +228,7 @@ def compute_metrics(prediction: Any) -> dict[str, float]:
     logits, references = prediction.predictions, prediction.label_ids
     if not np.isfinite(logits).all():
         raise SentimentError("training diverged, the model's outputs are not numbers: set a lower --learning_rate")
-    metrics = classification_metrics(softmax(logits), references)
+    metrics: dict[str, float] = SentimentMetrics().compute(predictions=softmax(logits), references=references)
     del metrics["log_loss"]  # the Trainer reports it as eval_loss
     calibrated = softmax(logits / fit_temperature(logits, references))
     metrics["calibrated_loss"] = float(_per_text(calibrated, np.asarray(references))["log_loss"].mean())

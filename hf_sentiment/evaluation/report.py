@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from sklearn.metrics import precision_recall_fscore_support
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from hf_sentiment.data.sources import human_agreement
 from hf_sentiment.data.splits import label_folds
@@ -36,8 +36,6 @@ def evaluate_probabilities(probabilities: np.ndarray, references: np.ndarray, la
     precision, recall, f1, support = precision_recall_fscore_support(
         references, predictions, labels=indices, zero_division=0
     )
-    confusion = np.zeros((len(labels), len(labels)), dtype=int)
-    np.add.at(confusion, (references, predictions), 1)
     return {
         "texts": len(references),
         "interval": INTERVAL,
@@ -52,7 +50,11 @@ def evaluate_probabilities(probabilities: np.ndarray, references: np.ndarray, la
             }
             for index, name in enumerate(labels)
         ],
-        "confusion_matrix": {"labels": list(labels), "counts": confusion.tolist(), "rows": "reference"},
+        "confusion_matrix": {
+            "labels": list(labels),
+            "counts": confusion_matrix(references, predictions, labels=indices).tolist(),
+            "rows": "reference",
+        },
     }
 
 

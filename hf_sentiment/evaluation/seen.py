@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from datasets import Dataset
 
-from hf_sentiment.data.splits import CHOSEN, TRAINED, how_seen
+from hf_sentiment.data.splits import CHOSEN, TRAINED, how_seen, read_seen_texts
 from hf_sentiment.evaluation.report import metric_cell, with_intervals
 
 # Rows that a report lists, and that the line names.
@@ -15,34 +17,27 @@ _LISTED = 1000
 _NAMED = 5
 
 
-def seen_record(
-    seen: Mapping[str, np.ndarray] | None,
-    texts: Sequence[str],
-    probabilities: np.ndarray,
-    references: np.ndarray,
-    rows: Sequence[int],
-) -> dict[str, Any] | None:
+def seen_record(model: str | Path, test: Dataset, probabilities: np.ndarray) -> dict[str, Any] | None:
     """How many texts of an evaluation the model has seen, and its figures on the others, as plain JSON.
 
     Args:
-        seen: The hashes that the run kept (`read_seen_texts`).
-        texts: The evaluated ones.
-        probabilities: `[texts, labels]`.
-        references: Label indices, `[texts]`.
-        rows: Where the user finds them, `[texts]`.
+        model: A run's folder, which holds the hashes of what it saw, or whatever else was evaluated.
+        test: Labelled texts; `row` is where the user finds them.
+        probabilities: Of these texts, `[texts, labels]`.
 
     Returns:
         `trained_on` and `chosen_on` (texts; what is both counts as trained on), `rows` (of the first 1,000 of these),
         and `unseen`: how many are neither and, where they are some of the texts and not all, the metrics on them.
         `None` where the run kept no hashes.
     """
+    seen = read_seen_texts(model)
     if seen is None:
         return None
-    how = how_seen(texts, seen)
+    how, rows = how_seen(test["text"][:], seen), test["row"][:]
     rest = np.flatnonzero(how == "")
     unseen: dict[str, Any] = {"texts": len(rest)}
     if 0 < len(rest) < len(how):
-        unseen["model"] = with_intervals(np.asarray(probabilities)[rest], np.asarray(references)[rest])
+        unseen["model"] = with_intervals(probabilities[rest], np.asarray(test["label"])[rest])
     counts = {"trained_on": int(np.sum(how == TRAINED)), "chosen_on": int(np.sum(how == CHOSEN))}
     listed = [int(rows[i]) for i in np.flatnonzero(how != "")[:_LISTED]]
     return {**counts, "rows": listed, "unseen": unseen}

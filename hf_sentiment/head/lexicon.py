@@ -11,9 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import math
-import os
 import random
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -34,6 +32,7 @@ from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
 from hf_sentiment.data.sources import cache_folder
 from hf_sentiment.head.features import LinearHead, frozen_features
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.records.atomic import file_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -182,11 +181,9 @@ def prepare_encoder(
         logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
         with untouched_random_state():
             head = _learn(model, tokenizer, bfloat16, progress)
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {f"bert.{name}": tensor.contiguous() for name, tensor in model.bert.state_dict().items()}
-        with tempfile.TemporaryDirectory(dir=path.parent) as beside:
-            save_file(tensors | head, f"{beside}/whole")
-            os.replace(f"{beside}/whole", path)
+        with file_atomically(path) as beside:
+            save_file(tensors | head, beside)
     with safe_open(path, framework="pt") as file:
         model.bert.load_state_dict({name: file.get_tensor(f"bert.{name}") for name in model.bert.state_dict()})
         return LexiconPrior(file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias")))

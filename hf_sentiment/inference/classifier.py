@@ -10,6 +10,7 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
+from scipy.special import expit, softmax
 from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -174,6 +175,5 @@ class SentimentClassifier:
     def _probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax, or each label's own sigmoid for a multi-label model, `[texts, labels]`."""
         if self.model.config.problem_type == "multi_label_classification":
-            return 1.0 / (1.0 + np.exp(-logits.astype(np.float64)))
-        shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+            return expit(logits.astype(np.float64))
+        return softmax(logits.astype(np.float64), axis=1)

@@ -15,6 +15,7 @@ from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
     set_seed,
 )
@@ -110,9 +111,8 @@ def assemble(
     augmented = augmentation(plan.augment.value, data, model, tokenizer, plan.max_length.value, call.seed)
     curve, stopping, alarm = LearningCurveCallback(), _early_stopping(plan, call), _overfitting_alarm(plan, arguments)
     # The alarm before the curve, which then has its scalars at once and is drawn once an evaluation.
-    suite = [stopping, alarm, curve, _lora(plan, arguments), CheckpointOnInterrupt(), SeedEveryEpoch()]
-    if augmented is not None:
-        suite.append(augmented.callback)
+    suite: list[TrainerCallback | None] = [stopping, alarm, curve, _lora(plan, arguments)]
+    suite += [CheckpointOnInterrupt(), SeedEveryEpoch(), None if augmented is None else augmented.callback]
     made = _training_arguments(plan, call)
     optimiser = layerwise_optimiser(model, made, plan.layerwise_lr_decay.value, plan.lora.value)
     smooth_in_the_model(model, made)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import evaluate
 import numpy as np
 import pytest
 from sklearn import metrics as reference
+from transformers import EvalPrediction
 
 from hf_sentiment.evaluation.metrics import (
+    TRAINER_METRICS,
     SentimentMetrics,
     bootstrap_intervals,
     classification_metrics,
+    compute_metrics,
     expected_calibration_error,
     paired_differences,
     softmax,
@@ -75,8 +79,23 @@ def test_intervals_are_the_same_every_time() -> None:
 
 def test_it_is_a_metric_of_evaluate() -> None:
     probabilities, references = draw(40, 3)
-    found = SentimentMetrics(num_labels=3).compute(predictions=probabilities.tolist(), references=references.tolist())
-    assert found == pytest.approx(classification_metrics(probabilities, references))
+    expected = classification_metrics(probabilities, references)
+    state = np.random.get_state()[1].tolist()
+    assert SentimentMetrics().compute(predictions=probabilities, references=references) == expected
+    metric = SentimentMetrics()
+    for rows in np.array_split(np.arange(40), 3):
+        metric.add_batch(predictions=probabilities[rows].tolist(), references=references[rows].tolist())
+    assert evaluate.combine([metric]).compute() == expected
+    assert np.random.get_state()[1].tolist() == state
+
+
+def test_the_trainers_metrics_are_that_metrics() -> None:
+    logits = np.random.default_rng(0).normal(size=(60, 3)).astype(np.float32)
+    references = draw(60, 3)[1]
+    found = compute_metrics(EvalPrediction(predictions=logits, label_ids=references))
+    assert set(found) == set(TRAINER_METRICS)
+    expected = SentimentMetrics().compute(predictions=softmax(logits), references=references)
+    assert all(found[name] == expected[name] for name in found if name != "calibrated_loss")
 
 
 def test_softmax_does_not_overflow() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from datasets import Dataset
 
 from hf_sentiment.commands.evaluate import evaluate_model
 from hf_sentiment.data.splits import (
@@ -88,12 +89,12 @@ def test_the_file_holds_eight_bytes_a_text_and_no_text(run: Path) -> None:
         read_seen_texts(run)
 
 
-def test_the_record_and_the_line() -> None:
-    seen = hashes(train=["a", "b", "c"], validation=["d"])
-    references = np.array([0, 0, 1, 1, 0, 1])
-    probabilities = np.where(references[:, None] == np.arange(2), 0.9, 0.1)
+def test_the_record_and_the_line(tmp_path: Path) -> None:
+    write_seen_texts(tmp_path / "records", hashes(train=["a", "b", "c"], validation=["d"]))
+    test = Dataset.from_dict({"text": list("abcdef"), "label": [0, 0, 1, 1, 0, 1], "row": [2, 3, 4, 5, 6, 7]})
+    probabilities = np.where(np.asarray(test["label"])[:, None] == np.arange(2), 0.9, 0.1)
     probabilities[5] = 0.8, 0.2  # the one error, on a text that was not seen
-    record = seen_record(seen, ["a", "b", "c", "d", "e", "f"], probabilities, references, [2, 3, 4, 5, 6, 7])
+    record = seen_record(tmp_path, test, probabilities)
     assert record is not None
     assert (record["trained_on"], record["chosen_on"], record["unseen"]["texts"]) == (3, 1, 2)
     assert record["unseen"]["model"]["accuracy"]["value"] == 0.5
@@ -103,11 +104,11 @@ def test_the_record_and_the_line() -> None:
         "on the other 2 its accuracy is 0.500 [" in line
         and "leave the seen ones out of the file (rows 2, 3, 4, 5)" in line
     )
-    all_seen = seen_record(seen, ["a", "b"], probabilities[:2], references[:2], [2, 3])
+    all_seen = seen_record(tmp_path, test.select([0, 1]), probabilities[:2])
     assert all_seen is not None and "model" not in all_seen["unseen"]
     assert "name a file with others" in str(seen_warning(all_seen, 2))
-    assert seen_warning(seen_record(seen, ["e"], probabilities[4:5], references[4:5], [2]), 1) is None
-    assert seen_record(None, ["a"], probabilities[:1], references[:1], [2]) is None and seen_warning(None, 1) is None
+    assert seen_warning(seen_record(tmp_path, test.select([4]), probabilities[4:5]), 1) is None
+    assert seen_record("owner/name", test, probabilities) is None and seen_warning(None, 1) is None
 
 
 def test_evaluate_says_so(run: Path, tiny_folder: Path, tmp_path: Path, run_cli: Cli) -> None:

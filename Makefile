@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-all demo demo-amazon test test-faults test-starter test-shared test-lowest check format bench clean
+.PHONY: help install install-all demo demo-amazon test test-faults test-starter test-shared test-lowest check format docs bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -57,6 +57,9 @@ format: $(VENV)/.installed  ## Let ruff mend what it can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(VENV)/.installed  ## Build the documentation into site/, offline; a warning is an error
+	$(BIN)/mkdocs build --quiet
+
 bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmarks/README.md
 	$(BIN)/python benchmarks/prediction_speed.py
 	$(BIN)/python benchmarks/training_speed.py
@@ -67,4 +70,4 @@ bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmark
 		$(addprefix ours+,deletion swap neighbour typos contractions joining)
 
 clean:  ## Remove what the targets made, but not runs/
-	rm -rf $(VENV) .venv-lowest .cache build dist
+	rm -rf $(VENV) .venv-lowest .cache build dist site

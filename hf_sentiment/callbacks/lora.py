@@ -45,7 +45,7 @@ class LoraCallback(SuiteCallback):
 
     Give the callback to the Trainer's constructor. LoRA takes higher learning rates, 1e-4 to 2e-3.
 
-    Example:
+    Examples:
         >>> trainer = Trainer(model, args, callbacks=[LoraCallback()], ...)  # doctest: +SKIP
     """
 

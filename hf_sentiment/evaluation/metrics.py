@@ -154,7 +154,7 @@ class SentimentMetrics(evaluate.Metric):
     Args:
         **kwargs: As of `evaluate.Metric`.
 
-    Example:
+    Examples:
         >>> SentimentMetrics().compute(predictions=[[0.9, 0.1]], references=[0])["accuracy"]
         1.0
     """

@@ -108,7 +108,7 @@ def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
 
     Negative and positive are -1 and 1, neutral 0; stars run from -2 to 2.
 
-    Example:
+    Examples:
         >>> polarity(["negative", "neutral", "positive"])
         (-1.0, 0.0, 1.0)
     """

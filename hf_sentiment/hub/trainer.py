@@ -58,7 +58,7 @@ def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = 
     Raises:
         CallError: `hub_revision` names another branch than the main one.
 
-    Example:
+    Examples:
         >>> use_our_publishing(trainer, arguments)  # doctest: +SKIP
         >>> trainer.push_to_hub(license="apache-2.0")  # doctest: +SKIP
     """

@@ -47,7 +47,7 @@ class SentimentClassifier:
 
     Texts that are longer than the model can read are cut, and a warning counts them.
 
-    Example:
+    Examples:
         >>> classifier = SentimentClassifier.from_pretrained("runs/demo")
         >>> classifier.predict(["What a wonderful film."])[0]["label"]
         'positive'

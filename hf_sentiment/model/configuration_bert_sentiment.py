@@ -90,7 +90,7 @@ class BertSentimentConfig(BertConfig):
     Raises:
         ValueError: An unknown pooling or a value out of range, at construction.
 
-    Example:
+    Examples:
         >>> BertSentimentConfig(pooling="mean", num_labels=3).id2label
         {0: 'negative', 1: 'neutral', 2: 'positive'}
     """

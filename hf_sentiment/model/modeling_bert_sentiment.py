@@ -32,7 +32,7 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
     Args:
         config: A `BertSentimentConfig`. To start from a checkpoint, call `from_pretrained` with the label names:
 
-    Example:
+    Examples:
         >>> model = BertForSentimentAnalysis.from_pretrained(
         ...     "google-bert/bert-base-uncased", labels=["negative", "neutral", "positive"]
         ... )

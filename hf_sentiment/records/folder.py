@@ -31,7 +31,7 @@ _FIRST_RECORD = ".arguments.json."
 class RunFolder:
     """A run's folder: the model on top, `records/` below and, until it is finished, `checkpoint-N/`.
 
-    Example:
+    Examples:
         >>> RunFolder.open("runs/demo", {"seed": 42}).finished
         False
     """

@@ -53,7 +53,7 @@ class EarlyStoppingCallback(JudgingCallback):
     of the best value ever, counted or not. NaN and infinity stop the run. A run that had stopped and is resumed stays
     stopped: the Trainer cannot but take one step, and that step changes no weight.
 
-    Example:
+    Examples:
         >>> trainer = Trainer(model, args, callbacks=[EarlyStoppingCallback(2)], ...)  # doctest: +SKIP
     """
 

@@ -77,7 +77,7 @@ class LearningCurveCallback(RecordingCallback):
     with some models on several processes), that mean is in the history too, as `own/eval_loss`, and is what is drawn,
     which is said once. It is known for models that classify texts or predict numbers.
 
-    Example:
+    Examples:
         >>> trainer = Trainer(model, args, callbacks=[LearningCurveCallback()], ...)  # doctest: +SKIP
     """
 

@@ -68,7 +68,7 @@ class Augmenter:
         kinds: Some of `KINDS`.
         near: For `neighbour`: near words of words.
 
-    Example:
+    Examples:
         >>> Augmenter(["deletion"])("Not good at all :) , the plot of this film drags", Random(0))
         'Not good at all :) , the plot of film drags'
     """
@@ -138,7 +138,7 @@ class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
     Raises:
         CallError: An unknown kind, no model for `neighbour`, or a vocabulary without word pieces.
 
-    Example:
+    Examples:
         >>> train = AugmentedDataset(texts, tokenizer, 128, ["deletion", "typos"], seed=42)
         >>> trainer = Trainer(model, args, train_dataset=train, callbacks=[train.callback], ...)
     """

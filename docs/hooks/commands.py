@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from typing import Any
 
 from mkdocs.structure.pages import Page
 
-COMMANDS = ("train", "plan", "audit", "evaluate", "predict", "publish")
+_PLACE = re.compile(r"<!-- flags: (\w+) -->")
 
 
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
-    """Appends the help of every command to the page `commands.md`."""
-    if page.file.src_uri != "commands.md":
-        return markdown
-    return "\n".join([markdown, *(f"## {name}\n\n```text\n{_help(name)}\n```\n" for name in COMMANDS)])
+    """Puts the help of every command into its place on the page `commands.md`."""
+    return (
+        _PLACE.sub(lambda place: f"```text\n{_help(place[1])}\n```", markdown)
+        if page.file.src_uri == "commands.md"
+        else markdown
+    )
 
 
 def _help(command: str) -> str:

@@ -30,13 +30,13 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds what the pages link to outside docs/, and what those link to."""
     waiting = [(f"docs/{file.src_uri}", file.content_string) for file in files.documentation_pages()]
     added: set[str] = set()
-    for target in ALWAYS:
-        _add(target, added, waiting, files, config)
+    for name in ALWAYS:
+        _add(name, added, waiting, files, config)
     while waiting:
         source, text = waiting.pop()
         for link in _LINK.finditer(text):
             target = _target(source, link[2])
-            if target and not target.startswith("docs/") and (ROOT / target).is_file():
+            if target is not None and not target.startswith("docs/") and (ROOT / target).is_file():
                 _add(target, added, waiting, files, config)
     return files
 

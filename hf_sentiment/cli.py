@@ -108,6 +108,7 @@ def plan_command(context: typer.Context) -> None:
             "hf-sentiment plan [RECIPE.yaml] [--name value ...] [--json]: the arguments of `hf-sentiment train --help`"
         )
         return
+    from hf_sentiment.records.serialisation import as_record
     from hf_sentiment.training.arguments import SentimentArguments, parse_call
     from hf_sentiment.training.assemble import prepare_plan
     from hf_sentiment.training.plan import plan_lines, plan_record
@@ -117,7 +118,7 @@ def plan_command(context: typer.Context) -> None:
     _quieten_libraries()
     planned = prepare_plan(arguments, training)
     if as_json:
-        print(json.dumps(plan_record(planned.plan)))
+        print(json.dumps(as_record(plan_record(planned.plan))))
         return
     for line in plan_lines(planned.plan, sources=True):
         print(line)
@@ -174,7 +175,7 @@ def evaluate_command(
     _find_model(model, revision)
     from hf_sentiment.commands.evaluate import evaluate_model
     from hf_sentiment.evaluation.report import report_lines
-    from hf_sentiment.records.atomic import write_json
+    from hf_sentiment.records.serialisation import as_record, write_record
 
     _quieten_libraries()
     report = evaluate_model(
@@ -188,12 +189,12 @@ def evaluate_command(
         revision=revision,
         num_threads=num_threads,
     )
-    for line in report_lines(report, binary=len(report["per_class"]) == 2):
+    for line in report_lines(report):
         _say(line)
     if output is not None:
-        write_json(output, report)
+        write_record(output, report)
     if as_json:
-        print(json.dumps(report))
+        print(json.dumps(as_record(report)))
 
 
 @app.command("predict")

@@ -5,17 +5,18 @@ So every run leaves `history.jsonl`, `curves.svg` and `curves.png`, those withou
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hf_sentiment.callbacks.learning_curve import FINAL, Row, draw_dots, draw_shares, history_lines
 from hf_sentiment.callbacks.shared import Kept
 from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import BASELINES
+from hf_sentiment.evaluation.report import compared_models
 from hf_sentiment.records.atomic import write_atomically
+from hf_sentiment.records.schema import Estimate, EvaluationRecord, Measurement
+from hf_sentiment.records.serialisation import to_json
 from hf_sentiment.training.run import Run
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 _MEASURED = ("log_loss", "accuracy", "macro_f1")
 
 
-def end_records(run: Run, evaluation: Mapping[str, Any], records: Path, seconds: float) -> None:
+def end_records(run: Run, evaluation: EvaluationRecord, records: Path, seconds: float) -> None:
     """Write the last line of the history, and the picture of the whole.
 
     Args:
         run: Trained, and folded into the model that was saved.
-        evaluation: What was measured at the end; empty where nothing was.
+        evaluation: What was measured at the end.
         records: The folder `records/` of the run.
         seconds: Since the command began, summed over resumes.
     """
@@ -43,34 +44,30 @@ def end_records(run: Run, evaluation: Mapping[str, Any], records: Path, seconds:
         run.curve.draw(kept, None if run.curve.evaluates else _final_row(run, evaluation, seconds))
 
 
-def _final_row(run: Run, evaluation: Mapping[str, Any], seconds: float) -> Row:
+def _final_row(run: Run, evaluation: EvaluationRecord, seconds: float) -> Row:
     """The line of the final evaluation: `test_…` figures, or `folds_…` of a cross-validation, with their intervals."""
     state = run.trainer.state
     row: Row = {"step": state.global_step, "epoch": state.epoch or 0.0, "elapsed_seconds": round(seconds, 3)}
-    if "model" not in evaluation:
+    if not isinstance(evaluation, Measurement):
         return row | {FINAL: "nothing measured"}
-    split = evaluation.get("split", "test")
-    row |= {FINAL: split, "texts": evaluation["texts"]}
-    prefix = "test" if split == "test" else "folds"
+    row |= {FINAL: evaluation.split, "texts": evaluation.texts}
+    prefix = "test" if evaluation.split == "test" else "folds"
     for metric in _MEASURED:
         name = f"{prefix}_{'loss' if metric == 'log_loss' else metric}"
-        entry = evaluation["model"][metric]
-        row[name] = entry["value"]
-        row |= {f"{name}_{end}": entry[end] for end in ("low", "high") if end in entry}
+        figure: Estimate = getattr(evaluation.model, metric)
+        row |= {name: figure.value, f"{name}_low": figure.low, f"{name}_high": figure.high}
     return row
 
 
-def _draw_head(run: Run, evaluation: Mapping[str, Any], stem: Path) -> None:
+def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path) -> None:
     """The picture of a head that was solved for in one go: what was measured, or how it divides unlabelled texts."""
     once = "The head was solved for in one go, and the encoder not trained on labels: there is no course to draw."
-    if "model" in evaluation:
-        folds = evaluation.get("split") == "cross-validation"
-        of = f"{'cross-validation on the' if folds else 'the'} {evaluation['texts']:,} "
+    if isinstance(evaluation, Measurement):
+        folds = evaluation.split == "cross-validation"
+        of = f"{'cross-validation on the' if folds else 'the'} {evaluation.texts:,} "
         title = f"Measured {'in' if folds else 'on'} {of}{'training' if folds else 'test'} texts, 95 % intervals"
-        found = [("this model", evaluation["model"])]
-        baselines = evaluation.get("baselines", {})
-        found += [(words, baselines[name]) for name, words in BASELINES.items() if name in baselines]
-        draw_dots(found, ("accuracy", "log_loss"), title, once, stem)
+        models = [(words, to_json(metrics)) for words, metrics in compared_models(evaluation)]
+        draw_dots(models, ("accuracy", "log_loss"), title, once, stem)
         return
     nothing = (
         "Nothing was measured: there are no labelled texts, and the head is made of the lexicon. "

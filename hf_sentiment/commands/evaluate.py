@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from dataclasses import replace
 
 from hf_sentiment.data.audit import bad_row_findings
 from hf_sentiment.data.labels import LabelRule, labels_of, rule_of_classes
@@ -15,6 +15,7 @@ from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_texts
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.records.schema import Measurement
 
 logger = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ def evaluate_model(
     on_bad_rows: str = "error",
     revision: str | None = None,
     num_threads: int | None = None,
-) -> dict[str, Any]:
+) -> Measurement:
     """The report of a model on a labelled file, or on the test split of a data set.
 
     Raw labels are read by the rule that the model was trained with, where its config has one, and by its label names;
@@ -79,4 +80,4 @@ def evaluate_model(
     if warning is not None:
         logger.warning(warning)
     findings = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
-    return report | {"seen": seen, "source": raw.description, "rows": rows.counts, "findings": findings}
+    return replace(report, seen=seen, source=raw.description, rows=rows.counts, findings=findings)

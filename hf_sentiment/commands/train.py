@@ -25,8 +25,10 @@ from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, repor
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
-from hf_sentiment.records.atomic import write_atomically, write_json
+from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
+from hf_sentiment.records.schema import Alarm, EvaluationRecord, Measurement, TrainingRecord
+from hf_sentiment.records.serialisation import write_record
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.plan import plan_lines, plan_record
@@ -43,11 +45,11 @@ class RunResult:
 
     Attributes:
         folder: The run folder.
-        evaluation: The content of `records/evaluation.json`.
+        evaluation: What `records/evaluation.json` holds.
     """
 
     folder: Path
-    evaluation: dict[str, Any]
+    evaluation: EvaluationRecord
 
 
 def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -> RunResult | None:
@@ -93,8 +95,8 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
         folder.check_same_data(audit)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
-    write_json(folder.records / "plan.json", plan_record(run.plan))
-    write_json(folder.records / "audit.json", audit)
+    write_record(folder.records / "plan.json", plan_record(run.plan))
+    write_record(folder.records / "audit.json", audit)
     before = read_seen_texts(arguments.model_name_or_path)  # by the run whose model this one goes on from
     write_seen_texts(folder.records, joined(before, run.data.seen))
     run.curve.began = began
@@ -116,18 +118,18 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     run.adjust()
     folder.save_model(run.model, run.tokenizer)
     evaluation = _evaluate(folder, run)
-    evaluation["temperature"] = temperature
     seconds = run.curve.elapsed_before + time.monotonic() - began
-    evaluation["training"] = _training_record(run, arguments, seconds)
+    training = _training_record(run, arguments, seconds)
+    evaluation = dataclasses.replace(evaluation, temperature=temperature, training=training)
     end_records(run, evaluation, folder.records, seconds)
     write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
     folder.finish(evaluation, arguments.keep_checkpoints)
-    if "model" not in evaluation:
+    if not isinstance(evaluation, Measurement):
         logger.warning("Nothing was measured: hf-sentiment evaluate %s --test_file FILE does, with labels", folder.path)
     else:
-        for line in report_lines(evaluation, binary=len(run.data.rule.labels) == 2):
+        for line in report_lines(evaluation):
             logger.info(line)
-        short, seen = shortfall(evaluation), seen_warning(evaluation.get("seen"), evaluation["texts"])
+        short, seen = shortfall(evaluation), seen_warning(evaluation.seen, evaluation.texts)
         if short is not None:
             logger.warning(
                 "%s `hf-sentiment audit` with the same arguments looks for what is wrong with the data", short
@@ -152,8 +154,8 @@ def _call_record(arguments: SentimentArguments, dataset: Any, training: Mapping[
     }
 
 
-def _evaluate(folder: RunFolder, run: Run) -> dict[str, Any]:
-    """The record of the test split; without one, of the folds; empty where there are no labels either.
+def _evaluate(folder: RunFolder, run: Run) -> EvaluationRecord:
+    """The record of the test split; without one, of the folds; an empty one where there are no labels either.
 
     What is measured on the test split is what was saved, loaded as a user loads it.
     """
@@ -163,31 +165,31 @@ def _evaluate(folder: RunFolder, run: Run) -> dict[str, Any]:
         classifier = SentimentClassifier.from_pretrained(folder.path)
         probabilities = softmax(classifier.logits(test["text"][:]))
         seen = seen_record(folder.path, test, probabilities)
-        return evaluate_split(probabilities, train, test, labels) | {"seen": seen}
+        return dataclasses.replace(evaluate_split(probabilities, train, test, labels), seen=seen)
     if run.out_of_fold is None:
-        return {}
+        return EvaluationRecord()
     return evaluate_folds(softmax(run.out_of_fold), train, labels, run.trainer.args.seed)
 
 
-def _training_record(run: Run, arguments: SentimentArguments, seconds: float) -> dict[str, Any]:
+def _training_record(run: Run, arguments: SentimentArguments, seconds: float) -> TrainingRecord:
     """What the run took and with what it ran, why it stopped, and which alarms sounded."""
     state, stopping, alarm = run.trainer.state, run.stopping, run.alarm
-    return {
-        "date": datetime.now(UTC).date().isoformat(),
-        "seconds": round(seconds, 1),
-        "peak_memory_bytes": peak_memory_bytes(),
-        "steps": state.global_step,
-        "epochs": round(state.epoch or 0.0, 3),
-        "best_epoch": _best_epoch(run),
-        "stopped": next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
-        "alarms": None if alarm is None else alarm.alarms,
-        "unlabelled_texts": run.unlabelled_texts,
-        "lora": arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
-        "device": run.trainer.args.device.type,
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _VERSIONS},
-    }
+    return TrainingRecord(
+        date=datetime.now(UTC).date().isoformat(),
+        seconds=round(seconds, 1),
+        peak_memory_bytes=peak_memory_bytes(),
+        steps=state.global_step,
+        epochs=round(state.epoch or 0.0, 3),
+        best_epoch=_best_epoch(run),
+        stopped=next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
+        alarms=None if alarm is None else tuple(Alarm(**entry) for entry in alarm.alarms),
+        unlabelled_texts=run.unlabelled_texts,
+        lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
+        device=run.trainer.args.device.type,
+        threads=torch.get_num_threads(),
+        python=platform.python_version(),
+        versions={name: _version(name) for name in _VERSIONS},
+    )
 
 
 def _best_epoch(run: Run) -> float | None:

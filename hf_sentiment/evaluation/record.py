@@ -10,7 +10,7 @@ import numpy as np
 from hf_sentiment.data.splits import write_seen_texts
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_split
-from hf_sentiment.records.atomic import write_json
+from hf_sentiment.records.serialisation import write_record
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -36,9 +36,9 @@ def record_test(trainer: Trainer, data: PreparedData, test: Dataset) -> dict[str
     if trainer.is_world_process_zero():
         probabilities = softmax(np.asarray(output.predictions))
         records = Path(str(trainer.args.output_dir)) / "records"
-        write_json(records / "audit.json", data.audit())
+        write_record(records / "audit.json", data.audit())
         splits = data.splits
         write_seen_texts(records, data.seen)
         evaluation = evaluate_split(probabilities, splits["train"], splits["test"], data.rule.labels)
-        write_json(records / "evaluation.json", evaluation)
+        write_record(records / "evaluation.json", evaluation)
     return metrics

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,52 +15,28 @@ from hf_sentiment.data.splits import label_folds
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences
+from hf_sentiment.records.schema import (
+    Baselines,
+    Confusion,
+    Difference,
+    Estimate,
+    HumanAgreement,
+    LabelMetrics,
+    LengthAccuracy,
+    Measurement,
+    Metrics,
+    Value,
+)
 
 INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
-#: Names of the baselines in the record, and what they are called.
+# Names of the baselines in the record, and what they are called.
 BASELINES = {"tfidf_logistic_regression": "TF-IDF + logistic regression", "majority": "majority label"}
-_SHOWN = ("accuracy", "macro_f1", "log_loss")
 # A third of the texts with fewer has an interval so wide that it says nothing.
 _FEWEST = 30
 
 
-def evaluate_probabilities(probabilities: np.ndarray, references: np.ndarray, labels: Sequence[str]) -> dict[str, Any]:
-    """Metrics with intervals, per-label figures and the confusion matrix, as plain JSON.
-
-    Args:
-        probabilities: `[texts, labels]`.
-        references: Label indices, `[texts]`.
-        labels: Names, in index order.
-    """
-    predictions = np.asarray(probabilities).argmax(axis=1)
-    indices = list(range(len(labels)))
-    precision, recall, f1, support = precision_recall_fscore_support(
-        references, predictions, labels=indices, zero_division=0
-    )
-    return {
-        "texts": len(references),
-        "interval": INTERVAL,
-        "model": with_intervals(probabilities, references),
-        "per_class": [
-            {
-                "label": name,
-                "precision": float(precision[index]),
-                "recall": float(recall[index]),
-                "f1": float(f1[index]),
-                "texts": int(support[index]),
-            }
-            for index, name in enumerate(labels)
-        ],
-        "confusion_matrix": {
-            "labels": list(labels),
-            "counts": confusion_matrix(references, predictions, labels=indices).tolist(),
-            "rows": "reference",
-        },
-    }
-
-
-def evaluate_texts(probabilities: np.ndarray, test: Dataset, labels: Sequence[str]) -> dict[str, Any]:
-    """`evaluate_probabilities`, the accuracy by length, and the most telling texts.
+def evaluate_texts(probabilities: np.ndarray, test: Dataset, labels: Sequence[str]) -> Measurement:
+    """Metrics with intervals, per-label figures, the accuracy by length, and the most telling texts.
 
     Args:
         probabilities: Of the test texts, `[texts, labels]`.
@@ -67,15 +44,29 @@ def evaluate_texts(probabilities: np.ndarray, test: Dataset, labels: Sequence[st
         labels: Names, in index order.
     """
     texts, references = test["text"][:], np.asarray(test["label"])
-    return evaluate_probabilities(probabilities, references, labels) | {
-        "split": "test",
-        "by_length": accuracy_by_length(texts, probabilities, references),
-        "errors": confident_errors(texts, probabilities, references, labels),
-        "examples": label_examples(texts, probabilities, references, labels),
-    }
+    predictions = np.asarray(probabilities).argmax(axis=1)
+    indices = list(range(len(labels)))
+    # Four arrays `[labels]`; a label that no text has, or is given, counts as 0.
+    columns = precision_recall_fscore_support(references, predictions, labels=indices, zero_division=0)
+    rows = zip(labels, *(column.tolist() for column in columns), strict=True)
+    counts = confusion_matrix(references, predictions, labels=indices).tolist()
+    return Measurement(
+        split="test",
+        texts=len(references),
+        interval=INTERVAL,
+        model=with_intervals(probabilities, references),
+        per_class=tuple(LabelMetrics(*row) for row in rows),
+        confusion_matrix=Confusion(tuple(labels), tuple(map(tuple, counts))),
+        by_length=accuracy_by_length(texts, probabilities, references),
+        errors=confident_errors(texts, probabilities, references, labels),
+        examples=label_examples(texts, probabilities, references, labels),
+        seen=None,
+    )
 
 
-def accuracy_by_length(texts: Sequence[str], probabilities: np.ndarray, references: np.ndarray) -> list[dict[str, Any]]:
+def accuracy_by_length(
+    texts: Sequence[str], probabilities: np.ndarray, references: np.ndarray
+) -> tuple[LengthAccuracy, ...]:
     """Accuracy, with its interval, of the short, the middle and the long third of the texts, by their words.
 
     Args:
@@ -84,22 +75,25 @@ def accuracy_by_length(texts: Sequence[str], probabilities: np.ndarray, referenc
         references: Label indices, `[texts]`.
 
     Returns:
-        Rows of `name`, `words` (fewest and most), `texts` and `accuracy`; none of a third with fewer than 30 texts.
+        A row for each third; none of one with fewer than 30 texts.
     """
     words = np.array([len(text.split()) for text in texts])
     thirds = np.searchsorted(np.quantile(words, [1 / 3, 2 / 3]), words)  # texts of one length stay together
     rows = []
     for index, name in enumerate(("short", "middle", "long")):
-        found = np.flatnonzero(thirds == index)
-        if len(found) >= _FEWEST:
-            accuracy = with_intervals(probabilities[found], references[found])["accuracy"]
-            length = [int(words[found].min()), int(words[found].max())]
-            rows.append({"name": name, "words": length, "texts": len(found), "accuracy": accuracy})
-    return rows
+        third = np.flatnonzero(thirds == index)
+        if len(third) >= _FEWEST:
+            accuracy = with_intervals(probabilities[third], references[third]).accuracy
+            length = int(words[third].min()), int(words[third].max())
+            rows.append(LengthAccuracy(name, length, len(third), accuracy))
+    return tuple(rows)
 
 
-def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, labels: Sequence[str]) -> dict[str, Any]:
-    """The record of a test split: `evaluate_texts`, and the baselines.
+def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, labels: Sequence[str]) -> Measurement:
+    """The record of a test split: `evaluate_texts` and, where they can be made, the baselines.
+
+    Those are the majority label and TF-IDF with logistic regression, from which the differences are paired, and people
+    where the texts were rated.
 
     Args:
         probabilities: Of the test texts, `[texts, labels]`.
@@ -107,10 +101,16 @@ def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, lab
         test: Labelled texts.
         labels: Names, in index order.
     """
-    return evaluate_texts(probabilities, test, labels) | evaluate_baselines(probabilities, train, test)
+    record = evaluate_texts(probabilities, test, labels)
+    if len(train):
+        baselines = _baseline_probabilities(train["text"], train["label"], test["text"], len(labels))
+        record = _compared(record, probabilities, baselines, np.asarray(test["label"]))
+    if "ratings" in test.column_names:
+        record = replace(record, baselines=replace(record.baselines, human=human_agreement(test["ratings"][:])))
+    return record
 
 
-def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[str], seed: int) -> dict[str, Any]:
+def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[str], seed: int) -> Measurement:
     """As `evaluate_split`, of the training texts, each judged by a model that did not see it; so are the baselines.
 
     Args:
@@ -123,50 +123,38 @@ def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[s
     baselines: dict[str, np.ndarray] = {}
     for rest, held in label_folds(references, len(labels), seed):
         rest_texts, held_texts = [texts[row] for row in rest], [texts[row] for row in held]
-        for name, found in _baseline_probabilities(rest_texts, references[rest], held_texts, len(labels)).items():
-            baselines.setdefault(name, np.empty(probabilities.shape))[held] = found
-    compared = _compared(probabilities, baselines, references)
-    return evaluate_texts(probabilities, train, labels) | {"split": "cross-validation"} | compared
+        of_fold = _baseline_probabilities(rest_texts, references[rest], held_texts, len(labels))
+        for name, values in of_fold.items():
+            baselines.setdefault(name, np.empty(probabilities.shape))[held] = values
+    record = replace(evaluate_texts(probabilities, train, labels), split="cross-validation")
+    return _compared(record, probabilities, baselines, references)
 
 
-def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> dict[str, dict[str, float]]:
-    """Every metric as `{"value"}`, with `"low"` and `"high"` where it has an interval."""
-    intervals = bootstrap_intervals(probabilities, references)
-    result = {}
-    for name, value in classification_metrics(probabilities, references).items():
-        result[name] = {"value": value}
-        if name in intervals:
-            result[name] |= {"low": intervals[name][0], "high": intervals[name][1]}
-    return result
-
-
-def evaluate_baselines(probabilities: np.ndarray, train: Dataset, test: Dataset) -> dict[str, Any]:
-    """`baselines`: the same metrics for the majority label and TF-IDF with logistic regression, and people where rated.
-
-    `differences` from the first two are paired. Without training texts there is neither of them.
+def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> Metrics:
+    """Every metric, with an interval where it has one.
 
     Args:
-        probabilities: Of the test texts, `[texts, labels]`.
-        train: Training texts.
-        test: Labelled texts.
+        probabilities: `[texts, labels]`.
+        references: Label indices, `[texts]`.
     """
-    record: dict[str, Any] = {"baselines": {}, "differences": {}}
-    if len(train):
-        found = _baseline_probabilities(train["text"], train["label"], test["text"], probabilities.shape[1])
-        record = _compared(probabilities, found, np.asarray(test["label"]))
-    if "ratings" in test.column_names:
-        record["baselines"]["human"] = human_agreement(test["ratings"][:]).to_dict()
-    return record
-
-
-def _compared(probabilities: np.ndarray, baselines: Mapping[str, np.ndarray], references: np.ndarray) -> dict[str, Any]:
-    """Every baseline's metrics, and how far the model is ahead of it."""
-    return {
-        "baselines": {name: with_intervals(found, references) for name, found in baselines.items()},
-        "differences": {
-            name: paired_differences(probabilities, found, references) for name, found in baselines.items()
-        },
+    intervals = bootstrap_intervals(probabilities, references)
+    values = classification_metrics(probabilities, references).items()
+    figures: dict[str, Any] = {
+        name: Estimate(value, *intervals[name]) if name in intervals else Value(value) for name, value in values
     }
+    return Metrics(**figures)
+
+
+def _compared(
+    record: Measurement, probabilities: np.ndarray, baselines: Mapping[str, np.ndarray], references: np.ndarray
+) -> Measurement:
+    """The record with every baseline's metrics, and how far the model is ahead of it."""
+    differences = {}
+    for name, others in baselines.items():
+        figures = paired_differences(probabilities, others, references)
+        differences[name] = Difference(**{metric: Estimate(**figure) for metric, figure in figures.items()})
+    metrics: dict[str, Any] = {name: with_intervals(others, references) for name, others in baselines.items()}
+    return replace(record, baselines=Baselines(**metrics), differences=differences)
 
 
 def _baseline_probabilities(
@@ -179,60 +167,60 @@ def _baseline_probabilities(
     }
 
 
-def metric_cell(metrics: Mapping[str, Mapping[str, float]], name: str) -> str:
-    """`0.876 [0.855, 0.896]`, or the value alone."""
-    entry = metrics[name]
-    if "low" not in entry:
-        return f"{entry['value']:.3f}"
-    return f"{entry['value']:.3f} [{entry['low']:.3f}, {entry['high']:.3f}]"
+def compared_models(evaluation: Measurement) -> Iterator[tuple[str, Metrics]]:
+    """The model and the baselines that were made, in the order of tables and pictures, by what they are called."""
+    yield "this model", evaluation.model
+    for name, title in BASELINES.items():
+        metrics = getattr(evaluation.baselines, name)
+        if metrics is not None:
+            yield title, metrics
 
 
-def report_rows(evaluation: Mapping[str, Any], binary: bool) -> list[dict[str, str]]:
+def report_rows(evaluation: Measurement) -> list[dict[str, str]]:
     """The rows of the table of results: the model, its baselines, and one human rater."""
-    sources = [("this model", evaluation["model"])]
-    baselines = evaluation.get("baselines", {})
-    sources += [(title, baselines[name]) for name, title in BASELINES.items() if name in baselines]
-    rows = [{"name": title, **{name: metric_cell(entry, name) for name in _SHOWN}} for title, entry in sources]
-    if "human" in baselines:
-        human = baselines["human"]
-        rows += [
-            {"name": title, "accuracy": cell, "macro_f1": "", "log_loss": ""} for title, cell in _human(human, binary)
-        ]
+    rows = [
+        {"name": title, "accuracy": str(of.accuracy), "macro_f1": str(of.macro_f1), "log_loss": str(of.log_loss)}
+        for title, of in compared_models(evaluation)
+    ]
+    human = evaluation.baselines.human
+    if human is not None:
+        people = _human(human, binary=len(evaluation.per_class) == 2)
+        rows += [{"name": title, "accuracy": cell, "macro_f1": "", "log_loss": ""} for title, cell in people]
     return rows
 
 
-def _human(human: Mapping[str, float], binary: bool) -> list[tuple[str, str]]:
+def _human(human: HumanAgreement, binary: bool) -> list[tuple[str, str]]:
     if not binary:
-        return [("one human rater", f"{human['ternary']:.3f}")]
+        return [("one human rater", f"{human.ternary:.3f}")]
     return [
-        ("one human rater, of those who decided", f"{human['decided']:.3f}"),
-        ("one human rater, undecided counted half", f"{human['half']:.3f}"),
+        ("one human rater, of those who decided", f"{human.decided:.3f}"),
+        ("one human rater, undecided counted half", f"{human.half:.3f}"),
     ]
 
 
-def shortfall(evaluation: Mapping[str, Any]) -> str | None:
+def shortfall(evaluation: Measurement) -> str | None:
     """One line where the model is not shown to be better than a baseline, in accuracy or macro-F1; else `None`."""
-    found = {
-        name: difference["accuracy"]
-        for name, difference in evaluation.get("differences", {}).items()
-        if all(entry["low"] <= 0 for entry in difference.values())
+    behind = {
+        name: difference.accuracy
+        for name, difference in evaluation.differences.items()
+        if difference.accuracy.low <= 0 and difference.macro_f1.low <= 0
     }
-    if not found:
+    if not behind:
         return None
-    accuracy, baselines = evaluation["model"]["accuracy"]["value"], evaluation["baselines"]
     titles = BASELINES | {"majority": f"the {BASELINES['majority']}"}
     named = " or ".join(
-        f"{titles[name]} ({baselines[name]['accuracy']['value']:.3f}, {entry['value']:+.3f} "
-        f"[{entry['low']:+.3f}, {entry['high']:+.3f}])"
-        for name, entry in found.items()
+        f"{titles[name]} ({getattr(evaluation.baselines, name).accuracy.value:.3f}, {ahead.value:+.3f} "
+        f"[{ahead.low:+.3f}, {ahead.high:+.3f}])"
+        for name, ahead in behind.items()
     )
-    return f"Not shown to be better than {named}: its accuracy is {accuracy:.3f} on {evaluation['texts']} texts."
+    accuracy = evaluation.model.accuracy.value
+    return f"Not shown to be better than {named}: its accuracy is {accuracy:.3f} on {evaluation.texts} texts."
 
 
-def report_lines(evaluation: Mapping[str, Any], binary: bool) -> list[str]:
+def report_lines(evaluation: Measurement) -> list[str]:
     """The table of results as aligned lines."""
-    kind = "cross-validated" if evaluation.get("split") == "cross-validation" else "test"
-    header = {"name": f"{evaluation['texts']} {kind} texts", "accuracy": "accuracy", "macro_f1": "macro-F1"}
-    rows = [header | {"log_loss": "log loss"}, *report_rows(evaluation, binary)]
+    kind = "cross-validated" if evaluation.split == "cross-validation" else "test"
+    header = {"name": f"{evaluation.texts} {kind} texts", "accuracy": "accuracy", "macro_f1": "macro-F1"}
+    rows = [header | {"log_loss": "log loss"}, *report_rows(evaluation)]
     widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
     return ["  " + "  ".join(f"{row[key]:<{widths[key]}}" for key in widths).rstrip() for row in rows]

@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,18 @@ from safetensors.torch import load_file, save_file
 
 from hf_sentiment import model as model_sources
 from hf_sentiment.errors import CallError
-from hf_sentiment.hub.card import as_cell, check_card, keep_handwritten, loaders, quoted_texts, render_card
+from hf_sentiment.hub.card import (
+    CardOptions,
+    as_cell,
+    check_card,
+    keep_handwritten,
+    loaders,
+    quoted_texts,
+    render_card,
+)
 from hf_sentiment.hub.scan import check_files
-from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, safetensors_header
+from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, check_weights
+from hf_sentiment.records.schema import CallRecord
 
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
 SOURCES = ("configuration_bert_sentiment.py", "modeling_bert_sentiment.py")
@@ -64,7 +73,13 @@ class Bundle:
 
 
 def build_bundle(
-    run: str | Path, target: Path, *, repo_id: str, adapter: bool = False, secrets: Iterable[str] = (), **card: Any
+    run: str | Path,
+    target: Path,
+    *,
+    repo_id: str,
+    adapter: bool = False,
+    secrets: Iterable[str] = (),
+    options: CardOptions | None = None,
 ) -> Bundle:
     """Put what may be published of a run into an empty folder.
 
@@ -74,24 +89,25 @@ def build_bundle(
         repo_id: Where it will be published.
         adapter: The adapter of a LoRA run and its head, instead of the merged model.
         secrets: Values that must not be in it, such as the token in use.
-        **card: As in `hf_sentiment.hub.card.render.render_card`.
+        options: What the publisher says of the card.
 
     Raises:
         CallError: The folder lacks something, or a file is not what it should be.
         SentimentError: A file holds something private, or the card's metadata would be refused.
     """
-    records = RunRecords.read(run)
+    records, options = RunRecords.read(run), options or CardOptions()
     _check_labels(records)
     base_model = None
     if adapter:
-        base_model = card["base_model"] = _put_adapter(records, target, card.get("base_model"))
+        base_model = _put_adapter(records, target, options.base_model)
+        options = replace(options, base_model=base_model)
     else:
         _put_weights(records, target)
     _put_config(records, target)
     _put_tokenizer(records, target)
     for name in records.curves:
         _copy(records.folder / name, target / name)
-    text = render_card(run, repo_id=repo_id, adapter=adapter, **card)
+    text = render_card(run, repo_id=repo_id, adapter=adapter, options=options)
     written = records.folder / "README.md"
     if written.is_file():
         text = keep_handwritten(text, written.read_text(encoding="utf-8"))
@@ -105,8 +121,8 @@ def build_bundle(
 
 def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -> int:
     """How many of the texts that it was measured on stand on the card or in its metadata."""
-    rows = quoted_texts(records.measured, True)
-    texts = {row["text"] for row in [*rows["examples"], *rows["errors"]]}
+    examples, errors = quoted_texts(records.measured)
+    texts = {row.text for row in examples} | {row.text for row in errors}
     widget = {row["text"] for row in metadata.get("widget") or []}
     return sum(text in widget or as_cell(text) in card for text in texts)
 
@@ -144,7 +160,7 @@ def _put_weights(records: RunRecords, target: Path) -> None:
                 )
             raise CallError(f"{folder / name} is missing: train to the end, or save the model again")
         if name.endswith(".safetensors"):
-            safetensors_header(folder / name)
+            check_weights(folder / name)
         _copy(folder / name, target / name)
 
 
@@ -155,8 +171,8 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
     weights = records.adapter_folder / ADAPTER_FILES[1]
     if not weights.is_file():
         raise CallError(f"{weights} is missing: train to the end, or save the adapter again")
-    safetensors_header(weights)
-    base = base_model or records.adapter.get("base_model_name_or_path")
+    check_weights(weights)
+    base = base_model or records.adapter_base
     if not isinstance(base, str) or base.count("/") > 1 or base.startswith((".", "~")) or Path(base).exists():
         raise CallError(
             f"the adapter's base is {base!r}, which nobody else has: name its Hub id, --base_model OWNER/NAME"
@@ -164,7 +180,7 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
     (target / ADAPTER_FILES[0]).write_text(
         json.dumps(records.adapter | {"base_model_name_or_path": base}, indent=2) + "\n", encoding="utf-8"
     )
-    temperature = (records.evaluation or {}).get("temperature")
+    temperature = None if records.evaluation is None else records.evaluation.temperature
     if temperature is None:
         _copy(weights, target / weights.name)
         return base
@@ -215,19 +231,18 @@ def _put_tokenizer(records: RunRecords, target: Path) -> None:
 def _put_results(records: RunRecords, metadata: Mapping[str, Any], target: Path) -> None:
     """`.eval_results/NAME.yaml`, where the test texts are the test split of a data set of the Hub."""
     datasets = metadata.get("datasets")
-    arguments, audit, evaluation = records.arguments or {}, records.audit, records.tested
-    if not datasets or evaluation is None or audit is None or arguments.get("test_file"):
+    call, audit, evaluation = records.arguments or CallRecord(), records.audit, records.tested
+    if not datasets or evaluation is None or audit is None or call.test_file:
         return
     if audit["splits"]["origin"].get("test", "").startswith("made from"):
         return  # texts that nobody else has as a test split
-    notes = f"accuracy on the test split, {evaluation['texts']} texts"
     entry = EvalResultEntry(
         dataset_id=datasets[0],
-        task_id=arguments.get("dataset_config_name") or "default",
-        value=round(evaluation["model"]["accuracy"]["value"], 4),
-        dataset_revision=_commit(arguments.get("dataset_revision")),
-        date=(evaluation.get("training") or {}).get("date"),
-        notes=notes,
+        task_id=call.dataset_config_name or "default",
+        value=round(evaluation.model.accuracy.value, 4),
+        dataset_revision=_commit(call.dataset_revision),
+        date=None if evaluation.training is None else evaluation.training.date,
+        notes=f"accuracy on the test split, {evaluation.texts} texts",
     )
     path = target / ".eval_results" / f"{datasets[0].rpartition('/')[2]}.yaml"
     path.parent.mkdir()

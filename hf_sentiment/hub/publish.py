@@ -6,7 +6,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +14,13 @@ from huggingface_hub import HfApi, constants, get_token
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.hub.bundle import Bundle, build_bundle
-from hf_sentiment.hub.card import check_language, check_license, check_package_source, is_repo_id
+from hf_sentiment.hub.card import CardOptions, is_repo_id
 from hf_sentiment.hub.messages import LOG_IN, HubError
 from hf_sentiment.hub.publication import Publication, Published
 
 logger = logging.getLogger(__name__)
 
 __all__ = ["Published", "publish"]
-
-_CHECKS = {"license": check_license, "language": check_language, "package_source": check_package_source}
 
 
 def publish(
@@ -52,21 +50,22 @@ def publish(
         commit_message: Title of the commit.
         token: Default: what `hf auth login` saved, or HF_TOKEN. Needed for the upload only.
         endpoint: Of the Hub. Default: HF_ENDPOINT.
-        **card: As in `render_card`: `template`, `license`, `language`, `base_model`,
-            `package_source` and others.
+        **card: As in `CardOptions`: `license`, `language`, `base_model`, `template` and others.
 
     Raises:
         CallError: A wrong argument, or a folder that cannot be published.
         HubError: The Hub could not do it; the message says what the repository is like now.
     """
-    _check_call(repo_id, card)
+    _check_name(repo_id)
+    options = CardOptions(**card)
+    options.check()
     run, token = Path(folder), token or get_token()
     api = HfApi(endpoint=endpoint or constants.ENDPOINT, token=token or False, library_name="hf-sentiment")
     place = Path(tempfile.mkdtemp(prefix="hf-sentiment-publish-"))
     rehearsed = False
     try:
         secrets = [token] if token else []
-        bundle = build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, **card)
+        bundle = build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, options=options)
         for line in _describe(bundle, repo_id, public, create_pr):
             logger.info(line)
         publication = Publication(api, repo_id, bundle, run, public, create_pr, commit_message)
@@ -82,15 +81,12 @@ def publish(
             shutil.rmtree(place, ignore_errors=True)
 
 
-def _check_call(repo_id: str, card: Mapping[str, Any]) -> None:
+def _check_name(repo_id: str) -> None:
     name = repo_id.rpartition("/")[2] or "reviews"
     if "/" not in repo_id:
         raise CallError(f"{repo_id}: say whose it is, OWNER/{name}, with your user name or your organisation's")
     if not is_repo_id(repo_id):
         raise CallError(f"{repo_id} is no name for a repository: OWNER/NAME of letters, digits, - _ .")
-    for name, check in _CHECKS.items():
-        if card.get(name) is not None:
-            check(card[name])
 
 
 def _describe(bundle: Bundle, repo_id: str, public: bool | None, create_pr: bool) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from huggingface_hub import CommitInfo, CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash
 
 from hf_sentiment.hub.bundle import Bundle, stale_files
 from hf_sentiment.hub.messages import explain
@@ -221,6 +222,4 @@ def hashes_of(path: Path) -> tuple[str, str]:
 def _hashes(path: Path, size: int, changed: int) -> tuple[str, str]:
     """Of a file as it was then: a publication asks again and again for the hashes of the same large files."""
     content = path.read_bytes()
-    git = hashlib.sha1(b"blob %d\0" % len(content), usedforsecurity=False)
-    git.update(content)
-    return hashlib.sha256(content).hexdigest(), git.hexdigest()
+    return hashlib.sha256(content).hexdigest(), git_hash(content)

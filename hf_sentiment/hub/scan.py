@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hf_sentiment.errors import SentimentError
-from hf_sentiment.records.read import safetensors_header
+from hf_sentiment.records.read import open_weights
 
 _KEYS = {
     "a Hugging Face token": re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{16,}"),
@@ -50,7 +50,8 @@ def check_files(folder: Path, secrets: Iterable[str] = ()) -> None:
     for path in sorted(file for file in folder.rglob("*") if file.is_file()):
         name = path.relative_to(folder).as_posix()
         if path.suffix == ".safetensors":
-            text = str(safetensors_header(path).get("__metadata__", ""))
+            with open_weights(path) as weights:
+                text = str(weights.metadata() or "")
         else:
             text = path.read_bytes().decode("utf-8", "replace")
         found = _private(text, literal, vocabulary=path.name in _VOCABULARIES, picture=path.suffix == ".png")

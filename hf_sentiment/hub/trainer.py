@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import HfApi, ModelCard
 from transformers.trainer_utils import HubStrategy
 from transformers.utils import PushInProgress
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.bundle import Bundle, build_bundle
-from hf_sentiment.hub.card import keep_handwritten, render_card, split_card
+from hf_sentiment.hub.card import CardOptions, keep_handwritten, render_card
 from hf_sentiment.hub.messages import HubError
 from hf_sentiment.hub.publication import Published, keep_what_people_wrote
 from hf_sentiment.hub.publish import publish
@@ -53,7 +53,7 @@ def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = 
     Args:
         trainer: Any `transformers.Trainer`.
         arguments: Model and data of the script.
-        **card: As in `render_card`; what `push_to_hub` is told (`license`, `language`) wins.
+        **card: As in `CardOptions`; what `push_to_hub` is told (`license`, `language`) wins.
 
     Raises:
         CallError: `hub_revision` names another branch than the main one.
@@ -65,7 +65,8 @@ def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = 
     if not hasattr(trainer, _AT_EACH_SAVE):
         raise CallError(f"this transformers has no Trainer.{_AT_EACH_SAVE}: install the version that was tested")
     _refuse_branch(trainer.args.hub_revision)
-    pushes = _Pushes(trainer, arguments, card)
+    given = None if arguments is None else dataclasses.asdict(arguments)
+    pushes = _Pushes(trainer, CardOptions(**{"arguments": given, **card}))
     trainer.create_model_card = pushes.create_model_card  # type: ignore[method-assign, assignment]
     trainer.push_to_hub = pushes.push_to_hub  # type: ignore[method-assign, assignment]
     setattr(trainer, _AT_EACH_SAVE, pushes.push_save)
@@ -85,10 +86,10 @@ def _refuse_branch(revision: str | None) -> None:
 class _Pushes:
     """The Hub calls of one Trainer."""
 
-    def __init__(self, trainer: Trainer, arguments: SentimentArguments | None, card: dict[str, Any]) -> None:
+    def __init__(self, trainer: Trainer, options: CardOptions) -> None:
         self.trainer = trainer
         self.folder = Path(str(trainer.args.output_dir))
-        self.card = {"arguments": None if arguments is None else dataclasses.asdict(arguments), **card}
+        self.options = options
         self.api = HfApi(token=trainer.args.hub_token, library_name="hf-sentiment")
 
     def create_model_card(self, license: str | None = None, language: str | None = None, **_: Any) -> None:
@@ -99,7 +100,7 @@ class _Pushes:
             self.folder,
             repo_id=self.trainer.hub_model_id,
             adapter=_has_adapter_alone(self.folder),
-            **self._facts(license, language),
+            options=self._options(license, language),
         )
         path = self.folder / "README.md"
         present = path.read_text(encoding="utf-8") if path.is_file() else ""
@@ -139,7 +140,7 @@ class _Pushes:
             "adapter": _has_adapter_alone(self.folder),
             "commit_message": commit_message,
             "token": api.token,
-            **self._facts(license, language),
+            **vars(self._options(license, language)),
         }
         if blocking:
             return publish(self.folder, repo_id, **call)
@@ -179,7 +180,7 @@ class _Pushes:
             adapter = _has_adapter_alone(run)
             secrets = [self.api.token] if isinstance(self.api.token, str) else []
             repo_id = self._repo_id(self.api)
-            return build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, **self._facts())
+            return build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, options=self.options)
 
     def _send(self, bundle: Bundle, message: str) -> None:
         """One commit on what is there now; nothing is removed, which is for the push at the end."""
@@ -198,9 +199,11 @@ class _Pushes:
         finally:
             shutil.rmtree(bundle.folder, ignore_errors=True)
 
-    def _facts(self, license: str | None = None, language: str | None = None) -> dict[str, Any]:
-        said = {"license": license, "language": language}
-        return self.card | {name: value for name, value in said.items() if value is not None}
+    def _options(self, license: str | None, language: str | None) -> CardOptions:
+        """The options of the card, of which what `push_to_hub` is told wins."""
+        return dataclasses.replace(
+            self.options, license=license or self.options.license, language=language or self.options.language
+        )
 
     def _put_config(self, folder: Path) -> None:
         """Beside an adapter, the config of the model that it belongs to, which names the labels."""
@@ -222,8 +225,9 @@ def _has_adapter_alone(folder: Path) -> bool:
 
 def _say_on_card(path: Path, line: str) -> None:
     """Above everything else; the card of the end, which does not have it, is another in any case, and so is checked."""
-    metadata, text = split_card(path.read_text(encoding="utf-8"))
-    path.write_text(f"---\n{metadata}---\n\n> {line}\n{text}", encoding="utf-8")
+    card = ModelCard(path.read_text(encoding="utf-8"))
+    card.text = f"\n> {line}\n{card.text}"
+    card.save(path)
 
 
 @contextmanager

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.records.atomic import current_umask, write_json
-from hf_sentiment.records.schema import StepTimes
+from hf_sentiment.records.atomic import current_umask
+from hf_sentiment.records.schema import EvaluationRecord, PlanRecord, StepTimes
+from hf_sentiment.records.serialisation import read_record, write_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -23,7 +24,7 @@ KEPT = "_best-"
 _CHECKPOINT = "checkpoint-"
 _CONFIG = "config.json"
 _BESIDE = ".model-"
-# What `write_json` writes `arguments.json` into, until it is whole.
+# What `write_record` writes `arguments.json` into, until it is whole.
 _FIRST_RECORD = ".arguments.json."
 
 
@@ -55,7 +56,8 @@ class RunFolder:
             if folder.path.is_file() or folder._holds_something():
                 raise CallError(f"{output_dir} exists and is no run of this command: name another --output_dir")
             return folder
-        before = json.loads(record.read_text(encoding="utf-8"))
+        before = read_record(record, dict[str, Any])
+        assert before is not None
         for leftover in folder.path.glob(f"{_BESIDE}*"):  # of a kill while the model was saved
             shutil.rmtree(leftover)
         if folder.last_checkpoint() is None and not folder.finished:
@@ -79,7 +81,7 @@ class RunFolder:
         """Write down what was asked for."""
         for leftover in self.records.glob(f"{_FIRST_RECORD}*"):
             leftover.unlink()
-        write_json(self.records / "arguments.json", call)
+        write_record(self.records / "arguments.json", call)
 
     def check_same_data(self, audit: dict[str, Any]) -> None:
         """Refuse to go on with other data than the run began with: texts would move between the splits.
@@ -87,8 +89,8 @@ class RunFolder:
         Raises:
             CallError: The data have changed.
         """
-        path = self.records / "audit.json"
-        if path.is_file() and json.loads(path.read_text(encoding="utf-8")).get("content") != audit["content"]:
+        before = read_record(self.records / "audit.json", dict[str, Any])
+        if before is not None and before.get("content") != audit["content"]:
             raise CallError(
                 f"the data have changed since the run in {self.path} began: put them back, or name another --output_dir"
             )
@@ -98,9 +100,8 @@ class RunFolder:
 
         `None` where that was not measured.
         """
-        path = self.records / "plan.json"
-        steps = json.loads(path.read_text(encoding="utf-8"))["facts"].get("steps") if path.is_file() else None
-        return None if steps is None else StepTimes(**steps)
+        plan = read_record(self.records / "plan.json", PlanRecord)
+        return None if plan is None else plan.steps
 
     @property
     def records(self) -> Path:
@@ -136,14 +137,14 @@ class RunFolder:
                 file.chmod(0o666 & ~current_umask())  # safetensors writes files that only their owner can read
                 os.replace(file, self.path / file.name)
 
-    def finish(self, evaluation: dict[str, Any], keep_checkpoints: bool) -> None:
+    def finish(self, evaluation: EvaluationRecord, keep_checkpoints: bool) -> None:
         """Write the evaluation, the last file of a run, and clear up what a resume might have needed until then.
 
         Args:
             evaluation: The record.
             keep_checkpoints: Whether checkpoints stay, with the optimizer's state, and the weights that callbacks kept.
         """
-        write_json(self.records / "evaluation.json", evaluation)
+        write_record(self.records / "evaluation.json", evaluation)
         if not keep_checkpoints:
             self.clear_up()
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import struct
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hf_sentiment.errors import CallError
+from safetensors import SafetensorError, safe_open
+
+from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.records.folder import existing_folder
+from hf_sentiment.records.schema import CallRecord, EvaluationRecord, Measurement, PlanRecord
+from hf_sentiment.records.serialisation import read_json, read_record
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
@@ -23,8 +28,8 @@ class RunRecords:
         config: The model's `config.json`; of an adapter that was trained elsewhere, perhaps `None`.
         adapter: The `adapter_config.json` of a LoRA run.
         adapter_folder: Where the adapter is: `adapter/` of a run, or the folder itself.
-        arguments: `records/arguments.json`: what was asked for.
-        plan: The decisions of `records/plan.json`.
+        arguments: Of `records/arguments.json`: what was asked for.
+        plan: `records/plan.json`.
         audit: `records/audit.json`.
         evaluation: `records/evaluation.json`.
         curves: The pictures of the learning curves, by their path in the folder.
@@ -34,24 +39,14 @@ class RunRecords:
     config: dict[str, Any] | None
     adapter: dict[str, Any] | None
     adapter_folder: Path | None
-    arguments: dict[str, Any] | None
-    plan: dict[str, Any] | None
+    arguments: CallRecord | None
+    plan: PlanRecord | None
     audit: dict[str, Any] | None
-    evaluation: dict[str, Any] | None
+    evaluation: EvaluationRecord | None
     curves: tuple[str, ...]
 
-    @property
-    def measured(self) -> dict[str, Any] | None:
-        """The evaluation, if there were texts to measure on."""
-        return self.evaluation if self.evaluation is not None and "model" in self.evaluation else None
-
-    @property
-    def tested(self) -> dict[str, Any] | None:
-        """The evaluation, if it is of a test split and not of folds."""
-        return None if self.measured is None or self.measured.get("split", "test") != "test" else self.measured
-
     @classmethod
-    def read(cls, folder: str | Path, evaluation: dict[str, Any] | None = None) -> RunRecords:
+    def read(cls, folder: str | Path, evaluation: EvaluationRecord | None = None) -> RunRecords:
         """Read what is there.
 
         Args:
@@ -59,80 +54,118 @@ class RunRecords:
             evaluation: In place of the record, which a run writes last.
 
         Raises:
-            CallError: There is no such folder, or a file is not JSON.
+            CallError: There is no such folder, or a file is not what it should be.
         """
         folder = existing_folder(folder)
         records = folder / "records"
         places = (folder / "adapter", folder)
         adapter_folder = next((place for place in places if (place / ADAPTER_FILES[0]).is_file()), None)
-        plan = _read_json(records / "plan.json")
         return cls(
             folder=folder,
-            config=_read_json(folder / "config.json"),
-            adapter=None if adapter_folder is None else _read_json(adapter_folder / ADAPTER_FILES[0]),
+            config=read_json(folder / "config.json"),
+            adapter=None if adapter_folder is None else read_json(adapter_folder / ADAPTER_FILES[0]),
             adapter_folder=adapter_folder,
-            arguments=_read_json(records / "arguments.json"),
-            plan=None if plan is None else plan["decisions"],
-            audit=_read_json(records / "audit.json"),
-            evaluation=evaluation if evaluation is not None else _read_json(records / "evaluation.json"),
+            arguments=read_record(records / "arguments.json", CallRecord),
+            plan=read_record(records / "plan.json", PlanRecord),
+            audit=read_record(records / "audit.json", dict[str, Any]),
+            evaluation=read_evaluation(records / "evaluation.json") if evaluation is None else evaluation,
             curves=tuple(name for name in ("records/curves.png", "records/curves.svg") if (folder / name).is_file()),
         )
 
     @property
+    def measured(self) -> Measurement | None:
+        """The evaluation, if there were texts to measure on."""
+        return self.evaluation if isinstance(self.evaluation, Measurement) else None
+
+    @property
+    def tested(self) -> Measurement | None:
+        """The evaluation, if it is of a test split and not of folds."""
+        return self.measured if self.measured is not None and self.measured.split == "test" else None
+
+    @property
     def labels(self) -> list[str] | None:
         """Label names in index order, where the config has them."""
-        names = (self.config or {}).get("id2label")
+        names = self._of_config("id2label")
         return None if not names else [names[key] for key in sorted(names, key=int)]
 
     @property
     def is_ours(self) -> bool:
         """Whether the model is a `BertForSentimentAnalysis`, whose source files travel with it."""
-        return (self.config or {}).get("model_type") == "bert_sentiment"
+        return bool(self._of_config("model_type") == "bert_sentiment")
+
+    @property
+    def pooling(self) -> str:
+        """How a model of ours pools; "pooler", as stock BERT does, where the config does not say it."""
+        return str(self._of_config("pooling") or "pooler")
+
+    @property
+    def stock_loads(self) -> bool:
+        """Whether stock `BertForSequenceClassification` loads the model, with the same logits."""
+        return self.is_ours and self.pooling == "pooler"
+
+    @property
+    def reads(self) -> int | None:
+        """Tokens that the model reads."""
+        tokens: int | None = self._of_config("max_position_embeddings")
+        return tokens
+
+    @property
+    def rank(self) -> int | None:
+        """Of the adapter."""
+        return None if self.adapter is None else self.adapter.get("r")
+
+    @property
+    def adapter_base(self) -> str | None:
+        """What the adapter was trained on: a name of the Hub, or a folder."""
+        return None if self.adapter is None else self.adapter.get("base_model_name_or_path")
+
+    def _of_config(self, name: str) -> Any:
+        return None if self.config is None else self.config.get(name)
 
     def count_parameters(self, adapter: bool) -> int | None:
         """The number of weights in the safetensors files of the model, or of the adapter."""
         files = sorted(self.folder.glob("model*.safetensors"))
         if adapter:
             files = [] if self.adapter_folder is None else [self.adapter_folder / ADAPTER_FILES[1]]
-        files = [file for file in files if file.is_file()]
-        return sum(_elements(file) for file in files) or None
+        return sum(_elements(file) for file in files if file.is_file()) or None
 
 
-def safetensors_header(path: Path) -> dict[str, Any]:
-    """The JSON header of a safetensors file: an eight-byte length, then names, types, shapes and metadata.
+def read_evaluation(path: Path) -> EvaluationRecord | None:
+    """The record of an evaluation: a `Measurement`, where something was measured; `None` where there is no such file.
+
+    Raises:
+        CallError: It is not what it should be.
+    """
+    content = read_json(path)
+    measured = isinstance(content, dict) and "model" in content
+    return read_record(path, Measurement if measured else EvaluationRecord)
+
+
+@contextmanager
+def open_weights(path: Path) -> Iterator[Any]:
+    """A safetensors file whose names, shapes and metadata can be asked for; no weights are read.
 
     Raises:
         CallError: It is none, or cut short.
     """
     try:
-        with path.open("rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
-                raise ValueError("its header is longer than the file")
-            header: dict[str, Any] = json.loads(file.read(length))
-            ends = [entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"]
-            if 8 + length + max(ends, default=0) != path.stat().st_size:
-                raise ValueError("its size is not what its header says")
-        return header
-    except (ValueError, struct.error, KeyError, TypeError) as error:
-        raise CallError(f"{path} is no whole safetensors file ({error}): save the model again") from error
+        with safe_open(path, framework="numpy") as weights:
+            yield weights
+    except SafetensorError as error:
+        raise CallError(f"{path} is no whole safetensors file ({first_line(error)}): save the model again") from error
+
+
+def check_weights(path: Path) -> None:
+    """Refuse a file that is no whole safetensors file.
+
+    Raises:
+        CallError: As `open_weights`.
+    """
+    with open_weights(path):
+        pass
 
 
 def _elements(path: Path) -> int:
-    total = 0
-    for name, entry in safetensors_header(path).items():
-        if name != "__metadata__":
-            count = 1
-            for size in entry["shape"]:
-                count *= size
-            total += count
-    return total
-
-
-def _read_json(path: Path) -> Any:
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CallError(f"{path} is not JSON ({error}): restore it, or train again") from error
+    """The number of weights in a file."""
+    with open_weights(path) as weights:
+        return sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118

@@ -13,6 +13,7 @@ from datasets import ClassLabel, Dataset, Features, Value
 from hf_sentiment.commands.evaluate import evaluate_model
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.records.schema import Measurement
 
 Save = Callable[..., str]
 Write = Callable[..., str]
@@ -47,8 +48,8 @@ def write(tmp_path: Path) -> Write:
     return make
 
 
-def counts(report: dict[str, Any]) -> dict[str, int]:
-    return {row["label"]: row["texts"] for row in report["per_class"]}
+def counts(report: Measurement) -> dict[str, int]:
+    return {row.label: row.texts for row in report.per_class}
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from transformers import AutoModelForSequenceClassification, TrainerCallback, pi
 from hf_sentiment.commands.train import train
 from hf_sentiment.data.splits import read_seen_texts
 from hf_sentiment.errors import CallError
+from hf_sentiment.records.schema import Measurement
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assemble import assemble
 
@@ -301,7 +302,7 @@ def test_it_trains_on_a_data_frame(tiny_checkpoint: Path, reviews: list[tuple[st
     arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint))
     options = {"output_dir": str(tmp_path / "run"), "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
     result = train(arguments, frame, **options)
-    assert result is not None and result.evaluation["texts"] == 48
+    assert result is not None and isinstance(result.evaluation, Measurement) and result.evaluation.texts == 48
     assert train(arguments, frame, **options) is None
     with pytest.raises(CallError, match="dataset_name was"):
         train(arguments, frame.iloc[:200], **options)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import evaluate
 import numpy as np
 import pytest
+from datasets import Dataset
 from sklearn import metrics as reference
 from transformers import EvalPrediction
 
@@ -18,7 +21,9 @@ from hf_sentiment.evaluation.metrics import (
     paired_differences,
     softmax,
 )
-from hf_sentiment.evaluation.report import shortfall, with_intervals
+from hf_sentiment.evaluation.report import evaluate_texts, shortfall, with_intervals
+from hf_sentiment.records.schema import Baselines, Difference
+from hf_sentiment.records.serialisation import from_json
 
 
 def draw(texts: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -113,12 +118,14 @@ def test_differences_are_paired_and_a_model_that_is_not_ahead_is_said_to_be_so()
     same = paired_differences(good, good, references)["macro_f1"]
     assert (same["value"], same["low"], same["high"]) == (0, 0, 0)
     for model, named in ((good, False), (chance, True)):
-        differences = {"majority": paired_differences(model, chance, references)}
-        record = {"model": with_intervals(model, references), "texts": 200, "differences": differences}
-        line = shortfall(record | {"baselines": {"majority": with_intervals(chance, references)}})
+        difference = from_json(Difference, paired_differences(model, chance, references))
+        test = Dataset.from_dict({"text": ["a"] * 200, "label": references})
+        record = evaluate_texts(model, test, ["negative", "positive"])
+        assert shortfall(record) is None
+        baselines = Baselines(majority=with_intervals(chance, references))
+        line = shortfall(replace(record, baselines=baselines, differences={"majority": difference}))
         assert (line is not None) == named
     assert line is not None and "better than the majority label (" in line and "on 200 texts" in line
-    assert shortfall({"model": {}}) is None
 
 
 def test_all_right_is_no_certainty() -> None:

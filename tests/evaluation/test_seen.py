@@ -96,8 +96,8 @@ def test_the_record_and_the_line(tmp_path: Path) -> None:
     probabilities[5] = 0.8, 0.2  # the one error, on a text that was not seen
     record = seen_record(tmp_path, test, probabilities)
     assert record is not None
-    assert (record["trained_on"], record["chosen_on"], record["unseen"]["texts"]) == (3, 1, 2)
-    assert record["unseen"]["model"]["accuracy"]["value"] == 0.5
+    assert (record.trained_on, record.chosen_on, record.unseen.texts) == (3, 1, 2)
+    assert record.unseen.model is not None and record.unseen.model.accuracy.value == 0.5
     line = seen_warning(record, 6)
     assert line is not None and "trained on 3 and was chosen by 1 of these 6 texts" in line
     assert (
@@ -105,7 +105,7 @@ def test_the_record_and_the_line(tmp_path: Path) -> None:
         and "leave the seen ones out of the file (rows 2, 3, 4, 5)" in line
     )
     all_seen = seen_record(tmp_path, test.select([0, 1]), probabilities[:2])
-    assert all_seen is not None and "model" not in all_seen["unseen"]
+    assert all_seen is not None and all_seen.unseen.model is None
     assert "name a file with others" in str(seen_warning(all_seen, 2))
     assert seen_warning(seen_record(tmp_path, test.select([4]), probabilities[4:5]), 1) is None
     assert seen_record("owner/name", test, probabilities) is None and seen_warning(None, 1) is None
@@ -126,4 +126,4 @@ def test_from_python_too(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFix
     file = labelled(tmp_path / "t.csv", ["A good film!", "bad cast"])
     with caplog.at_level("WARNING", logger="hf_sentiment"):
         report = evaluate_model(str(run), test_file=str(file))
-    assert report["seen"]["trained_on"] == 1 and "trained on 1 of these 2 texts" in caplog.text
+    assert report.seen is not None and report.seen.trained_on == 1 and "trained on 1 of these 2 texts" in caplog.text

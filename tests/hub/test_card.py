@@ -18,16 +18,23 @@ from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.report import accuracy_by_length
 from hf_sentiment.hub.card import (
+    CardOptions,
     as_cell,
     check_card,
     check_package_source,
     handwritten_sections,
     keep_handwritten,
     keep_metadata,
-    render_card,
     split_card,
 )
+from hf_sentiment.hub.card import render_card as render
 from hf_sentiment.hub.scan import is_quotable
+from hf_sentiment.records.schema import Mistake
+
+
+def render_card(folder: Path, repo_id: str | None = None, adapter: bool = False, **options: Any) -> str:
+    """The card of a folder, with options by name."""
+    return render(folder, repo_id=repo_id, adapter=adapter, options=CardOptions(**options))
 
 
 def edited(run: Path, tmp_path: Path, **changes: Any) -> Path:
@@ -94,7 +101,8 @@ def test_a_local_data_set_or_base_is_not_named_as_one_of_the_hub(run_folder: Pat
 
 
 def test_alarms_and_the_reason_to_stop_are_told(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
-    alarm = {"epoch": 2.0, "level": "overfitting", "validation_loss": 0.9, "train_loss": 0.1, "action": "rollback"}
+    alarm = {"step": 8, "epoch": 2.0, "level": "overfitting", "validation_loss": 0.9, "train_loss": 0.1}
+    alarm |= {"message": "it overfits", "action": "rollback"}
     folder = edited(run_folder, tmp_path, training__alarms=[alarm], training__stopped="no improvement")
     card = render_card(folder)
     assert "- Epoch 2, overfitting: validation loss 0.9, training loss 0.1; went back to the best weights." in card
@@ -150,8 +158,11 @@ def test_a_card_tells_of_test_texts_that_leak_and_of_texts_left_out(
     tmp_path: Path,
 ) -> None:
     seen = {"trained_on": 4, "chosen_on": 0, "rows": [2, 3, 4, 5], "unseen": {"texts": 44}}
-    seen["unseen"] |= {"model": {"accuracy": {"value": 0.6, "low": 0.5, "high": 0.7}}}  # type: ignore[operator]
     folder = edited(run_folder, tmp_path, seen=seen)
+    path = folder / "records" / "evaluation.json"
+    record = json.loads(path.read_text())
+    record["seen"]["unseen"]["model"] = record["model"] | {"accuracy": {"value": 0.6, "low": 0.5, "high": 0.7}}
+    path.write_text(json.dumps(record))
     path = folder / "records" / "audit.json"
     audit = json.loads(path.read_text())
     next(finding for finding in audit["findings"] if finding.get("splits") == "train/test")["count"] = 4
@@ -194,7 +205,7 @@ def test_the_language_is_named_where_the_texts_tell_it(
 def test_a_run_that_measured_nothing_says_so(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     folder = edited(run_folder, tmp_path, training__unlabelled_texts=1234)
     evaluation = json.loads((folder / "records" / "evaluation.json").read_text())
-    (folder / "records" / "evaluation.json").write_text(json.dumps({"training": evaluation["training"]}))
+    (folder / "records" / "evaluation.json").write_text(json.dumps({"version": 1, "training": evaluation["training"]}))
     assert "**Nothing was measured.** No text was held out for a test." in render_card(folder)
     path = folder / "records" / "audit.json"
     audit = json.loads(path.read_text()) | {"used": {"train": 0}, "unlabelled": 1240}
@@ -203,7 +214,7 @@ def test_a_run_that_measured_nothing_says_so(run_folder: Path, tmp_path: Path) -
     assert "**How good it is was not measured.**" in card
     assert "it is made of a sentiment lexicon and of 1,234 texts without labels. `hf-sentiment evaluate . " in card
     evaluation["training"]["unlabelled_texts"] = 0
-    (folder / "records" / "evaluation.json").write_text(json.dumps({"training": evaluation["training"]}))
+    (folder / "records" / "evaluation.json").write_text(json.dumps({"version": 1, "training": evaluation["training"]}))
     card = " ".join(render_card(folder).split())
     assert "a sentiment lexicon alone; the 1,240 texts without labels that were given could not be used." in card
 
@@ -297,12 +308,11 @@ def test_a_template_of_ones_own(run_folder: Path, tmp_path: Path) -> None:  # no
 @pytest.mark.parametrize(
     ("metadata", "said"),
     [
-        ("license: apache2", "license 'apache2' is not in the Hub's list"),
+        ("license: Apache 2.0", "license 'Apache 2.0' is not in the Hub's list"),
         ("language: english", "language 'english'"),
         ("language: no", "language False"),
         ("datasets:\n- null", "datasets is null"),
         ("base_model: /home/me/bert", "base_model '/home/me/bert' is no Hub id"),
-        ("base_model_relation: child", "base_model_relation must be one of"),
         ("model-index:\n- name: x", "model-index is not in the Hub's form"),
         ("- a list", "no mapping"),
         ("a: [", "no YAML"),
@@ -379,20 +389,20 @@ def test_single_texts_of_an_evaluation() -> None:
     probabilities = np.array([[0.4, 0.6], [0.1, 0.9], [0.8, 0.2], [0.97, 0.03], [0.3, 0.7]])
     references = np.array([1, 1, 0, 1, 0])
     errors = confident_errors(texts, probabilities, references, ["negative", "positive"], most=1)
-    assert errors == [{"text": "great", "label": "positive", "prediction": "negative", "probability": 0.97}]
+    assert errors == (Mistake(text="great", label="positive", prediction="negative", probability=0.97),)
     examples = label_examples(texts, probabilities, references, ["negative", "positive"])
-    assert [(row["label"], row["text"]) for row in examples] == [("negative", "bad film"), ("positive", "fine")]
+    assert [(row.label, row.text) for row in examples] == [("negative", "bad film"), ("positive", "fine")]
 
 
 def test_accuracy_by_length() -> None:
     texts = ["good"] * 40 + ["a very good film"] * 40 + ["word " * 20] * 40
     probabilities = np.array([[0.1, 0.9]] * 100 + [[0.9, 0.1]] * 20)
     short, middle, long = accuracy_by_length(texts, probabilities, np.ones(120, dtype=int))
-    assert (short["words"], middle["words"], long["words"]) == ([1, 1], [4, 4], [20, 20])
-    assert [row["accuracy"]["value"] for row in (short, middle, long)] == [1, 1, 0.5]
-    assert long["accuracy"]["low"] < 0.5 < long["accuracy"]["high"]
-    assert accuracy_by_length(texts[:40], probabilities[:40], np.ones(40, dtype=int))[0]["texts"] == 40
-    assert accuracy_by_length(texts[:9], probabilities[:9], np.ones(9, dtype=int)) == []
+    assert (short.words, middle.words, long.words) == ((1, 1), (4, 4), (20, 20))
+    assert [row.accuracy.value for row in (short, middle, long)] == [1, 1, 0.5]
+    assert long.accuracy.low < 0.5 < long.accuracy.high
+    assert accuracy_by_length(texts[:40], probabilities[:40], np.ones(40, dtype=int))[0].texts == 40
+    assert accuracy_by_length(texts[:9], probabilities[:9], np.ones(9, dtype=int)) == ()
 
 
 def test_what_may_be_quoted() -> None:

@@ -300,6 +300,9 @@ def test_a_card_that_the_hub_refuses(hub: Any, publish_there: Publish, hashes_on
         publish_there()
     assert "was created, is removed again" in str(raised.value)
     assert not hub.log.find("PUT", "/storage/") and not hub.log.find("POST", "/commit/")
+    hub.faults.clear()
+    with pytest.raises(HubError, match=r'the Hub refuses the card: .*"license" must be one of'):
+        publish_there(license="apache2")
 
 
 def test_an_upload_that_was_cut_goes_on_where_it_was(

@@ -18,6 +18,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.bundle import build_bundle, stale_files
+from hf_sentiment.hub.card import CardOptions
 
 MODEL = {
     *("README.md", "config.json", "model.safetensors", "configuration_bert_sentiment.py"),
@@ -29,7 +30,9 @@ CURVES = {"records/curves.png", "records/curves.svg"}
 def build(run: Path, target: Path, **options: Any) -> set[str]:
     """The paths of the built folder."""
     target.mkdir()
-    return set(build_bundle(run, target, repo_id="me/reviews", **options).files())
+    names = ("adapter", "secrets")
+    call = {name: options.pop(name) for name in names if name in options}
+    return set(build_bundle(run, target, repo_id="me/reviews", options=CardOptions(**options), **call).files())
 
 
 def copy_of(run: Path, tmp_path: Path) -> Path:
@@ -68,7 +71,9 @@ def test_quoted_texts_are_counted_wherever_they_stand(run_folder: Path, tmp_path
     quoted = []
     for name, options in {"ours": {}, "own": {"template": own}, "none": {"quote_texts": False}}.items():
         (tmp_path / name).mkdir()
-        quoted.append(build_bundle(run_folder, tmp_path / name, repo_id="me/reviews", **options).quoted)
+        quoted.append(
+            build_bundle(run_folder, tmp_path / name, repo_id="me/reviews", options=CardOptions(**options)).quoted
+        )
     evaluation = json.loads((run_folder / "records" / "evaluation.json").read_text())
     texts = [{row["text"] for row in evaluation[name]} for name in ("examples", "errors")]
     assert quoted == [len(texts[0] | texts[1]), len(texts[0]), 0] and quoted[1] > 0

@@ -17,6 +17,7 @@ from transformers.trainer_utils import IntervalStrategy
 from hf_sentiment.commands.train import train
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.records.schema import Measurement
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assemble import assemble
 
@@ -174,7 +175,7 @@ def test_folds_tell_a_temperature(call: list[str], reviews_file: Path, tmp_path:
     words = [*call, "--train_file", str(reviews_file), "--num_train_epochs", "0", "--test_share", "0"]
     sentiment, training = parse_call([*words, "--output_dir", str(tmp_path / "run")])
     result = train(SentimentArguments(**sentiment), **training)
-    assert result is not None and result.evaluation["temperature"] is not None
+    assert result is not None and result.evaluation.temperature is not None
     assert "fitted on the folds" in card_of(tmp_path / "run")
 
 
@@ -185,8 +186,8 @@ def test_rare_labels_count_as_much(call: list[str], reviews: list[tuple[str, str
     for kind in ("none", "logit_adjustment", "class_weights"):
         sentiment, training = parse_call([*common, "--imbalance", kind, "--output_dir", str(tmp_path / kind)])
         result = train(SentimentArguments(**sentiment), **training)
-        assert result is not None
-        counts = np.array(result.evaluation["confusion_matrix"]["counts"])
+        assert result is not None and isinstance(result.evaluation, Measurement)
+        counts = np.array(result.evaluation.confusion_matrix.counts)
         rates[kind] = counts[:, 0].sum()
         classifiers[kind] = SentimentClassifier.from_pretrained(tmp_path / kind)
     assert rates["none"] < rates["logit_adjustment"] and rates["none"] < rates["class_weights"]
@@ -283,7 +284,7 @@ def test_without_labels_and_without_a_test_nothing_is_claimed(
 
 def test_without_labels_the_test_is_one(tested_without_labels: Path) -> None:
     evaluation = evaluation_of(tested_without_labels)
-    assert (evaluation["split"], evaluation["texts"], evaluation["temperature"]) == ("test", 40, None)
+    assert (evaluation["split"], evaluation["texts"], "temperature" in evaluation) == ("test", 40, False)
     assert evaluation["baselines"] == {}
     card = card_of(tested_without_labels)
     assert "**No labelled text was seen.**" in card and "Measured on 40 texts of the test split" in card
@@ -315,7 +316,7 @@ def test_no_training_samples_leave_the_labels_for_the_test(
     code, _, err = run_cli("train", *call, *words)
     assert code == 0, err
     evaluation = evaluation_of(folder)
-    assert (evaluation["split"], evaluation["texts"], evaluation["temperature"]) == ("test", 48, None)
+    assert (evaluation["split"], evaluation["texts"], "temperature" in evaluation) == ("test", 48, False)
     card = card_of(folder)
     assert "**No labelled text was seen.**" in card and "divided by a temperature" not in card
 

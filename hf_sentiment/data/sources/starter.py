@@ -20,13 +20,13 @@ import tarfile
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hf_sentiment.errors import CallError
+from hf_sentiment.records.schema import HumanAgreement
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -81,30 +81,6 @@ _CORPORA: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
 
 # Raised by hand when `_rows` changes: `datasets` keeps the parsed table under a hash of the arguments.
 _TABLE_VERSION = 1
-
-
-@dataclass(frozen=True)
-class HumanAgreement:
-    """How often one rater agrees with the mean of the others; every share is in 0...1.
-
-    Attributes:
-        texts: texts in the binary figures (those whose overall mean is outside the neutral band).
-        decided: binary, only raters who gave a non-zero rating. The upper fair counterpart of a forced
-            choice.
-        half: binary, a zero counted as half right. The lower fair counterpart of a forced choice.
-        strict: binary, a zero counted as wrong.
-        ternary: negative / neutral (a zero) / positive, over all texts.
-    """
-
-    texts: int
-    decided: float
-    half: float
-    strict: float
-    ternary: float
-
-    def to_dict(self) -> dict[str, float]:
-        """The same as plain JSON."""
-        return asdict(self)
 
 
 def is_starter(name: object) -> bool:

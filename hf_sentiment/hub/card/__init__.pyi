@@ -8,6 +8,7 @@ from .metadata import check_license as check_license
 from .metadata import is_repo_id as is_repo_id
 from .metadata import keep_metadata as keep_metadata
 from .metadata import split_card as split_card
+from .options import CardOptions as CardOptions
 from .package_source import PACKAGE_ON_INDEX as PACKAGE_ON_INDEX
 from .package_source import check_package_source as check_package_source
 from .package_source import install_command as install_command

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from hf_sentiment.evaluation.report import shortfall
+from hf_sentiment.records.read import RunRecords
+from hf_sentiment.records.schema import LabelMetrics, LengthAccuracy, Measurement
 
 # Below these a sentence is due: recalls this far apart are not chance among some hundred texts, and a label this much
 # rarer than its equal share was seen little of.
@@ -15,74 +17,66 @@ _WIDE = 0.06
 _CALIBRATED = 0.05
 
 
-def limit_sentences(
-    evaluation: Mapping[str, Any] | None, audit: Mapping[str, Any] | None, max_length: int | None, reads: int | None
-) -> list[str]:
-    """What the records say about where the model is weak; the most important first.
-
-    Args:
-        evaluation: The evaluation record.
-        audit: The audit record.
-        max_length: Tokens after which training texts were cut.
-        reads: Tokens that the model reads.
-    """
-    found: list[str] = []
-    if evaluation is not None:
-        found += _of_results(evaluation)
-    if audit is not None:
-        found += _of_data(audit)
-    if max_length is not None and reads is not None and reads > max_length:
-        found.append(
-            f"In training, texts were cut after {max_length} tokens. In use it reads up to {reads}, and what lies "
-            "beyond the length it was trained on is judged without experience."
+def limit_sentences(records: RunRecords) -> list[str]:
+    """What the records say about where the model is weak; the most important first."""
+    sentences: list[str] = []
+    if records.measured is not None:
+        sentences += _of_results(records.measured)
+    if records.audit is not None:
+        sentences += _of_data(records.audit)
+    max_length = None if records.plan is None else records.plan.value("max_length")
+    if max_length is not None and records.reads is not None and records.reads > max_length:
+        sentences.append(
+            f"In training, texts were cut after {max_length} tokens. In use it reads up to {records.reads}, and what "
+            "lies beyond the length it was trained on is judged without experience."
         )
-    return found
+    return sentences
 
 
-def _of_results(evaluation: Mapping[str, Any]) -> list[str]:
+def _of_results(evaluation: Measurement) -> Iterator[str]:
     short = shortfall(evaluation)
-    found = [] if short is None else [short]
-    accuracy = evaluation["model"]["accuracy"]
-    if "low" in accuracy and accuracy["high"] - accuracy["low"] > _WIDE:
-        found.append(
-            f"It was measured on {evaluation['texts']} texts only: its accuracy on texts like these may lie anywhere "
-            f"between {_percent(accuracy['low'])} and {_percent(accuracy['high'])}."
+    if short is not None:
+        yield short
+    accuracy, ece = evaluation.model.accuracy, evaluation.model.ece.value
+    if accuracy.high - accuracy.low > _WIDE:
+        yield (
+            f"It was measured on {evaluation.texts} texts only: its accuracy on texts like these may lie anywhere "
+            f"between {_percent(accuracy.low)} and {_percent(accuracy.high)}."
         )
-    rows = [row for row in evaluation["per_class"] if row["texts"]]
-    if len(rows) > 1:
-        best, worst = max(rows, key=lambda row: row["recall"]), min(rows, key=lambda row: row["recall"])
-        if best["recall"] - worst["recall"] > _RECALL_GAP:
-            found.append(
-                f"It misses “{worst['label']}” more often than “{best['label']}”: it found "
-                f"{_percent(worst['recall'])} of the former and {_percent(best['recall'])} of the latter, so shares "
-                "that are counted with it are biased towards the labels it finds more easily."
-            )
-    found += _of_lengths(evaluation.get("by_length", []))
-    ece = evaluation["model"]["ece"]["value"]
+    yield from _of_labels([row for row in evaluation.per_class if row.texts])
+    yield from _of_lengths(evaluation.by_length)
     if ece > _CALIBRATED:
-        found.append(f"Its probabilities are off by {_percent(ece)} on average, so read them as an order, not as odds.")
-    human = evaluation.get("baselines", {}).get("human")
-    if human is not None:
-        found.append(
-            "People do not agree on every text either (see the table), so some of its errors are matters of opinion."
+        yield f"Its probabilities are off by {_percent(ece)} on average, so read them as an order, not as odds."
+    if evaluation.baselines.human is not None:
+        yield "People do not agree on every text either (see the table), so some of its errors are matters of opinion."
+
+
+def _of_labels(rows: Sequence[LabelMetrics]) -> Iterator[str]:
+    """Where one label is found much more rarely than another."""
+    if len(rows) < 2:
+        return
+    best, worst = (choose(rows, key=lambda row: row.recall) for choose in (max, min))
+    if best.recall - worst.recall > _RECALL_GAP:
+        yield (
+            f"It misses “{worst.label}” more often than “{best.label}”: it found {_percent(worst.recall)} of the "
+            f"former and {_percent(best.recall)} of the latter, so shares that are counted with it are biased towards "
+            "the labels it finds more easily."
         )
-    return found
 
 
-def _of_lengths(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _of_lengths(rows: Sequence[LengthAccuracy]) -> Iterator[str]:
     """Where the intervals of two lengths do not touch."""
     if not rows:
-        return []
-    best, worst = (choose(rows, key=lambda row: row["accuracy"]["value"]) for choose in (max, min))
-    if worst["accuracy"]["high"] >= best["accuracy"]["low"]:
-        return []
-    return [
-        f"It is less accurate on {worst['name']} texts ({worst['words'][0]} to {worst['words'][1]} words) than on "
-        f"{best['name']} ones: {_percent(worst['accuracy']['value'])} and {_percent(best['accuracy']['value'])}."
-    ]
+        return
+    best, worst = (choose(rows, key=lambda row: row.accuracy.value) for choose in (max, min))
+    if worst.accuracy.high < best.accuracy.low:
+        yield (
+            f"It is less accurate on {worst.name} texts ({worst.words[0]} to {worst.words[1]} words) than on "
+            f"{best.name} ones: {_percent(worst.accuracy.value)} and {_percent(best.accuracy.value)}."
+        )
 
 
-def _of_data(audit: Mapping[str, Any]) -> list[str]:
+def _of_data(audit: dict[str, Any]) -> list[str]:
     found = []
     rule, splits = audit["label_rule"], audit["splits"]
     counts = splits["label_counts"].get("train", {})

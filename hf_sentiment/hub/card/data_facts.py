@@ -1,0 +1,164 @@
+"""The facts of a card about the data: where they are from, how they were divided, and what their check found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from hf_sentiment.data.sources import is_starter
+from hf_sentiment.hub.card.metadata import is_hub_id
+from hf_sentiment.records.read import RunRecords
+from hf_sentiment.records.schema import CallRecord
+
+_LANGUAGE_NAMES = {
+    **{"ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English"},
+    **{"es": "Spanish", "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi"},
+    **{"hu": "Hungarian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ko": "Korean", "nl": "Dutch"},
+    **{"no": "Norwegian", "pl": "Polish", "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sv": "Swedish"},
+    **{"th": "Thai", "tr": "Turkish", "uk": "Ukrainian", "vi": "Vietnamese", "zh": "Chinese"},
+}
+# A language is certain when so many texts were long enough to tell it, and so large a share of them says it.
+_LEAST_TEXTS = 10
+_LEAST_SHARE = 0.9
+
+
+@dataclass(frozen=True)
+class SplitFacts:
+    """A split: its texts, in all and by label in index order, and how it came about."""
+
+    name: str
+    texts: int
+    counts: list[int] | None
+    origin: str
+
+
+@dataclass(frozen=True)
+class DataFacts:
+    """What is known of the data.
+
+    Attributes:
+        source: In one line.
+        dataset_id: Of the Hub, where they are from there.
+        dataset_config: The configuration.
+        dataset_revision: The branch, tag or commit.
+        data_license: In words, where it is known.
+        starter_data: Whether they are the starter's.
+        language: Of the texts, an ISO 639 code, said or certain.
+        language_name: In English, of the common ones.
+        language_found: How it was found out, where that is what it rests on.
+        label_rule: How raw labels became these, in words.
+        splits: How the texts were divided.
+        train_texts: How many were trained on.
+        findings: Of the check, in sentences.
+        shared_with_train: Test texts that repeat a training text.
+    """
+
+    source: str | None
+    dataset_id: str | None
+    dataset_config: str | None
+    dataset_revision: str | None
+    data_license: str | None
+    starter_data: bool
+    language: str | None
+    language_name: str | None
+    language_found: str | None
+    label_rule: str | None
+    splits: list[SplitFacts]
+    train_texts: int | None
+    findings: list[str]
+    shared_with_train: int
+
+
+def data_facts(records: RunRecords, language: str | None) -> DataFacts:
+    """The facts of the data.
+
+    Args:
+        records: Of the run.
+        language: What the publisher says.
+    """
+    call, audit = records.arguments or CallRecord(), records.audit
+    # A record without a source is of a call that named none, which trains on the starter's.
+    nothing_named = call.dataset_name is None and call.train_file is None and call.unlabeled_file is None
+    starter = is_starter(call.dataset_name) or (records.arguments is not None and nothing_named)
+    is_hub = not is_starter(call.dataset_name) and is_hub_id(call.dataset_name)
+    certain, said = _certain_language(audit)
+    language = language or ("en" if starter else certain)
+    return DataFacts(
+        # The starter's begins with the name that stands for it on the command line.
+        source=None if audit is None else re.sub(r"^(starter(:\w+)?|files): | \(MIT\)$", "", audit["source"]),
+        dataset_id=call.dataset_name if is_hub else None,
+        dataset_config=call.dataset_config_name if is_hub else None,
+        dataset_revision=call.dataset_revision if is_hub else None,
+        data_license="MIT" if starter else None,
+        starter_data=starter,
+        language=language,
+        language_name=None if language is None else _LANGUAGE_NAMES.get(language),
+        language_found=said if language == certain else None,
+        label_rule=None if audit is None else audit["label_rule"]["description"],
+        splits=[] if audit is None else _splits(audit),
+        train_texts=None if audit is None else audit["used"].get("train"),
+        findings=[] if audit is None else _findings(audit),
+        shared_with_train=0 if audit is None else _shared(audit).get("train/test", 0),
+    )
+
+
+def _certain_language(audit: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+    """The language of the texts, where it is certain, and how it was found out."""
+    record = (audit or {}).get("languages") or {"texts": 0, "shares": {}}
+    name, share = next(iter(record["shares"].items()), (None, 0.0))
+    if record["texts"] < _LEAST_TEXTS or share < _LEAST_SHARE:
+        return None, None
+    texts = f"{record['texts']:,} texts that were long enough to tell"
+    return name, f"{name}, as {100 * share:.3g} % of {texts} (py3langid)"
+
+
+def _splits(audit: Mapping[str, Any]) -> list[SplitFacts]:
+    counts, labels = audit["splits"]["label_counts"], range(len(audit["label_rule"]["labels"]))
+    return [
+        SplitFacts(
+            name=name,
+            texts=size,
+            counts=[counts[name].get(str(index), 0) for index in labels] if name in counts else None,
+            origin=audit["splits"]["origin"][name],
+        )
+        for name, size in audit["used"].items()
+    ]
+
+
+def _findings(audit: Mapping[str, Any]) -> list[str]:
+    """What the check of the data found, in plain words."""
+    found = []
+    for name, rows in audit["rows"].items():
+        if rows["bad"]:
+            found.append(f"{rows['bad']:,} rows of the {name} data had no text or no known label and were left out.")
+        if rows["dropped_by_rule"]:
+            found.append(
+                f"{rows['dropped_by_rule']:,} rows of the {name} data lie between the labels and were left out."
+            )
+    shared = _shared(audit)
+    for pair, count in shared.items():
+        first, second = pair.split("/")
+        if count:
+            found.append(f"{count:,} texts of {second} repeat a text of {first}, exactly or nearly.")
+    if shared and not any(shared.values()):
+        found.append("No text is in two splits, not even nearly.")
+    for finding in audit.get("findings", []):
+        within = [f"{count:,} in {name}" for name, count in finding.get("repeats", {}).items() if count]
+        if within:
+            found.append(f"Texts that repeat another one of their own split: {', '.join(within)}.")
+        if finding["name"] == "conflicts" and finding["count"]:
+            found.append(f"{finding['count']:,} rows have the text of another row and another label.")
+        if finding["name"] == "placeholders" and finding["count"]:
+            found.append(f"{finding['count']:,} texts stand for no text, such as “N/A”, and were used as texts.")
+        if finding["name"] == "contamination" and finding["data"]:
+            found.append("SST-2, SST-5 and rotten_tomatoes have the same sentences, so figures on those mean nothing.")
+        if finding["name"] == "contamination" and finding["model"]:
+            found.append("The base model was, by its name, fine-tuned on sentences of SST or rotten_tomatoes.")
+    return found
+
+
+def _shared(audit: Mapping[str, Any]) -> dict[str, int]:
+    """For each pair "train/test", the texts of the second that repeat one of the first, exactly or nearly."""
+    return {finding["splits"]: finding["count"] for finding in audit["findings"] if finding["name"] == "leakage"}

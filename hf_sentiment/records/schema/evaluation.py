@@ -1,0 +1,257 @@
+"""`evaluation.json` and the report of `evaluate`: what was measured, and how the run ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Value:
+    """A figure without an interval."""
+
+    value: float
+
+    def __str__(self) -> str:
+        """`0.876`."""
+        return f"{self.value:.3f}"
+
+
+@dataclass(frozen=True)
+class Estimate(Value):
+    """A figure with its 95 % interval."""
+
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """`0.876 [0.855, 0.896]`."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """The metrics of a classifier, as `evaluation.metrics.classification_metrics` defines them.
+
+    `auroc` is left out where the texts lack a label.
+    """
+
+    accuracy: Estimate
+    macro_f1: Estimate
+    mcc: Estimate
+    log_loss: Estimate
+    brier: Estimate
+    ece: Value
+    auroc: Value | None = None
+
+
+@dataclass(frozen=True)
+class LabelMetrics:
+    """The metrics of one label, and the texts that have it."""
+
+    label: str
+    precision: float
+    recall: float
+    f1: float
+    texts: int
+
+
+@dataclass(frozen=True)
+class LengthAccuracy:
+    """The accuracy on a third of the texts: the "short", "middle" or "long" ones, of so many `words` (fewest, most)."""
+
+    name: str
+    words: tuple[int, int]
+    texts: int
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Counts `[reference, prediction]`, in the order of the labels."""
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+    rows: str = "reference"
+
+
+@dataclass(frozen=True)
+class Example:
+    """A text that was rightly given its label, with this probability."""
+
+    label: str
+    text: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A text that was given `prediction` with this probability, and has another label."""
+
+    text: str
+    label: str
+    prediction: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class HumanAgreement:
+    """How often one rater agrees with the mean of the others; every share is in 0...1.
+
+    Attributes:
+        texts: Texts in the binary figures (those whose overall mean is outside the neutral band).
+        decided: Binary, only raters who gave a non-zero rating. The upper fair counterpart of a forced choice.
+        half: Binary, a zero counted as half right. The lower fair counterpart of a forced choice.
+        strict: Binary, a zero counted as wrong.
+        ternary: Negative, neutral (a zero) or positive, over all texts.
+    """
+
+    texts: int
+    decided: float
+    half: float
+    strict: float
+    ternary: float
+
+
+@dataclass(frozen=True)
+class Baselines:
+    """What a model is compared with, on the same texts; `None` where there was nothing to make it of."""
+
+    majority: Metrics | None = None
+    tfidf_logistic_regression: Metrics | None = None
+    human: HumanAgreement | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a model is ahead of a baseline on the same texts."""
+
+    accuracy: Estimate
+    macro_f1: Estimate
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """The texts that a model has not seen; `model` where they are some of the texts and not all."""
+
+    texts: int
+    model: Metrics | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """How many of the texts a run has seen.
+
+    Attributes:
+        trained_on: Texts that were learned from.
+        chosen_on: Others that chose among weights, or fitted the temperature.
+        rows: Where the user finds the first 1,000 of both.
+        unseen: The others.
+    """
+
+    trained_on: int
+    chosen_on: int
+    rows: tuple[int, ...]
+    unseen: Unseen
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """An alarm that sounded, the mean losses at that time, and what was done: "warn", "stop" or "rollback"."""
+
+    step: int
+    epoch: float
+    level: str
+    train_loss: float
+    validation_loss: float
+    message: str
+    action: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRecord:
+    """What a run took and with what it ran, and how it ended.
+
+    Attributes:
+        date: Of its end, ISO 8601.
+        seconds: Since the command began, summed over resumes.
+        peak_memory_bytes: Of the process.
+        steps: Of gradient descent on labelled texts.
+        epochs: The same in passes over them.
+        best_epoch: Whose weights were kept, where the best were.
+        stopped: Why it stopped early, if it did.
+        alarms: Of overfitting; `None` where there was no alarm to sound.
+        unlabelled_texts: On how many texts without labels the head rests.
+        lora: The rank of the adapters, where they are what was trained.
+        device: "cpu", "cuda", …
+        threads: Of the processor.
+        python: Its version.
+        versions: Of the packages, by name.
+    """
+
+    date: str
+    seconds: float
+    peak_memory_bytes: int
+    steps: int
+    epochs: float
+    best_epoch: float | None
+    stopped: str | None
+    alarms: tuple[Alarm, ...] | None
+    unlabelled_texts: int
+    lora: int | None
+    device: str
+    threads: int
+    python: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRecord:
+    """How a run ended; where there were labelled texts to measure it on, a `Measurement`.
+
+    Attributes:
+        temperature: What was folded into the head, where something was.
+        training: Of the run; `None` where it was not `train` that measured.
+    """
+
+    temperature: float | None = None
+    training: TrainingRecord | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(EvaluationRecord):
+    """What a model is like on labelled texts.
+
+    Attributes:
+        split: "test", or "cross-validation" of the training texts.
+        texts: How many.
+        interval: What the intervals are.
+        model: Its metrics.
+        per_class: By label, in index order.
+        confusion_matrix: What the texts of each label were given.
+        by_length: Of the thirds that have enough texts.
+        errors: The most confident ones.
+        examples: At most one of each label.
+        seen: Which of the texts the model has seen; `None` where its run did not keep that.
+        baselines: On the same texts.
+        differences: From the baselines that were made, by name.
+        source: The data in one line, where it was not `train` that measured.
+        rows: What became of the rows of its file.
+        findings: Of the rows that cannot be used.
+    """
+
+    split: str
+    texts: int
+    interval: str
+    model: Metrics
+    per_class: tuple[LabelMetrics, ...]
+    confusion_matrix: Confusion
+    by_length: tuple[LengthAccuracy, ...]
+    errors: tuple[Mistake, ...]
+    examples: tuple[Example, ...]
+    seen: Seen | None
+    baselines: Baselines = Baselines()
+    differences: dict[str, Difference] = field(default_factory=dict)
+    source: str | None = None
+    rows: dict[str, Any] | None = None
+    findings: list[Any] | None = None

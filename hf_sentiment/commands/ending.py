@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_sentiment.callbacks.learning_curve import FINAL, Row, draw_dots, draw_shares, history_lines
+from hf_sentiment.callbacks.learning_curve import FINAL, draw_dots, draw_shares
 from hf_sentiment.callbacks.shared import Kept
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import compared_models
-from hf_sentiment.records.atomic import write_atomically
+from hf_sentiment.records.history import Row, write_history
 from hf_sentiment.records.schema import Estimate, EvaluationRecord, Measurement
 from hf_sentiment.records.serialisation import to_json
 from hf_sentiment.training.run import Run
@@ -36,7 +36,7 @@ def end_records(run: Run, evaluation: EvaluationRecord, records: Path, seconds: 
     """
     share = run.plan.fine_tuned_share.value
     if run.head_alone:
-        write_atomically(records / "history.jsonl", history_lines([_final_row(run, evaluation, seconds)]))
+        write_history(records / "history.jsonl", [_final_row(run, evaluation, seconds)])
         _draw_head(run, evaluation, records / "curves")
     elif share < 1 or not run.curve.evaluates:
         way = f"kept is no point of this: the weights {share:g} of the way from the head-first model to the last ones"

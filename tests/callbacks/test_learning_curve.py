@@ -210,7 +210,9 @@ def test_a_resumed_run_does_not_take_up_the_history_of_another_run(
     tmp_path: Path, make_tiny: Callable[..., Any]
 ) -> None:
     (tmp_path / "records").mkdir()
-    (tmp_path / "records" / "history.jsonl").write_text('{"step": 4, "epoch": 0.7, "elapsed_seconds": 9.0}\n')
+    (tmp_path / "records" / "history.jsonl").write_text(
+        '{"version": 1, "step": 4, "epoch": 0.7, "elapsed_seconds": 9.0}\n'
+    )
     options = {"eval_strategy": "steps", "eval_steps": 10, "save_strategy": "steps", "save_steps": 6, "max_steps": 10}
     with pytest.raises(KeyboardInterrupt):
         trainer(tmp_path, make_tiny(), [LearningCurveCallback(), Kill()], **options).train()

@@ -16,12 +16,9 @@ from hf_sentiment.callbacks.learning_curve.drawing import draw_curves
 from hf_sentiment.callbacks.learning_curve.history import (
     FINAL,
     OWN,
-    Row,
     as_measured,
     curve_names,
-    history_lines,
     is_json,
-    read_history,
 )
 from hf_sentiment.callbacks.learning_curve.notebook import NotebookPicture
 from hf_sentiment.callbacks.learning_curve.table import Table
@@ -35,7 +32,7 @@ from hf_sentiment.callbacks.shared import (
     points_to_log,
     run_callbacks,
 )
-from hf_sentiment.records.atomic import write_atomically
+from hf_sentiment.records.history import Row, read_history, write_history
 
 __all__ = ["LearningCurveCallback", "draw_curves", "read_history"]
 
@@ -282,7 +279,7 @@ class LearningCurveCallback(RecordingCallback):
             final: A last line of the history.
         """
         rows = self.rows if final is None else [*self.rows, final]
-        write_atomically(self._path("history.jsonl"), history_lines(rows))
+        write_history(self._path("history.jsonl"), rows)
         draw_curves(rows, self._path("curves"), self._drawn, self._loss, kept)
 
     def _add_row(self, state: TrainerState, values: Row) -> None:
@@ -300,7 +297,7 @@ class LearningCurveCallback(RecordingCallback):
     def _write(self, state: TrainerState, kept: Kept | None = None, picture: bool = True) -> None:
         if not state.is_world_process_zero:
             return
-        write_atomically(self._path("history.jsonl"), history_lines(self.rows))
+        write_history(self._path("history.jsonl"), self.rows)
         if not picture:
             return
         began = time.monotonic()

@@ -1,31 +1,17 @@
-"""The lines of a history: reading them, what is drawn and printed of them, and which one is the best or was kept."""
+"""The lines of a history: what is drawn and printed of them, and which one is the best or was kept."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-Row = dict[str, Any]
+from hf_sentiment.records.history import Row
 
 #: Before the name of a loss: its mean over the texts, where the Trainer reports another one.
 OWN = "own/"
 #: In the last line of a run in which nothing was evaluated: of which texts its figures are.
 FINAL = "final"
-
-
-def read_history(path: str | Path) -> list[Row]:
-    """The lines of a `history.jsonl`; none where there is no such file."""
-    path = Path(path)
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-
-
-def history_lines(rows: list[Row]) -> str:
-    """The content of a `history.jsonl`."""
-    return "".join(json.dumps(row) + "\n" for row in rows)
 
 
 def is_json(value: Any) -> bool:

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_sentiment.errors import CallError
+from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.schema import HumanAgreement
 
 if TYPE_CHECKING:
@@ -245,15 +246,7 @@ def _fetch_data(folder: Path) -> None:
         for name, _ in (file for pair in _CORPORA.values() for file in pair):
             member = tar.extractfile(f"{_INNER_FOLDER}/{name}")
             assert member is not None, name  # the archive's hash is known, and so are its members
-            _write_atomically(folder / name, member.read())
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Write beside the final name and rename, so that no other process ever reads half a file."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.replace(partial, path)
+            write_atomically(folder / name, member.read())
 
 
 def _fetch_model(folder: Path) -> None:

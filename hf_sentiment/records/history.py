@@ -1,0 +1,43 @@
+"""`history.jsonl`: a flat JSON object a line, of one evaluation or, where nothing is evaluated, of one training loss.
+
+`step`, `epoch` and `elapsed_seconds` are in every line. The other names are those of the metrics, which are the
+user's, so a line is a dictionary and no dataclass.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from hf_sentiment.records.atomic import write_atomically
+from hf_sentiment.records.serialisation import as_record, without_version
+
+Row = dict[str, Any]
+
+
+def read_history(path: str | Path) -> list[Row]:
+    """The lines of a `history.jsonl`; none where there is no such file.
+
+    Args:
+        path: Of the file.
+
+    Raises:
+        CallError: A line is of another version.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [without_version(json.loads(line), path) for line in lines if line]
+
+
+def write_history(path: Path, rows: Iterable[Row]) -> None:
+    """Write a `history.jsonl`, whole or not at all; every line has the version, as it may be read by itself.
+
+    Args:
+        path: Of the file.
+        rows: Lines, without the version.
+    """
+    write_atomically(path, "".join(json.dumps(as_record(row)) + "\n" for row in rows))

@@ -29,8 +29,10 @@ from hf_sentiment.hub.scan import check_files
 from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, check_weights
 from hf_sentiment.records.schema import CallRecord
 
+# What a tokenizer saves; anything else in the folder stays where it is.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
 SOURCES = ("configuration_bert_sentiment.py", "modeling_bert_sentiment.py")
+# As `BertForSentimentAnalysis.save_pretrained` writes it; a config that was saved by itself has the first alone.
 _AUTO_MAP = {
     "AutoConfig": "configuration_bert_sentiment.BertSentimentConfig",
     "AutoModel": "modeling_bert_sentiment.BertForSentimentAnalysis",
@@ -39,6 +41,7 @@ _AUTO_MAP = {
 _INDEX = "model.safetensors.index.json"
 # Where a checkpoint came from on the machine that saved it; nothing reads it.
 _ORIGINS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
+# What transformers calls labels that nobody has named.
 _UNNAMED = re.compile(r"LABEL_\d+", re.IGNORECASE)
 
 
@@ -105,15 +108,18 @@ def build_bundle(
         _put_weights(records, target)
     _put_config(records, target)
     _put_tokenizer(records, target)
+    # Of the records, only the pictures: the others may quote texts, or name files.
     for name in records.curves:
         _copy(records.folder / name, target / name)
     text = render_card(run, repo_id=repo_id, adapter=adapter, options=options)
+    # The card is rendered anew, as it now has a repository; what somebody wrote into the run's own stays.
     written = records.folder / "README.md"
     if written.is_file():
         text = keep_handwritten(text, written.read_text(encoding="utf-8"))
     (target / "README.md").write_text(text, encoding="utf-8")
     metadata = check_card(text)
     _put_results(records, metadata, target)
+    # Last, when every file is there.
     check_files(target, secrets)
     quoted = _count_quoted(records, text, metadata)
     return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted)
@@ -151,9 +157,11 @@ def _put_weights(records: RunRecords, target: Path) -> None:
     else:
         names = ["model.safetensors"]
     for name in names:
+        # An index is of somebody: a name with a folder in it could be of any file.
         if "/" in name or not (folder / name).is_file():
             if name == "model.safetensors" and records.adapter is not None:
                 raise CallError(f"{folder} has an adapter and no merged model: publish it with --adapter, or merge it")
+            # Never converted here: to read a pickle is to run it.
             if list(folder.glob("*.bin")):
                 raise CallError(
                     f"{folder}: its weights are a pickle, which runs code: load it and save_pretrained it again"
@@ -173,6 +181,7 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
         raise CallError(f"{weights} is missing: train to the end, or save the adapter again")
     check_weights(weights)
     base = base_model or records.adapter_base
+    # A folder of this machine, however it is written.
     if not isinstance(base, str) or base.count("/") > 1 or base.startswith((".", "~")) or Path(base).exists():
         raise CallError(
             f"the adapter's base is {base!r}, which nobody else has: name its Hub id, --base_model OWNER/NAME"
@@ -192,7 +201,7 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
     for name in heads:
         tensors[name] = tensors[name] / temperature
     save_file(tensors, target / weights.name, metadata={"format": "pt"})
-    (target / weights.name).chmod(0o644)
+    (target / weights.name).chmod(0o644)  # safetensors writes files that only their owner can read
     return base
 
 
@@ -200,6 +209,7 @@ def _put_config(records: RunRecords, target: Path) -> None:
     """`config.json`, and for our architecture its two source files: the folder's, or else the package's."""
     assert records.config is not None
     config = _without_origins(records.config)
+    # The folder's source files are those that the weights were trained with.
     if records.is_ours:
         config["auto_map"] = dict(_AUTO_MAP)
         package = Path(str(model_sources.__file__)).parent
@@ -214,12 +224,12 @@ def _put_config(records: RunRecords, target: Path) -> None:
 
 
 def _put_tokenizer(records: RunRecords, target: Path) -> None:
-    found = [name for name in _TOKENIZER if (records.folder / name).is_file()]
-    if not {"tokenizer.json", "vocab.txt"} & set(found):
+    present = [name for name in _TOKENIZER if (records.folder / name).is_file()]
+    if not {"tokenizer.json", "vocab.txt"} & set(present):  # either has the vocabulary
         raise CallError(
             f"{records.folder} has no tokenizer: save it beside the model, tokenizer.save_pretrained(FOLDER)"
         )
-    for name in found:
+    for name in present:
         if name == "tokenizer_config.json":
             config = json.loads((records.folder / name).read_text(encoding="utf-8"))
             text = json.dumps(_without_origins(config), indent=2, sort_keys=True, ensure_ascii=False)
@@ -271,11 +281,12 @@ def stale_files(present: Iterable[str], new: Iterable[str]) -> Iterator[str]:
         new: Paths in the bundle.
     """
     ours = {"config.json", _INDEX, *ADAPTER_FILES, *SOURCES, *_TOKENIZER, "records/curves.png", "records/curves.svg"}
+    # Weights in any format and number of parts, results of another model, and what checkpoints hold.
     pattern = re.compile(
         r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"
         r"|\.eval_results/[^/]+\.yaml|(last-checkpoint|checkpoint-\d+)/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
     )
-    kept = set(new)
+    sent = set(new)
     for name in sorted(present):
-        if name not in kept and (name in ours or pattern.fullmatch(name)):
+        if name not in sent and (name in ours or pattern.fullmatch(name)):
             yield name

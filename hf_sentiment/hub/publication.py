@@ -81,12 +81,14 @@ class Publication:
         self.public = public
         self.create_pr = create_pr
         self.message = message or f"Publish {'adapter' if bundle.adapter else 'model'} with hf-sentiment"
+        # What was there when it began; `None` where there was no repository.
         self.before: Head | None = None
+        # How far it has come: nothing, created, staged, settled. `_undo` takes back by these what was done.
         self.created = False
         self.first: Head | None = None  # of a repository that was created, as the Hub made it
-        self.staged = False
-        self.uploading = False
-        self.settled = False  # whether the main branch may have been changed
+        self.staged = False  # the branch is there
+        self.uploading = False  # onto the branch: what has arrived of large files is worth keeping
+        self.settled = False  # a commit of the main branch was sent, which may have been made
 
     def rehearse(self) -> Published:
         """Say what would change on the Hub, as far as it can be asked; nothing is sent, and the folder stays."""
@@ -111,20 +113,27 @@ class Publication:
         """
         user = self._user()
         changes = self._look(user)
+        # Said again, it finds its own work done: only the visibility may be left to change.
         if self.before is not None and not changes:
             return self._open_up(self._done(self.before.commit, changed=False))
+        # Before anything is sent, so that a model that cannot be loaded costs no upload.
         expectation = expect(self.bundle, self.run)
         if self.create_pr:
             return self._propose(user, changes, expectation)
         with self._undone_on_failure():
             parent = self._ready()
             changes = changes_to(parent, self.bundle)  # the Hub has put files of its own into a new one
+            # Onto a branch: whoever loads the main branch meanwhile gets what was there before.
             self.repository.stage(parent.commit)
             self.staged = self.uploading = True
             staged = self._commit(changes, parent, STAGING)
             self.uploading = False
+            # By the hash of the commit, as a branch may be moved between download and comparison.
             difference = self._verify(expectation, staged)
+            # On the same parent as the branch: if somebody has changed the main branch since, the Hub refuses it (412).
+            # The large files are there by now, so this sends little, and takes a moment.
             commit = self._commit(changes, parent, "main")
+        # What is left of it now is in nobody's way, so that failing here is no failure.
         self._tidy()
         return self._open_up(self._done(commit, changed=True, difference=difference))
 
@@ -138,6 +147,7 @@ class Publication:
         role = answer.get("auth", {}).get("accessToken", {}).get("role")
         if role == "read":
             raise HubError(f"the token of {user} may only read: {LOG_IN}")
+        # A pull request may be opened anywhere; other commits only with oneself or one's organisations.
         owner = self.repo_id.partition("/")[0]
         groups = [str(group["name"]) for group in answer.get("orgs", [])]
         if owner not in (user, *groups) and not self.create_pr:
@@ -151,9 +161,11 @@ class Publication:
             raise CallError(
                 f"{self.repo_id} does not exist, or is not for {user} to see: publish it without --create_pr"
             )
+        # Nobody shall publish to the world by a command that does not say so.
         if self.before is not None and not self.before.private and self.public is False:
             raise CallError(f"{self.repo_id} is public: say --public to publish there for everybody to see")
         self._check_base()
+        # Before the comparison: a card that differs only in what people wrote is no change.
         if self.before is not None:
             keep_what_people_wrote(self.repository, self.before, self.bundle)
         changes = changes_to(self.before, self.bundle)
@@ -190,7 +202,8 @@ class Publication:
         try:
             self.repository.create()
         except HubError as error:
-            # Was it only the answer that was lost? An answer of 409 is another's repository.
+            # Was it only the answer that was lost? Then the repository is there, and this one's. An answer of 409 is of
+            # one that came to be between the look and now: another's.
             if "409" in str(error) or patiently(self.repository.head) is None:
                 raise
         self.created = True
@@ -205,14 +218,17 @@ class Publication:
         A connection that was cut is tried once more: the large files that had arrived are not sent again.
         """
         try:
+            # Before the request: a commit may be made although its answer never comes.
             self.settled = self.settled or revision == "main"
             made = self.repository.commit(self.bundle, changes, parent.commit, message=self.message, revision=revision)
             return str(made.oid)
         except HubError as error:
             head = patiently(lambda: self.repository.head(revision))
+            # The branch has moved and holds all of the bundle: it was made, and only the answer was lost.
             if head is not None and head.commit != parent.commit and not changes_to(head, self.bundle):
                 return head.commit
             self.settled = False  # the branch is not what was to be sent: this commit did not happen
+            # Once more only where nothing was answered and nothing has happened: a refusal would be refused again.
             if not (once_more and error.cut and head is not None and head.commit == parent.commit):
                 raise
         return self._commit(changes, parent, revision, once_more=False)
@@ -227,6 +243,7 @@ class Publication:
     def _propose(self, user: str, changes: Changes, expectation: Expectation) -> Published:
         """A pull request instead of a commit; one that is there already, of an answer that was lost, is taken."""
         assert self.before is not None
+        # One with these very files, of this user, may be there of a call whose answer was lost.
         number = self._find_proposal(user)
         if number is None:
             try:
@@ -241,6 +258,7 @@ class Publication:
         head = patiently(lambda: self.repository.head(f"refs/pr/{number}"))
         if head is None:
             raise HubError(f"pull request {number} of {self.repo_id} has gone: {AGAIN}")
+        # It is verified where it stands, as a pull request is itself a branch that nobody loads by chance.
         try:
             difference = self._verify(expectation, head.commit)
         except SentimentError as error:
@@ -263,6 +281,7 @@ class Publication:
         try:
             yield
         except KeyboardInterrupt as error:
+            # As if the connection had been cut: large files that have arrived are kept for the next call.
             raise HubError(f"stopped; {self._undo(cut=True)}") from error
         except Exception as error:
             known = error if isinstance(error, SentimentError) else explain(error, self.repo_id, "publish")
@@ -275,11 +294,14 @@ class Publication:
         Of a new repository whose upload was cut, the large files that have arrived are worth keeping: it stays, private
         and with nothing on its main branch. The Hub keeps them without the branch as well.
         """
-        if self.settled:  # a commit of the main branch was sent, and nobody can say what became of it
+        # A commit of the main branch was sent, and nobody can say what became of it. Removing the branch, or the
+        # repository, might remove what is complete.
+        if self.settled:
             return f"whether {self.repo_id} is as it was or has all of it could not be found out: {AGAIN}"
         keep = self.created and self.uploading and cut
         try:
             if self.created and not keep:
+                # Somebody else may have put files there in these minutes, which are not to be removed.
                 now = patiently(self.repository.head)
                 if now is not None and self.first is not None and now.commit != self.first.commit:
                     return f"{self.repo_id}, which was created, has somebody else's files now, and none of these"
@@ -307,6 +329,7 @@ class Publication:
 
     def _open_up(self, published: Published) -> Published:
         """Make the repository public, if that was asked for: only now that it is complete."""
+        # A failure leaves it complete and private; the same call again does the rest.
         if published.private and self.public:
             try:
                 patiently(self.repository.open_up)
@@ -338,5 +361,6 @@ def keep_what_people_wrote(repository: Repository, head: Head, bundle: Bundle) -
         return
     path = bundle.folder / "README.md"
     card = keep_metadata(keep_handwritten(path.read_text(encoding="utf-8"), present), present)
+    # What somebody set on the Hub's page has come into it, so it is looked at again.
     check_card(card)
     path.write_text(card, encoding="utf-8")

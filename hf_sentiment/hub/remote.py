@@ -20,7 +20,7 @@ from hf_sentiment.hub.bundle import Bundle, stale_files
 from hf_sentiment.hub.messages import explain
 
 _T = TypeVar("_T")
-#: Where a publication stands until it is verified.
+# Where a publication stands until it is verified.
 STAGING = "hf-sentiment-publish"
 # What must not be left undone by one bad answer (looking at what happened, tidying up) is tried again after that many
 # seconds. The client itself does not try these again.
@@ -82,9 +82,10 @@ class Repository:
         with self.doing("look at the repository"):
             try:
                 info = self.api.model_info(self.repo_id, revision=revision)
+                # The files by the commit and not by the branch, which may move between the two requests.
                 return self._head(str(info.sha), bool(info.private))
             except GatedRepoError:
-                raise  # it is there
+                raise  # it is there, although this is a `RepositoryNotFoundError` too
             except (RepositoryNotFoundError, RevisionNotFoundError):
                 return None
 
@@ -101,6 +102,7 @@ class Repository:
         """The text of README.md at a revision."""
         if "README.md" not in head.files:
             return None
+        # Not into the user's cache: an empty one cannot have another revision's card.
         with tempfile.TemporaryDirectory(prefix="hf-sentiment-card-") as cache, self.doing("read the present card"):
             path = self.api.hf_hub_download(self.repo_id, "README.md", revision=head.commit, cache_dir=cache)
             return Path(path).read_text(encoding="utf-8")
@@ -128,6 +130,7 @@ class Repository:
         create_pr: bool = False,
     ) -> CommitInfo:
         """One commit with all changes, refused where the branch is not at `parent` any more."""
+        # A deletion that stands with the additions leaves no revision in which both models are there.
         files = bundle.files()
         operations: list[Any] = [CommitOperationAdd(name, str(files[name])) for name in changes.added]
         operations += [CommitOperationDelete(name, is_folder=False) for name in changes.deleted]
@@ -190,6 +193,7 @@ class _Explained:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        # Not `KeyboardInterrupt`, which is nobody's answer.
         if isinstance(error, Exception):
             raise explain(error, self._repo_id, self._doing) from error
 
@@ -206,6 +210,7 @@ def patiently(action: Callable[[], _T]) -> _T:
 
 def changes_to(head: Head | None, bundle: Bundle) -> Changes:
     """What a revision lacks of a bundle, and what it has that must go."""
+    # The Hub names a file by one of two hashes, and which one is its own decision (`.gitattributes`): either will do.
     present: Mapping[str, str] = {} if head is None else head.files
     files = bundle.files()
     added = [name for name, path in files.items() if name not in present or present[name] not in hashes_of(path)]
@@ -221,5 +226,6 @@ def hashes_of(path: Path) -> tuple[str, str]:
 @lru_cache(maxsize=256)
 def _hashes(path: Path, size: int, changed: int) -> tuple[str, str]:
     """Of a file as it was then: a publication asks again and again for the hashes of the same large files."""
+    # Whole in memory: a bundle's largest file is the model, which was there before.
     content = path.read_bytes()
     return hashlib.sha256(content).hexdigest(), git_hash(content)

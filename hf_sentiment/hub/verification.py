@@ -22,9 +22,11 @@ from hf_sentiment.hub.bundle import Bundle
 from hf_sentiment.hub.messages import HubError, without_tokens
 from hf_sentiment.hub.remote import hashes_of
 
+# Of the logits of one model on the same machine: nothing but the order of sums may differ.
 TOLERANCE = 1e-5
 # Merging rounds once more, so an adapter's logits are compared with those of the merged model within a little more.
 _MERGED_TOLERANCE = 1e-4
+# Plain texts, one that is mixed, signs and numbers, a single token, and one that has to be cut.
 _SENTENCES = (
     "An absolute delight from start to finish.",
     "The worst two hours of my life.",
@@ -77,7 +79,9 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
     Raises:
         CallError: The model cannot be loaded.
     """
+    # And the texts that the Hub's page will show with its own answers.
     sentences = [*_SENTENCES, *(row["text"] for row in bundle.metadata.get("widget") or [])]
+    # Of an adapter, the merged model of the run says what its twin must say, if there is one.
     merged = bundle.adapter and (run / "model.safetensors").is_file()
     try:
         tokenizer = AutoTokenizer.from_pretrained(bundle.folder)
@@ -89,6 +93,7 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
             )
     except (OSError, ValueError, RuntimeError) as error:
         raise CallError(f"{run}: the model that would be published cannot be loaded: {first_line(error)}") from error
+    # By the same function as the other process, so that only files and code can differ.
     rows = download_check.logits(model, tokenizer, sentences)
     if not np.isfinite(rows).all():
         raise CallError(f"{run}: the model's outputs are not finite: it is broken, train again")
@@ -125,10 +130,12 @@ def verify(expectation: Expectation, repo_id: str, commit: str, *, endpoint: str
         if answer["hashes"].get(name) != digest:
             what = "is missing" if name not in answer["hashes"] else "has other bytes than were sent"
             raise HubError(f"the downloaded {name} {what}")
+    # Both `[sentences, labels]`.
     got, wanted = np.asarray(answer["logits"]), np.asarray(expectation.logits)
     if got.shape != wanted.shape:
         raise HubError(f"the downloaded model gives {got.shape[-1]} logits, and this one {wanted.shape[-1]}")
     difference = float(np.abs(got - wanted).max())
+    # Relative above 1, as float32 is: logits of some hundred differ by more without being others.
     if not (np.abs(got - wanted) <= expectation.tolerance * np.maximum(1.0, np.abs(wanted))).all():
         raise HubError(f"the downloaded model's logits differ by {difference:.2g}")
     return difference
@@ -149,6 +156,7 @@ def run_check(request: dict[str, Any], *, endpoint: str, token: str) -> dict[str
             "HF_HUB_DISABLE_TELEMETRY": "1",
             "HF_HUB_DISABLE_PROGRESS_BARS": "1",
         }
+        # The text of the file and not its path, which would put this package's folder on the path of imports.
         done = subprocess.run(
             [sys.executable, "-c", Path(str(download_check.__file__)).read_text(encoding="utf-8")],
             input=json.dumps(request),

@@ -39,18 +39,11 @@ class DataFacts:
     """What is known of the data.
 
     Attributes:
-        source: In one line.
-        dataset_id: Of the Hub, where they are from there.
-        dataset_config: The configuration.
-        dataset_revision: The branch, tag or commit.
+        source: In one line; `dataset_id` with configuration and revision, where they are from the Hub.
         data_license: In words, where it is known.
         starter_data: Whether they are the starter's.
-        language: Of the texts, an ISO 639 code, said or certain.
-        language_name: In English, of the common ones.
-        language_found: How it was found out, where that is what it rests on.
+        language: Of the texts, an ISO 639 code, said or certain; `language_found` says how, where it is certain.
         label_rule: How raw labels became these, in words.
-        splits: How the texts were divided.
-        train_texts: How many were trained on.
         findings: Of the check, in sentences.
         shared_with_train: Test texts that repeat a training text.
     """

@@ -13,7 +13,7 @@ from hf_sentiment.hub.card.options import CardOptions
 from hf_sentiment.hub.card.package_source import install_command
 from hf_sentiment.hub.scan import is_quotable
 from hf_sentiment.records.read import RunRecords
-from hf_sentiment.records.schema import Alarm, Decision, Example, Measurement, Mistake, TrainingRecord
+from hf_sentiment.records.schema import Example, Measurement, Mistake, PlanRecord, TrainingRecord
 
 _POOLING_WORDS = {
     "pooler": "pooled [CLS] output",
@@ -32,24 +32,16 @@ class ModelFacts:
     """What the model is, where it will be, and who can load it.
 
     Attributes:
-        name: Of the repository, or of the folder.
-        repo: The repository, or ".", the folder that the card lies in.
-        published: Whether it is a repository's card.
-        url: Of the repository.
+        repo: The repository, or ".", the folder that the card lies in; without one there is no `url` either.
         citation_key: For BibTeX.
         install: The command that installs this package, where there is one for everybody.
         can_load: Who can load the model and who cannot, in sentences.
-        adapter: Whether it is the card of an adapter.
-        labels: Names, in index order.
-        license: An identifier of the Hub.
+        license: An identifier of the Hub; `base_license` is in words.
         base_model: The Hub id of the base; a folder of some machine is nobody's business.
-        base_license: In words, where it is known.
         is_ours: Whether its two source files travel with it.
         stock_loads: Whether stock BERT loads it.
         pooling_words: What the head looks at.
-        parameters: How many.
-        adapter_parameters: How many.
-        reads: Tokens that it reads.
+        reads: Tokens.
     """
 
     name: str
@@ -201,106 +193,44 @@ def _unmeasured(records: RunRecords) -> str | None:
 
 
 @dataclass(frozen=True)
-class Compute:
-    """Time, machine and energy; of a GPU, whose power nobody measured, no energy."""
-
-    device: str
-    threads: int | None
-    memory: str
-    watt_hours: str | None
-    watts_per_core: int = WATTS_PER_CORE
-
-
-@dataclass(frozen=True)
 class TrainingFacts:
     """How the model was made.
 
     Attributes:
         trained: Whether anything is known of it.
+        run: The record of it.
+        plan: What was decided, and why.
         without_labels: Whether no label was seen.
-        unlabelled: On how many texts without labels the head rests.
-        lexicon: Whether the encoder was taught it.
         head_alone: Whether the head is all that was trained on labels.
         lora: The rank of the adapters.
-        imbalance: What was done for rare labels.
-        fine_tuned_share: How far the weights are on the way to the fine-tuned ones.
-        bf16: Whether in mixed precision.
-        epochs: In words, with the steps.
-        minutes: How long it took.
-        best: The epoch whose weights were kept.
-        stopped: Why it stopped early.
-        alarms: Of overfitting; `None` where nothing is known of them.
-        plan: Every decision that mattered, by the name of the argument.
         curves: Path of the picture.
-        compute: With what it was trained.
-        versions: Of Python and packages, by name.
-        year: Of its end.
-        temperature: That the head is divided by.
+        watt_hours: What a CPU took, if a busy core takes `watts_per_core`; of a GPU nobody knows its power.
     """
 
     trained: bool
+    run: TrainingRecord | None
+    plan: PlanRecord
     without_labels: bool
-    unlabelled: int
-    lexicon: bool
     head_alone: bool
     lora: int | None
-    imbalance: str | None
-    fine_tuned_share: float
-    bf16: bool
-    epochs: str | None
-    minutes: str | None
-    best: str | None
-    stopped: str | None
-    alarms: tuple[Alarm, ...] | None
-    plan: dict[str, Decision]
     curves: str | None
-    compute: Compute | None
-    versions: dict[str, str] | None
-    year: str | None
-    temperature: float | None
+    watt_hours: float | None
+    watts_per_core: int = WATTS_PER_CORE
 
 
 def training_facts(records: RunRecords) -> TrainingFacts:
     """The facts of the training."""
-    evaluation, plan = records.evaluation, records.plan
-    training = None if evaluation is None else evaluation.training
-    steps = 0 if training is None else training.steps
-    decided = {} if plan is None else {name: decision.value for name, decision in plan.decisions.items()}
+    plan = records.plan or PlanRecord({}, {}, None)
+    training = None if records.evaluation is None else records.evaluation.training
     rank = records.rank if training is None else training.lora
+    on_cpu = training is not None and training.device == "cpu"
     return TrainingFacts(
         trained=training is not None or rank is not None,
+        run=training,
+        plan=plan,
         without_labels=records.audit is not None and records.audit["used"].get("train") == 0,
-        unlabelled=0 if training is None else training.unlabelled_texts,
-        lexicon=bool(decided.get("lexicon")),
-        head_alone=decided.get("num_train_epochs") == 0 and not steps,
+        head_alone=plan.value("num_train_epochs") == 0 and not (training and training.steps),
         lora=rank,
-        imbalance=decided.get("imbalance"),
-        fine_tuned_share=decided.get("fine_tuned_share") or 1.0,
-        bf16=bool(decided.get("bf16")),
-        epochs=None if training is None or not steps else _epochs(training),
-        minutes=None if training is None else f"{training.seconds / 60:.1f}",
-        best=None if training is None or training.best_epoch is None else f"{training.best_epoch:g}",
-        stopped=None if training is None else training.stopped,
-        alarms=None if training is None else training.alarms,
-        plan={} if plan is None else plan.decisions,
         curves=next((name for name in records.curves if name.endswith(".png")), None),
-        compute=None if training is None else _compute(training),
-        versions=None if training is None else {"python": training.python, **training.versions},
-        year=None if training is None else training.date[:4],
-        temperature=None if evaluation is None else evaluation.temperature,
-    )
-
-
-def _epochs(training: TrainingRecord) -> str:
-    return f"{training.epochs:g} epoch{'' if training.epochs == 1 else 's'} in {training.steps:,} steps"
-
-
-def _compute(training: TrainingRecord) -> Compute:
-    on_cpu = training.device == "cpu"
-    hours = training.seconds / 3600
-    return Compute(
-        device={"cpu": "CPU", "cuda": "GPU"}.get(training.device, training.device),
-        threads=training.threads if on_cpu else None,
-        memory=f"{training.peak_memory_bytes / 1e9:.1f} GB",
-        watt_hours=f"{hours * training.threads * WATTS_PER_CORE:.2g}" if on_cpu else None,
+        watt_hours=training.seconds / 3600 * training.threads * WATTS_PER_CORE if training and on_cpu else None,
     )

@@ -12,21 +12,21 @@
 The CSV file has the columns `text` and `label`. `accelerate launch` runs it on several devices.
 """
 
+import argparse
 import logging
-import sys
 
 from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
 
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
-from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
-from hf_sentiment.callbacks.lora import LoraCallback
-from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallback, OverfittingGapCallback
 
 
 def main() -> None:
     # 1. Your model and your data, as you are used to
-    checkpoint, file, folder = sys.argv[1:4]
+    parser = argparse.ArgumentParser()
+    for name in ("checkpoint", "file", "folder"):
+        parser.add_argument(name)
+    checkpoint, file, folder = vars(parser.parse_args()).values()
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     rows = load_dataset("csv", data_files=file, split="train").class_encode_column("label")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)

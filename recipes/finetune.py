@@ -18,53 +18,44 @@ import logging
 
 from transformers import DataCollatorWithPadding, Trainer, set_seed
 
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
-from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
-from hf_sentiment.callbacks.lora import LoraCallback
-from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
-from hf_sentiment.data.tokenisation import tokenise
-from hf_sentiment.evaluation.metrics import compute_metrics
-from hf_sentiment.evaluation.record import record_test
-from hf_sentiment.head.first import fit_head_first
-from hf_sentiment.head.lexicon import prepare_encoder
-from hf_sentiment.hub.trainer import use_our_publishing
-from hf_sentiment.training.arguments import parse_arguments, refuse
-from hf_sentiment.training.assemble import augmentation, smooth_in_the_model
-from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
-from hf_sentiment.training.load import load_model, load_splits
-from hf_sentiment.training.optimiser import layerwise_optimiser
+import hf_sentiment
+from hf_sentiment import head, training
 
 
+@hf_sentiment.one_line_errors()
 def main() -> None:
     # 1. Arguments: a recipe, then flags
-    arguments, training_arguments = parse_arguments()
-    refuse(arguments, "imbalance", "fine_tuned_share")  # `hf-sentiment train` has them
+    arguments, training_arguments = training.parse_arguments(refused=("imbalance", "fine_tuned_share"))
     logging.basicConfig(level=logging.INFO if training_arguments.should_log else logging.ERROR, format="%(message)s")
     set_seed(training_arguments.seed)
 
     # 2. Data: labelled, checked, split; a near-duplicate never straddles two splits
-    data = load_splits(arguments, training_arguments.seed)
+    data = training.load_splits(arguments, training_arguments.seed)
 
     # 3. Model: a pre-trained BERT, dropout, and a new linear head with the data's label names;
     #    this is BertForSentimentAnalysis.from_pretrained(checkpoint, labels=[...]) and AutoTokenizer
-    model, tokenizer = load_model(arguments, data)
-    smooth_in_the_model(model, training_arguments)
+    model, tokenizer = training.load_model(arguments, data)
+    training.smooth_in_the_model(model, training_arguments)
 
     # 4. Tokens: truncated, not padded; the collator pads to the longest text of a batch
     max_length = min(arguments.max_length or 256, tokenizer.model_max_length)
-    splits = {name: tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+    splits = {name: hf_sentiment.tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
     if arguments.head_first:
-        prior = prepare_encoder(model, tokenizer, bfloat16=training_arguments.bf16) if arguments.lexicon else None
-        fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)
-    optimiser = layerwise_optimiser(model, training_arguments, arguments.layerwise_lr_decay or 1, bool(arguments.lora))
-    augmented = augmentation(arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed)
+        prior = head.prepare_encoder(model, tokenizer, bfloat16=training_arguments.bf16) if arguments.lexicon else None
+        head.fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)
+    optimiser = training.layerwise_optimiser(
+        model, training_arguments, arguments.layerwise_lr_decay or 1, bool(arguments.lora)
+    )
+    augmented = training.augmentation(
+        arguments.augment or "none", data, model, tokenizer, max_length, training_arguments.seed
+    )
 
     # 5. Callbacks: curves, early stopping that keeps the best, the alarm, LoRA; Ctrl-C saves and raises Interrupted
     watched = "validation" in splits and training_arguments.eval_strategy != "no"
-    alarm = [OverfittingGapCallback(arguments.alarm)] if watched and arguments.alarm != "off" else []
-    lora = [LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
-    others = [*([augmented.callback] if augmented else []), CheckpointOnInterrupt(), SeedEveryEpoch()]
-    stopping = [EarlyStoppingCallback(arguments.early_stopping_patience or None)] if watched else []
+    alarm = [hf_sentiment.OverfittingGapCallback(arguments.alarm)] if watched and arguments.alarm != "off" else []
+    lora = [hf_sentiment.LoraCallback(r=arguments.lora_rank, alpha=2 * arguments.lora_rank)] if arguments.lora else []
+    others = [*([augmented.callback] if augmented else []), training.CheckpointOnInterrupt(), training.SeedEveryEpoch()]
+    stopping = [hf_sentiment.EarlyStoppingCallback(arguments.early_stopping_patience or None)] if watched else []
 
     # 6. Train; what goes to the Hub, if --push_to_hub asks for it, is what `hf-sentiment publish` sends
     trainer = Trainer(
@@ -74,16 +65,16 @@ def main() -> None:
         eval_dataset=splits.get("validation"),
         processing_class=tokenizer,
         data_collator=DataCollatorWithPadding(tokenizer),
-        compute_metrics=compute_metrics,
-        callbacks=[*stopping, *alarm, LearningCurveCallback(), *lora, *others],
+        compute_metrics=hf_sentiment.compute_metrics,
+        callbacks=[*stopping, *alarm, hf_sentiment.LearningCurveCallback(), *lora, *others],
         optimizers=(optimiser, None),
     )
-    use_our_publishing(trainer, arguments)
+    hf_sentiment.use_our_publishing(trainer, arguments)
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)
 
     # 7. Test once, on texts that nothing was chosen on; what it gives is on the model card
     if "test" in splits:
-        metrics = record_test(trainer, data, splits["test"])
+        metrics = hf_sentiment.record_test(trainer, data, splits["test"])
         trainer.log_metrics("test", metrics)
         trainer.save_metrics("test", metrics)
 

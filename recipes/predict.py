@@ -15,7 +15,7 @@ import sys
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
 from transformers.utils import logging
 
-import hf_sentiment  # noqa: F401  (makes the Auto classes know the model; without it, say trust_remote_code=True)
+from hf_sentiment import one_line_errors  # this import makes the Auto classes know the model
 
 SENTENCES = (
     "An absolute delight from start to finish.",
@@ -24,6 +24,7 @@ SENTENCES = (
 )
 
 
+@one_line_errors()
 def main() -> None:
     # 1. Load it by the Auto classes
     logging.disable_progress_bar()

@@ -188,11 +188,10 @@ def run_cli(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str,
 def finish() -> Callable[[Sequence[str], Path], Path]:
     """Trains, by the words of a command line, into a folder that holds no finished run yet; the folder."""
     from hf_sentiment.commands.train import train
-    from hf_sentiment.training.arguments import SentimentArguments, parse_call
+    from hf_sentiment.training.arguments import parse_call
 
     def to_the_end(words: Sequence[str], folder: Path) -> Path:
-        sentiment, training = parse_call([*words, "--output_dir", str(folder)])
-        assert train(SentimentArguments(**sentiment), **training) is not None
+        assert train(**parse_call([*words, "--output_dir", str(folder)])) is not None
         return folder
 
     return to_the_end

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from hf_sentiment.commands.flags import COMMANDS
+
 Cli = Callable[..., tuple[int, str, str]]
 
 
@@ -39,14 +41,27 @@ def test_the_help_of_train_says_each_argument_once_and_no_default_that_says_noth
     assert "--no_calibrate        Do not: the opposite of --calibrate." in out
 
 
-def test_help_imports_neither_torch_nor_transformers() -> None:
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_a_help_imports_neither_torch_nor_transformers(command: str) -> None:
     script = (
         "import sys\nfrom hf_sentiment.cli import main\n"
-        "try:\n    main(['--help'])\nexcept SystemExit:\n    pass\n"
+        f"try:\n    main('{command} --help'.split())\nexcept SystemExit as ended:\n    assert not ended.code\n"
         "print({'torch', 'transformers', 'datasets'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip().endswith("set()")
+    assert f"hf-sentiment {command or 'COMMAND'}" in done.stdout and done.stdout.strip().endswith("set()")
+
+
+def test_a_value_that_looks_like_a_flag_is_a_value(run_cli: Cli, tiny_folder: Path, labelled: Path) -> None:
+    for value in ("--json", "--debug", "--help"):
+        code, out, err = run_cli("evaluate", tiny_folder, "--test_file", labelled, f"--text_column={value}")
+        assert (code, out) == (2, "") and value in only_error(err)
+
+
+@pytest.mark.parametrize("spelling", ["--text_column", "--text-column"])
+def test_both_spellings_are_taken_before_the_words_too(spelling: str, run_cli: Cli, tmp_path: Path) -> None:
+    code, _, err = run_cli("predict", spelling, "t", tmp_path / "none", "-")
+    assert code == 2 and "no such folder" in only_error(err)
 
 
 def test_wrong_commands_and_options(run_cli: Cli) -> None:
@@ -138,7 +153,7 @@ def test_predict_reads_stdin(tiny_folder: Path) -> None:
         (["predict", "{folder}", "{tmp}/none.csv"], "none.csv"),
         (["predict", "{tmp}/none", "{file}"], "no such folder"),
         (["predict", "{folder}", "{file}", "--text_column", "txet"], "txet"),
-        (["predict", "{folder}", "{file}", "--backend", "tpu"], 'backend must be "torch"'),
+        (["predict", "{folder}", "{file}", "--num_threads", "0"], "num_threads must be at least 1, got 0"),
     ],
 )
 def test_wrong_calls_of_predict(
@@ -185,7 +200,7 @@ def test_ctrl_c_is_said_and_has_a_code(run_cli: Cli, tiny_folder: Path, monkeypa
     def interrupted(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("hf_sentiment.commands.predict.predict_file", interrupted)
+    monkeypatch.setattr("hf_sentiment.commands.predict.predict", interrupted)
     code, out, err = run_cli("predict", tiny_folder, "-")
     assert (code, out) == (1, "")
     assert only_error(err) == "error: stopped"

@@ -42,16 +42,16 @@ def test_a_recipe_says_what_it_needs_and_parses(path: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("path", YAML, ids=lambda path: path.stem)
 def test_the_courses_numbers(path: Path) -> None:
-    sentiment, training = parse_call([str(path)])
-    assert sentiment["classifier_dropout"] == 0.3
-    if "bert-base" in sentiment["model_name_or_path"]:
-        assert sentiment["pooling"] == "pooler"
-        assert 2e-5 <= training["learning_rate"] <= 3e-5
-        assert training["num_train_epochs"] <= 4
-        assert training["weight_decay"] > 0
-        assert (training["eval_strategy"], sentiment["early_stopping_patience"]) == ("epoch", 1)
-        assert training["metric_for_best_model"] == "loss"
-        assert training["train_sampling_strategy"] == "group_by_length"
+    said = parse_call([str(path)])
+    assert said["classifier_dropout"] == 0.3
+    if "bert-base" in said["model_name_or_path"]:
+        assert said["pooling"] == "pooler"
+        assert 2e-5 <= said["learning_rate"] <= 3e-5
+        assert said["num_train_epochs"] <= 4
+        assert said["weight_decay"] > 0
+        assert (said["eval_strategy"], said["early_stopping_patience"]) == ("epoch", 1)
+        assert said["metric_for_best_model"] == "loss"
+        assert said["train_sampling_strategy"] == "group_by_length"
 
 
 def offline(path: Path, folder: Path, checkpoint: Path, rows: Path) -> Path:
@@ -188,12 +188,29 @@ def test_the_script_trains_without_held_out_texts_from_a_taught_encoder(
     monkeypatch.setattr(sys, "argv", ["finetune.py", *words])
     runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")
     assert (output / "model.safetensors").is_file() and not (output / "test_results.json").exists()
-    from hf_sentiment.errors import CallError
 
-    words = ["--output_dir", str(output), "--unlabeled_file", str(reviews_file)]
-    monkeypatch.setattr(sys, "argv", ["finetune.py", *words])
-    with pytest.raises(CallError, match="`hf-sentiment train` takes it, and nothing else"):
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--unlabeled_file", "u.csv"], "error: --unlabeled_file u.csv: `hf-sentiment train` takes it, and nothing"),
+        (["--imbalance", "class_weights"], "error: --imbalance is not for this script: leave it out"),
+        (["--train_fiel", "r.csv"], "error: unknown argument --train_fiel, did you mean --train_file?"),
+        (["--train_file", "nowhere.csv"], "error: nowhere.csv: no such file"),
+    ],
+)
+def test_a_wrong_call_of_the_script_is_one_line(
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["finetune.py", "--output_dir", str(tmp_path / "run"), *words])
+    with pytest.raises(SystemExit) as ended:
         runpy.run_path(str(RECIPES / "finetune.py"), run_name="__main__")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].startswith(message)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -215,7 +232,7 @@ def test_a_script_that_a_signal_stops_saves_fails_and_can_go_on(
     assert process.returncode == 1
     (checkpoint,) = output.glob("checkpoint-*")
     step = int(checkpoint.name.removeprefix("checkpoint-"))
-    said = f"Interrupted: stopped at step {step} of 300, which is saved: go on with trainer.train("
+    said = f"error: stopped at step {step} of 300, which is saved: go on with trainer.train("
     assert said in err.strip().splitlines()[-1] and f"--resume_from_checkpoint {checkpoint})" in err
     # Nothing was tested or saved as if it had ended.
     assert not (output / "model.safetensors").exists() and not (output / "test_results.json").exists()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
-from transformers import TrainingArguments
 
 from hf_sentiment.commands.copies import call_on_copies
 from hf_sentiment.data.audit import (
@@ -19,7 +17,7 @@ from hf_sentiment.data.audit import (
     SEVERITIES,
     CleanedFile,
     Finding,
-    audit,
+    audit_rows,
     check_free,
     counted,
     finding_lines,
@@ -31,28 +29,11 @@ from hf_sentiment.data.prepare import load_training_rows
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
-from hf_sentiment.training.arguments import RecipeParser, SentimentArguments, split_call
+from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.load import checkpoint_of, load_model
 from hf_sentiment.training.plan import holdout_shares, is_sentence_encoder
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass
-class AuditArguments:
-    """What an audit does beside the checks that cost little."""
-
-    label_errors: bool | None = field(
-        default=None,
-        metadata={
-            "help": f"Look for probable label errors, or --no_label_errors. Default: up to {DEFAULT_TEXTS:,} texts."
-        },
-    )
-    fix: str | None = field(default=None, metadata={"help": "Write cleaned copies of the files into this folder."})
-    overwrite: bool = field(default=False, metadata={"help": "Replace the copies that are in the folder of --fix."})
-    output: str | None = field(
-        default=None, metadata={"help": "Write the report there as JSON, with up to 1,000 rows a finding."}
-    )
 
 
 @dataclass(frozen=True)
@@ -127,80 +108,51 @@ class AuditResult:
         return [*lines, ", ".join(counted(counts[name], name) for name in reversed(SEVERITIES[1:]))]
 
 
-def audit_help() -> str:
-    """The help of the command: the arguments of data, model and audit."""
-    return RecipeParser((AuditArguments, SentimentArguments)).help_of(
-        "hf-sentiment audit [RECIPE.yaml]",
-        "The arguments and recipes of `hf-sentiment train` are taken, those of training without effect. --json prints "
-        "the report on stdout. Exit code: 0 if nothing is worse than a warning, 1 if there are errors, 2 if the call "
-        "was wrong.",
-    )
-
-
-def _parser() -> RecipeParser:
-    """The parser of everything that `audit` takes; arguments of training are taken and, but for the seed, ignored."""
-    made = RecipeParser((SentimentArguments, AuditArguments, TrainingArguments))
-    # HfArgumentParser wants a value for a flag whose default is None.
-    made._option_string_actions["--label_errors"].nargs = "?"
-    made._option_string_actions["--label_errors"].const = True
-    made.add_argument("--no_label_errors", "--no-label-errors", dest="label_errors", action="store_false")
-    return made
-
-
-def parse_audit(words: Sequence[str]) -> tuple[SentimentArguments, AuditArguments, dict[str, Any]]:
-    """`[RECIPE.yaml] --flag value …` as arguments, and those of training by name.
-
-    Raises:
-        CallError: See `RecipeParser` and `split_call`.
-    """
-    said = _parser().explicit(split_call(words))
-    ours = {name: said.pop(name) for name in list(said) if name in SentimentArguments.__dataclass_fields__}
-    own = {name: said.pop(name) for name in list(said) if name in AuditArguments.__dataclass_fields__}
-    return SentimentArguments(**ours), AuditArguments(**own), said
-
-
-def audit_data(
-    arguments: SentimentArguments,
+def audit(
     dataset: Any = None,
     *,
     label_errors: bool | None = None,
     fix: str | os.PathLike[str] | None = None,
     overwrite: bool = False,
-    **training: Any,
+    **arguments: Any,
 ) -> AuditResult:
     """Audit the data that the arguments name, for the model that they name.
 
     Args:
-        arguments: Model and data, as for `train`.
         dataset: A `Dataset`, `DatasetDict` or data frame, in place of the data that `arguments` names.
         label_errors: Look for probable label errors, which takes a forward pass over all texts; by default, where they
             are at most 5,000.
         fix: Folder for cleaned copies of the files (see `hf_sentiment.data.audit.fix`).
         overwrite: Replace the copies that are there.
-        **training: Arguments of `TrainingArguments`: `seed` is that of samples and folds, and with `fix` all of them
-            are said again in the command that trains on the copies.
+        **arguments: As in `train`: those of `SentimentArguments`, and of `TrainingArguments`, of which `seed` is that
+            of samples and folds; with `fix` all of them are said again in the command that trains on the copies.
 
     Raises:
         CallError: A wrong argument, path or column, or something in `fix`.
         DataError: A file that cannot be read at all; no label occurs twice.
+
+    Example:
+        >>> for line in audit(train_file="reviews.csv").lines(width=100):  # doctest: +SKIP
+        ...     print(line)
     """
+    ours, training = split_arguments(arguments)
     seed = int(training.get("seed", 42))
     if fix is not None:
-        named = (arguments.train_file, arguments.validation_file, arguments.test_file)
+        named = (ours.train_file, ours.validation_file, ours.test_file)
         check_free(fix, overwrite, [file for file in named if file is not None])
-    if arguments.unlabeled_file is not None:
-        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
-    checkpoint_of(arguments)  # a wrong name is said before files of any size are read
+    if ours.unlabeled_file is not None:
+        raise CallError(f"--unlabeled_file {ours.unlabeled_file}: an audit needs labels, --train_file FILE")
+    checkpoint_of(ours)  # a wrong name is said before files of any size are read
     raw, rows = load_training_rows(
-        arguments.dataset_name if dataset is None else dataset,
-        labels=arguments.labels,
-        num_labels=arguments.num_labels,
+        ours.dataset_name if dataset is None else dataset,
+        labels=ours.labels,
+        num_labels=ours.num_labels,
         keep_broken=True,
-        **arguments.source(),
+        **ours.source(),
     )
     rule = rows.rule
-    model, tokenizer = load_model(arguments, rows)
-    max_length = arguments.max_length or tokenizer.model_max_length
+    model, tokenizer = load_model(ours, rows)
+    max_length = ours.max_length or tokenizer.model_max_length
     if label_errors is None:
         label_errors = len(rows.usable) <= DEFAULT_TEXTS
     features = None
@@ -210,14 +162,14 @@ def audit_data(
         features = frozen_features(model, tokenizer, tokenise(texts, tokenizer, max_length))
     labelled = int((rows.usable.split == "train").sum())
     usual = holdout_shares(labelled, is_sentence_encoder(model.config.pooling))
-    said = {"validation": arguments.validation_share, "test": arguments.test_share}
+    said = {"validation": ours.validation_share, "test": ours.test_share}
     shares = usual._asdict() | {name: share for name, share in said.items() if share is not None}
-    findings = audit(
+    findings = audit_rows(
         rows,
-        dataset_name=arguments.dataset_name if dataset is None else None,
-        model_name=arguments.model_name_or_path,
+        dataset_name=ours.dataset_name if dataset is None else None,
+        model_name=ours.model_name_or_path,
         shares={name: share for name, share in shares.items() if share},
-        drop_bad_rows=arguments.on_bad_rows == "drop",
+        drop_bad_rows=ours.on_bad_rows == "drop",
         tokenizer=tokenizer,
         max_length=max_length,
         features=features,
@@ -225,11 +177,11 @@ def audit_data(
     )
     sizes = {name: int(np.sum(rows.split == name)) for name in rows.names}
     dropped = int(np.sum(rows.codes == DROPPED))
-    result = AuditResult(raw.description, rule.description, sizes, dropped, findings, [], hint=_hint(arguments, rule))
+    result = AuditResult(raw.description, rule.description, sizes, dropped, findings, [], hint=_hint(ours, rule))
     if fix is None:
         return result
     written = write_cleaned(rows, raw, fix, overwrite)
-    call = call_on_copies(arguments, training, written, raw, rule)
+    call = call_on_copies(ours, training, written, raw, rule)
     return replace(result, written=written, command=call.command, obstacle=call.obstacle(rule))
 
 

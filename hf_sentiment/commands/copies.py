@@ -16,7 +16,8 @@ from hf_sentiment.data.labels import LabelRule
 from hf_sentiment.data.sources import RawData
 from hf_sentiment.data.tables import UTF8
 from hf_sentiment.errors import SentimentError
-from hf_sentiment.training.arguments import SentimentArguments, parse_call
+from hf_sentiment.parser import flag_words
+from hf_sentiment.training.arguments import SentimentArguments, parse_call, split_arguments
 from hf_sentiment.training.call import Call
 from hf_sentiment.training.load import load_planned_splits
 
@@ -46,10 +47,9 @@ class CallOnCopies:
         Args:
             rule: Of the audited files.
         """
-        sentiment, training = parse_call(self.words)
         try:
             with _silence():
-                data = load_planned_splits(Call(SentimentArguments(**sentiment), training))
+                data = load_planned_splits(Call(*split_arguments(parse_call(self.words))))
         except SentimentError as error:
             return str(error)
         if data.rule.labels != rule.labels:
@@ -99,26 +99,15 @@ def _free(folder: Path) -> str:
 
 
 def flags(name: str, value: Any) -> list[str]:
-    """An argument as the words that `parse_call` reads as it; none for `None`.
+    """An argument as the words that `parse_call` reads as it, with the labels in one word; none for `None`.
 
     Args:
         name: Of the argument.
         value: As it was parsed.
     """
-    if value is None:
-        return []
-    values = [str(item).lower() if isinstance(item, bool) else str(item) for item in _items(name, value)]
-    if len(values) == 1 and values[0].startswith("-"):
-        return [f"--{name}={values[0]}"]  # or it would be taken for a flag
-    return [f"--{name}", *values]
-
-
-def _items(name: str, value: Any) -> list[Any]:
-    if not isinstance(value, list):
-        return [value]
-    if name == "labels" and not any("," in str(item) for item in value):
-        return [",".join(map(str, value))]  # one word is split at its commas, several are taken as they are
-    return value
+    if name == "labels" and value is not None and not any("," in str(item) for item in value):
+        value = ",".join(map(str, value))  # one word is split at its commas, several are taken as they are
+    return flag_words(name, value)
 
 
 @contextmanager

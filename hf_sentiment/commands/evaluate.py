@@ -20,7 +20,7 @@ from hf_sentiment.records.schema import Measurement
 logger = logging.getLogger(__name__)
 
 
-def evaluate_model(
+def evaluate(
     model: str,
     *,
     test_file: str | None = None,
@@ -39,9 +39,23 @@ def evaluate_model(
     rule, where it gives the model's labels in the model's order. Where the model is a run's folder, a warning says how
     many of the texts the run has seen, and `seen` of the report what the model is like on the others.
 
+    Args:
+        model: A trained model's folder or a Hub id.
+        test_file: The labelled file.
+        dataset_name: A data set whose test split is used instead: a Hub id, or `starter`.
+        text_column: Column of the texts; guessed if only one can be it.
+        label_column: Column of the labels; guessed if only one can be it.
+        encoding: Of a text file, where its content does not tell it.
+        on_bad_rows: What rows without a text or a known label do: `"error"` stops at them, `"drop"` goes on.
+        revision: Branch, tag or commit of a Hub repository.
+        num_threads: CPU threads.
+
     Raises:
         CallError: A wrong argument, or labels that the model does not have.
         DataError: Rows that cannot be used.
+
+    Example:
+        >>> evaluate("runs/reviews", test_file="test.csv")["model"]["accuracy"]  # doctest: +SKIP
     """
     drop = leaves_out_bad_rows(on_bad_rows)
     if (test_file is None) == (dataset_name is None):

@@ -46,14 +46,13 @@ class PredictedRows:
         return "\n".join([*renamed, *lines])
 
 
-def predict_file(
+def predict(
     model: str,
     file: str,
     *,
     text_column: str | None = None,
     output: str | os.PathLike[str] | None = None,
     encoding: str | None = None,
-    backend: str = "torch",
     revision: str | None = None,
     num_threads: int | None = None,
 ) -> PredictedRows:
@@ -68,13 +67,15 @@ def predict_file(
         output: A file that is not there yet: `.csv`, `.tsv`, `.xlsx` or `.jsonl`; by default standard output, as JSON
             lines.
         encoding: Of a text file, where its content does not tell it.
-        backend: `"torch"`.
         revision: Branch, tag or commit of a Hub repository.
         num_threads: CPU threads.
 
     Raises:
         CallError: An unknown file, column, format or model.
         DataError: A file that cannot be read at all, or an output that has no room for it.
+
+    Example:
+        >>> print(predict("runs/reviews", "new.csv", output="labelled.csv"))  # doctest: +SKIP
     """
     if output is not None:
         check_output(output)
@@ -82,7 +83,7 @@ def predict_file(
     rows = read_rows(file, text_column, encoding)
     if output is not None and Path(output).suffix.lower() == ".xlsx":
         check_excel_rows(rows.total or 0)
-    classifier = SentimentClassifier.from_pretrained(model, backend=backend, revision=revision, num_threads=num_threads)
+    classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
     if output is None:
         if isinstance(sys.stdout, io.TextIOWrapper):
             sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale

@@ -29,7 +29,7 @@ from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.records.schema import Alarm, EvaluationRecord, Measurement, TrainingRecord
 from hf_sentiment.records.serialisation import write_record
-from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.plan import plan_lines, plan_record
 from hf_sentiment.training.run import Run
@@ -52,13 +52,14 @@ class RunResult:
     evaluation: EvaluationRecord
 
 
-def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -> RunResult | None:
+def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     """Fine-tune, evaluate and write a run folder; go on with an unfinished one; leave a finished one alone.
 
     Args:
-        arguments: Model and data.
         dataset: A `Dataset`, `DatasetDict` or data frame, in place of the data that `arguments` names.
-        **training: Arguments of `TrainingArguments`, of which `output_dir` must be given. What is left out is planned.
+        **arguments: The flags of `hf-sentiment train` by name: those of `SentimentArguments` (`train_file`, …) and of
+            `transformers.TrainingArguments` (`learning_rate`, …), of which `output_dir` must be given. What is left out
+            is planned.
 
     Returns:
         The result, or `None` where the folder held the finished run already.
@@ -67,7 +68,11 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
         CallError: An argument that is wrong or contradicts the run in `output_dir`, or several processes.
         DataError: Data that cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the message says how to go on.
+
+    Example:
+        >>> train(train_file="reviews.csv", output_dir="runs/reviews", learning_rate=3e-5)  # doctest: +SKIP
     """
+    ours, training = split_arguments(arguments)
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -77,19 +82,19 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
             "true"
         )
     began = time.monotonic()
-    call = _call_record(arguments, dataset, training)
+    call = _call_record(ours, dataset, training)
     folder = RunFolder.open(training["output_dir"], call)
     if folder.finished:
-        if not arguments.keep_checkpoints:
+        if not ours.keep_checkpoints:
             folder.clear_up()  # only after a kill is there anything left
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder.path)
         return None
     checkpoint = folder.last_checkpoint()
-    run = assemble(arguments, training, dataset, folder.step_times() if checkpoint else None)
+    run = assemble(ours, training, dataset, folder.step_times() if checkpoint else None)
     for line in plan_lines(run.plan):
         logger.info(line)
-    source = arguments.dataset_name if dataset is None else None
-    audit = run.data.audit(source, arguments.model_name_or_path)  # reads every text: once
+    source = ours.dataset_name if dataset is None else None
+    audit = run.data.audit(source, ours.model_name_or_path)  # reads every text: once
     _warn(audit["findings"])
     if checkpoint is not None:
         folder.check_same_data(audit)
@@ -97,11 +102,11 @@ def train(arguments: SentimentArguments, dataset: Any = None, **training: Any) -
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
     write_record(folder.records / "plan.json", plan_record(run.plan))
     write_record(folder.records / "audit.json", audit)
-    before = read_seen_texts(arguments.model_name_or_path)  # by the run whose model this one goes on from
+    before = read_seen_texts(ours.model_name_or_path)  # by the run whose model this one goes on from
     write_seen_texts(folder.records, joined(before, run.data.seen))
     run.curve.began = began
     run.fit(checkpoint)
-    return _finish(run, arguments, folder, began)
+    return _finish(run, ours, folder, began)
 
 
 def _warn(findings: list[dict[str, Any]]) -> None:

@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
 
-import hf_sentiment  # noqa: F401  # registers the architecture
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.hub import download_check
 from hf_sentiment.hub.bundle import Bundle

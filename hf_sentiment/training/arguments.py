@@ -1,30 +1,25 @@
-"""Our arguments, and how YAML files and flags become them and `TrainingArguments`.
+"""Our arguments, and how recipes, flags and keyword arguments become them and `TrainingArguments`.
 
-There is one configuration system: `HfArgumentParser`. A YAML recipe is a list of the same flags, said before those of
-the command line, so that a flag overrides the file.
+There is one configuration system: the flags of `SentimentArguments` and of `transformers.TrainingArguments`. A YAML
+recipe is a list of them, said before those of the command line, so that a flag overrides the file. It imports neither
+torch nor transformers before it has something to parse, so that a help is quick.
 """
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
-import difflib
-import json
 import os
-import re
 import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NoReturn
-
-import torch
-import yaml
-from transformers import HfArgumentParser, TrainingArguments
-from transformers.trainer_utils import IntervalStrategy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from hf_sentiment.data.augmentation import KINDS, parse_kinds
 from hf_sentiment.errors import CallError
+from hf_sentiment.parser import FlagParser, Recipe, flag, nearest
+
+if TYPE_CHECKING:
+    from transformers import TrainingArguments
 
 
 @dataclass
@@ -35,140 +30,89 @@ class SentimentArguments:
     --help` shows one line each.
     """
 
-    model_name_or_path: str = field(
-        default="starter", metadata={"help": "BERT checkpoint: a Hub id, a folder, or 'starter' (all-MiniLM-L6-v2)."}
+    model_name_or_path: str = flag("starter", "BERT checkpoint: a Hub id, a folder, or 'starter' (all-MiniLM-L6-v2).")
+    model_revision: str | None = flag(None, "Branch, tag or commit of the checkpoint on the Hub.")
+    pooling: str | None = flag(
+        None, "pooler, cls, mean or max. Default: what the checkpoint was made for, else pooler."
     )
-    model_revision: str | None = field(
-        default=None, metadata={"help": "Branch, tag or commit of the checkpoint on the Hub."}
+    classifier_dropout: float = flag(0.3, "Dropout before the linear head.")
+    dataset_name: str | None = flag(
+        None, "Data set: a Hub id, 'starter' (movie snippets) or 'starter:amazon'. Default: starter."
     )
-    pooling: str | None = field(
-        default=None,
-        metadata={"help": "pooler, cls, mean or max. Default: what the checkpoint was made for, else pooler."},
+    dataset_config_name: str | None = flag(None, "Configuration of the Hub data set.")
+    dataset_revision: str | None = flag(None, "Branch, tag or commit of the data set on the Hub.")
+    train_file: str | None = flag(None, "CSV, TSV, JSONL, Parquet or Excel file to train on, instead of a data set.")
+    validation_file: str | None = flag(None, "Labelled file to validate on. Default: a share of the training data.")
+    test_file: str | None = flag(None, "Labelled file to test on. Default: a share of the training data.")
+    text_column: str | None = flag(None, "Column of the texts. Default: guessed, if only one column can be it.")
+    label_column: str | None = flag(None, "Column of the labels. Default: guessed, if only one column can be it.")
+    encoding: str | None = flag(
+        None, "Encoding of text files, such as windows-1252. Default: UTF-8, or what is certain."
     )
-    classifier_dropout: float = field(default=0.3, metadata={"help": "Dropout before the linear head."})
-    dataset_name: str | None = field(
-        default=None,
-        metadata={"help": "Data set: a Hub id, 'starter' (movie snippets) or 'starter:amazon'. Default: starter."},
+    labels: list[str] | None = flag(None, "Label names in index order: negative,positive. Default: from the data.")
+    num_labels: int | None = flag(None, "Number of labels to make of ratings or scores: 2, 3 or (stars) 5.")
+    on_bad_rows: str = flag(
+        "error", "Rows without text or known label: 'error' stops with their numbers, 'drop' goes on."
     )
-    dataset_config_name: str | None = field(default=None, metadata={"help": "Configuration of the Hub data set."})
-    dataset_revision: str | None = field(
-        default=None, metadata={"help": "Branch, tag or commit of the data set on the Hub."}
+    validation_share: float | None = flag(
+        None, "Share of the data for validation, where none is given. Default: by the plan; 0: none."
     )
-    train_file: str | None = field(
-        default=None, metadata={"help": "CSV, TSV, JSONL, Parquet or Excel file to train on, instead of a data set."}
+    test_share: float | None = flag(
+        None, "Share of the data for testing, where none is given. Default: by the plan; 0: none."
     )
-    validation_file: str | None = field(
-        default=None, metadata={"help": "Labelled file to validate on. Default: a share of the training data."}
+    unlabeled_file: str | None = flag(
+        None, "Texts without labels, instead of labelled ones: the head is made of the lexicon and of them."
     )
-    test_file: str | None = field(
-        default=None, metadata={"help": "Labelled file to test on. Default: a share of the training data."}
+    max_train_samples: int | None = flag(
+        None, "Train on that many texts only, drawn at random; 0: on the lexicon alone."
     )
-    text_column: str | None = field(
-        default=None, metadata={"help": "Column of the texts. Default: guessed, if only one column can be it."}
+    max_length: int | None = flag(None, "Tokens after which a text is cut. Default: by the plan.")
+    head_first: bool | None = flag(
+        None, "Fit the head by logistic regression on frozen features first. Default: by the plan."
     )
-    label_column: str | None = field(
-        default=None, metadata={"help": "Column of the labels. Default: guessed, if only one column can be it."}
+    lexicon: bool | None = flag(None, "Teach the encoder a sentiment lexicon (English) first. Default: by the plan.")
+    imbalance: str | None = flag(
+        None, "none, class_weights (in the loss) or logit_adjustment (at the end). Default: by the plan."
     )
-    encoding: str | None = field(
-        default=None,
-        metadata={"help": "Encoding of text files, such as windows-1252. Default: UTF-8, or what is certain."},
+    layerwise_lr_decay: float | None = flag(
+        None, "Each layer's learning rate, of the next higher one's. Default: by the plan."
     )
-    labels: list[str] | None = field(
-        default=None, metadata={"help": "Label names in index order: negative,positive. Default: from the data."}
+    fine_tuned_share: float | None = flag(
+        None,
+        "Share of the fine-tuned weights in the final ones; the rest is of the head-first model. Default: by the plan.",
     )
-    num_labels: int | None = field(
-        default=None, metadata={"help": "Number of labels to make of ratings or scores: 2, 3 or (stars) 5."}
+    early_stopping_patience: int | None = flag(
+        None, "Evaluations without improvement after which training stops; 0: never. Default: by the plan."
     )
-    on_bad_rows: str = field(
-        default="error",
-        metadata={"help": "Rows without text or known label: 'error' stops with their numbers, 'drop' goes on."},
+    augment: str | None = flag(
+        None,
+        f"Edit training texts anew in every epoch, so that their label stays: none, or some of "
+        f"{','.join(KINDS)}. Default: by the plan.",
     )
-    validation_share: float | None = field(
-        default=None,
-        metadata={"help": "Share of the data for validation, where none is given. Default: by the plan; 0: none."},
+    alarm: str = flag("warn", "What the overfitting alarm does: warn, stop, rollback, or off.")
+    lora: bool | None = flag(
+        None, "Train low-rank adapters and the head instead of all weights; merged at the end. Default: by the plan."
     )
-    test_share: float | None = field(
-        default=None,
-        metadata={"help": "Share of the data for testing, where none is given. Default: by the plan; 0: none."},
-    )
-    unlabeled_file: str | None = field(
-        default=None,
-        metadata={
-            "help": "Texts without labels, instead of labelled ones: the head is made of the lexicon and of them."
-        },
-    )
-    max_train_samples: int | None = field(
-        default=None, metadata={"help": "Train on that many texts only, drawn at random; 0: on the lexicon alone."}
-    )
-    max_length: int | None = field(
-        default=None, metadata={"help": "Tokens after which a text is cut. Default: by the plan."}
-    )
-    head_first: bool | None = field(
-        default=None,
-        metadata={"help": "Fit the head by logistic regression on frozen features first. Default: by the plan."},
-    )
-    lexicon: bool | None = field(
-        default=None,
-        metadata={"help": "Teach the encoder a sentiment lexicon (English) first. Default: by the plan."},
-    )
-    imbalance: str | None = field(
-        default=None,
-        metadata={"help": "none, class_weights (in the loss) or logit_adjustment (at the end). Default: by the plan."},
-    )
-    layerwise_lr_decay: float | None = field(
-        default=None, metadata={"help": "Each layer's learning rate, of the next higher one's. Default: by the plan."}
-    )
-    fine_tuned_share: float | None = field(
-        default=None,
-        metadata={
-            "help": "Share of the fine-tuned weights in the final ones; the rest is of the head-first model. Default: "
-            "by the plan."
-        },
-    )
-    early_stopping_patience: int | None = field(
-        default=None,
-        metadata={
-            "help": "Evaluations without improvement after which training stops; 0: never. Default: by the plan."
-        },
-    )
-    augment: str | None = field(
-        default=None,
-        metadata={
-            "help": f"Edit training texts anew in every epoch, so that their label stays: none, or some of "
-            f"{','.join(KINDS)}. Default: by the plan."
-        },
-    )
-    alarm: str = field(
-        default="warn",
-        metadata={"help": "What the overfitting alarm does: warn, stop, rollback, or off."},
-    )
-    lora: bool | None = field(
-        default=None,
-        metadata={
-            "help": "Train low-rank adapters and the head instead of all weights; merged at the end. Default: by the "
-            "plan."
-        },
-    )
-    lora_rank: int = field(default=8, metadata={"help": "Rank of the adapters."})
-    calibrate: bool = field(
-        default=True, metadata={"help": "Fold a temperature fitted on the validation split into the head."}
-    )
+    lora_rank: int = flag(8, "Rank of the adapters.")
+    calibrate: bool = flag(True, "Fold a temperature fitted on the validation split into the head.")
 
-    keep_checkpoints: bool = field(
-        default=False, metadata={"help": "Keep the checkpoints, which go when the run is finished."}
-    )
+    keep_checkpoints: bool = flag(False, "Keep the checkpoints, which go when the run is finished.")
 
     def __post_init__(self) -> None:
-        choices = {
+        choices: dict[str, tuple[str, ...]] = {
             "on_bad_rows": ("error", "drop"),
-            "pooling": (None, "pooler", "cls", "mean", "max"),
             "alarm": ("warn", "stop", "rollback", "off"),
-            "imbalance": (None, "none", "class_weights", "logit_adjustment"),
+            "imbalance": ("none", "class_weights", "logit_adjustment"),
         }
+        if self.pooling is not None:
+            # Where a pooling is said, a model is loaded next: this import of transformers costs nothing.
+            from hf_sentiment.model.configuration_bert_sentiment import POOLINGS
+
+            choices["pooling"] = POOLINGS
         for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                names = ", ".join(str(choice) for choice in allowed if choice is not None)
-                raise CallError(f"--{name} must be one of {names}, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if value is not None and value not in allowed:
+                raise CallError(f"--{name} must be one of {', '.join(allowed)}, got {value!r}")
         for name in ("validation_share", "test_share"):
             if getattr(self, name) is not None and not 0 <= getattr(self, name) < 0.5:
                 raise CallError(f"--{name} must be at least 0 and less than 0.5, got {getattr(self, name)}")
@@ -223,116 +167,67 @@ class SentimentArguments:
                 raise CallError(f"--{name}: nothing is split off texts without labels: leave it out")
 
 
-def refuse(arguments: SentimentArguments, *names: str) -> None:
-    """For scripts: an argument that they would ignore is an error.
+def parse_call(words: Sequence[str], *more: type[Any], command: str = "hf-sentiment train") -> dict[str, Any]:
+    """`[RECIPE.yaml] --flag value …` as keyword arguments of `train`: what was said, and nothing that is a default.
+
+    Args:
+        words: Of the command line, without the command.
+        *more: Dataclasses whose flags are taken as well.
+        command: Whose `--help` lists the flags.
 
     Raises:
-        CallError: One of `names` was said.
+        CallError: See `FlagParser.said`.
     """
-    for name in names:
-        if getattr(arguments, name) is not None:
-            raise CallError(f"--{name} is not for this script: leave it out, or use `hf-sentiment train`")
+    from transformers import HfArgumentParser, TrainingArguments
+
+    kinds: Any = TrainingArguments
+    theirs = HfArgumentParser(kinds, add_help=False, allow_abbrev=False)
+    return FlagParser(command, Recipe, SentimentArguments, *more, parents=[theirs]).said(words)
 
 
-class RecipeParser(HfArgumentParser):
-    """An `HfArgumentParser` that answers a wrong call with one line and a guess, instead of a page of usage."""
+def split_arguments(said: Mapping[str, Any]) -> tuple[SentimentArguments, dict[str, Any]]:
+    """Our arguments, and those for `TrainingArguments`, of keyword arguments named as the flags.
 
-    def __init__(self, dataclass_types: Iterable[Any]) -> None:
-        super().__init__(list(dataclass_types), add_help=False, allow_abbrev=False)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise `CallError` with argparse's message."""
-        # argparse names both spellings: "argument --learning_rate/--learning-rate: …"
-        raise CallError(re.sub(r"^argument (--\w+)(/\S+)?:", r"\1:", message))
-
-    def explicit(self, tokens: Sequence[str]) -> dict[str, Any]:
-        """The arguments that `tokens` name, by name, parsed; nothing that is a default.
-
-        Raises:
-            CallError: An unknown flag (with the nearest known one) or a value of the wrong type.
-        """
-        for action in self._actions:
-            action.default = dataclasses.MISSING  # unlike SUPPRESS, seen by actions that share a destination
-        namespace, unknown = self.parse_known_args(list(tokens))
-        if unknown:
-            raise CallError(self._unknown(unknown[0]))
-        return {name: value for name, value in vars(namespace).items() if value is not dataclasses.MISSING}
-
-    def help_of(self, command: str, more: str) -> str:
-        """The help of a command that takes these arguments: one spelling each, and no default that says nothing.
-
-        Args:
-            command: The command and its words: "hf-sentiment audit [RECIPE.yaml]".
-            more: What is to be said below the list.
-        """
-        self.usage, self.epilog = f"{command} [--name value ...]", more
-        for action in self._actions:
-            action.option_strings = [option for option in action.option_strings if "-" not in option[2:]]
-            if action.default is None:
-                action.default = argparse.SUPPRESS
-            if isinstance(action, argparse._StoreFalseAction):
-                action.help, action.default = f"Do not: the opposite of --{action.dest}.", argparse.SUPPRESS
-        return self.format_help()
-
-    def _unknown(self, token: str) -> str:
-        known = [option for option in self._option_string_actions if "-" not in option[2:]]
-        near = difflib.get_close_matches(token.split("=")[0], known, n=1)
-        hint = f", did you mean {near[0]}?" if near else ": `hf-sentiment train --help` lists the arguments"
-        return f"unknown argument {token}{hint}"
-
-
-def recipe_tokens(path: str | Path) -> list[str]:
-    """The flags that a YAML recipe stands for, in its order: `learning_rate: 2e-5` is `--learning_rate 2e-5`.
-
-    Lists become several values, mappings JSON, and `null` leaves the default.
+    Args:
+        said: By name, as `parse_call` returns them or as they are typed in Python.
 
     Raises:
-        CallError: No such file, or no YAML mapping of names to values; with the line where YAML says it.
+        CallError: A name that neither class has (with the nearest that one has), or a wrong value.
     """
-    try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CallError(f"{path}: {error.strerror}: name a YAML recipe, such as recipes/starter.yaml") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise CallError(f"{where}: not YAML ({getattr(error, 'problem', error)})") from error
-    if not isinstance(content, dict):
-        raise CallError(f"{path}: a recipe is a list of `name: value` lines, such as `learning_rate: 2e-5`")
-    tokens: list[str] = []
-    for name, value in content.items():
-        if value is None:
-            continue
-        values = value if isinstance(value, list) else [value]
-        tokens += [f"--{name}", *(json.dumps(item) if isinstance(item, dict) else str(item) for item in values)]
-    return tokens
+    from transformers import TrainingArguments
+
+    ours, theirs = (
+        {field.name for field in dataclasses.fields(kind)} for kind in (SentimentArguments, TrainingArguments)
+    )
+    for name in said:
+        if name not in ours | theirs:
+            raise CallError(f"unknown argument {name}{nearest(name, ours | theirs) or ': `hf-sentiment train --help`'}")
+    sentiment = SentimentArguments(**{name: value for name, value in said.items() if name in ours})
+    return sentiment, {name: value for name, value in said.items() if name not in ours}
 
 
-def split_call(arguments: Sequence[str]) -> list[str]:
-    """The flags of a command line whose first word may be a YAML recipe, the recipe's first.
-
-    Raises:
-        CallError: A first word that is neither a flag nor a YAML file, or an unreadable recipe.
-    """
-    if arguments and not arguments[0].startswith("-"):
-        if not arguments[0].endswith((".yaml", ".yml")):
-            raise CallError(f"{arguments[0]}: expected a recipe that ends with .yaml, or --name value")
-        return [*recipe_tokens(arguments[0]), *arguments[1:]]
-    return list(arguments)
-
-
-def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[SentimentArguments, TrainingArguments]:
+def parse_arguments(
+    words: Sequence[str] | None = None, refused: Sequence[str] = ()
+) -> tuple[SentimentArguments, TrainingArguments]:
     """`[RECIPE.yaml] --flag value …` as both argument classes, for scripts; nothing is planned.
 
     Args:
-        arguments: The words of the command line; by default `sys.argv[1:]`.
+        words: Of the command line; by default `sys.argv[1:]`.
+        refused: Arguments of ours that the script would ignore: said, they are an error.
 
     Raises:
-        CallError: See `RecipeParser` and `split_call`; or something would be ignored: other processes, early stopping.
+        CallError: See `parse_call`; or something would be ignored: `refused`, other processes, early stopping.
     """
-    sentiment, training = parse_call(sys.argv[1:] if arguments is None else arguments)
-    training.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
-    ours, theirs = SentimentArguments(**sentiment), TrainingArguments(**training)
+    import torch
+    from transformers import TrainingArguments
+    from transformers.trainer_utils import IntervalStrategy
+
+    ours, said = split_arguments(parse_call(sys.argv[1:] if words is None else words))
+    for name in refused:
+        if getattr(ours, name) is not None:
+            raise CallError(f"--{name} is not for this script: leave it out, or use `hf-sentiment train`")
+    said.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
+    theirs = TrainingArguments(**said)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and theirs.world_size == 1:
         raise CallError("several processes were started, and each would train alone: on CPUs add --use_cpu true")
     for name, watches in (
@@ -342,13 +237,3 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[SentimentAr
         if watches and theirs.eval_strategy == IntervalStrategy.NO:
             raise CallError(f"--{name} {getattr(ours, name)} needs evaluations: add --eval_strategy epoch")
     return ours, theirs
-
-
-def parse_call(arguments: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """As `parse_arguments`, but only what was said, as keyword arguments of the two classes."""
-    said = RecipeParser((SentimentArguments, TrainingArguments)).explicit(split_call(arguments))
-    ours = {item.name for item in dataclasses.fields(SentimentArguments)}
-    return (
-        {name: value for name, value in said.items() if name in ours},
-        {name: value for name, value in said.items() if name not in ours},
-    )

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from hf_sentiment.data.audit import DEFAULT_TEXTS, MAX_EXAMPLES
+
 Cli = Callable[..., tuple[int, str, str]]
 
 
@@ -83,6 +85,8 @@ def test_wrong_calls(run_cli: Cli, messy: Path, tmp_path: Path) -> None:
 def test_help(run_cli: Cli) -> None:
     code, out, _ = run_cli("audit", "--help")
     assert code == 0 and "--fix" in out and "--train_file" in out and "Exit code" in out
+    said = " ".join(out.split())
+    assert f"up to {DEFAULT_TEXTS:,} texts" in said and f"{MAX_EXAMPLES:,} rows" in said
 
 
 def test_an_encoding_goes_through_every_command(run_cli: Cli, tiny_folder: Path, tmp_path: Path) -> None:

@@ -220,15 +220,14 @@ def test_a_data_set_keeps_the_order_of_its_labels(
 ) -> None:
     from datasets import ClassLabel, Dataset, Features, Value
 
-    from hf_sentiment.commands.audit import audit_data
-    from hf_sentiment.training.arguments import SentimentArguments
+    from hf_sentiment.commands.audit import audit
 
     names = ["Zufrieden", "Ärger, groß", "-"]
     rows = [(text, i % 3) for i, (text, _) in enumerate(reviews[::2])]
     columns = {"body": [text for text, _ in rows], "stars": [index for _, index in rows]}
     features = Features({"body": Value("string"), "stars": ClassLabel(names=names)})
-    arguments = SentimentArguments(str(tiny_checkpoint), text_column="body", label_column="stars")
-    result = audit_data(arguments, Dataset.from_dict(columns, features=features), label_errors=False, fix="clean")
+    options = {"model_name_or_path": str(tiny_checkpoint), "text_column": "body", "label_column": "stars"}
+    result = audit(Dataset.from_dict(columns, features=features), label_errors=False, fix="clean", **options)
     assert result.obstacle is None and result.command is not None
     assert "'Ärger, groß'" in result.command and "text_column" not in result.command
     words = shlex.split(result.command)
@@ -250,7 +249,7 @@ def test_the_words_are_read_as_they_were_meant(arguments: dict[str, Any]) -> Non
     from hf_sentiment.training.arguments import parse_call
 
     words = [word for name, value in arguments.items() for word in flags(name, value)]
-    sentiment, training = parse_call(shlex.split(shlex.join(words)))
-    if len(sentiment.get("labels", ())) == 1:
-        sentiment["labels"] = sentiment["labels"][0].split(",")
-    assert sentiment | training == arguments
+    parsed = parse_call(shlex.split(shlex.join(words)))
+    if len(parsed.get("labels", ())) == 1:
+        parsed["labels"] = parsed["labels"][0].split(",")
+    assert parsed == arguments

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from hf_sentiment.commands.evaluate import evaluate_model
+from hf_sentiment.commands.evaluate import evaluate
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.records.schema import Measurement
@@ -65,7 +65,7 @@ def counts(report: Measurement) -> dict[str, int]:
     ],
 )
 def test_a_model_knows_its_classes_by_name(save, write, trained, options, tested, expected):
-    assert counts(evaluate_model(save(trained, **options), test_file=write(tested))) == expected
+    assert counts(evaluate(save(trained, **options), test_file=write(tested))) == expected
 
 
 def test_unknown_labels_are_named_with_what_is_known(save, write):
@@ -76,12 +76,12 @@ def test_unknown_labels_are_named_with_what_is_known(save, write):
         (["positive", "None", 1], r"row 3: no label \('None'\)"),
     ):
         with pytest.raises(DataError, match=message):
-            evaluate_model(model, test_file=write(labels))
+            evaluate(model, test_file=write(labels))
 
 
 def test_indices_are_not_read_beside_names_of_another_order(save, write):
     with pytest.raises(DataError, match="unknown label '0'"):
-        evaluate_model(save(["pos", "neg"], label_names=["pos", "neg"]), test_file=write([0, 1]))
+        evaluate(save(["pos", "neg"], label_names=["pos", "neg"]), test_file=write([0, 1]))
 
 
 def test_class_labels_of_the_test_file_are_its_own(save, tmp_path):
@@ -89,15 +89,15 @@ def test_class_labels_of_the_test_file_are_its_own(save, tmp_path):
     path = tmp_path / "test.parquet"
     Dataset.from_dict({"text": ["a film", "a book", "the cast"], "label": [0, 0, 1]}, features).to_parquet(path)
     for values in ([0, 1], ["neg", "pos"]):
-        report = evaluate_model(save(values), test_file=str(path))
+        report = evaluate(save(values), test_file=str(path))
         assert counts(report) == {"negative": 1, "positive": 2}
 
 
 def test_a_model_without_a_rule_is_read_by_its_names(save, write, caplog):
     model = save([], labels=("POSITIVE", "NEGATIVE"))
-    assert counts(evaluate_model(model, test_file=write(["pos", "neg", "neg"]))) == {"POSITIVE": 1, "NEGATIVE": 2}
+    assert counts(evaluate(model, test_file=write(["pos", "neg", "neg"]))) == {"POSITIVE": 1, "NEGATIVE": 2}
     with caplog.at_level(logging.INFO):
-        assert counts(evaluate_model(model, test_file=write([0, 0, 1]))) == {"POSITIVE": 2, "NEGATIVE": 1}
+        assert counts(evaluate(model, test_file=write([0, 0, 1]))) == {"POSITIVE": 2, "NEGATIVE": 1}
     assert any("0 -> POSITIVE; 1 -> NEGATIVE" in message for message in caplog.messages)
     with pytest.raises(CallError, match=r"none of the model's labels POSITIVE,NEGATIVE is in .* joy, rage"):
-        evaluate_model(model, test_file=write(["joy", "rage"]))
+        evaluate(model, test_file=write(["joy", "rage"]))

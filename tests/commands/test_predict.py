@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from hf_sentiment.commands.predict import predict_file
+from hf_sentiment.commands.predict import predict
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.inference import outputs
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -88,7 +88,7 @@ def test_a_table_has_all_columns_and_a_row_for_each_row(
 
 
 def test_excel_has_text_as_text_and_numbers_as_numbers(odd: Path, tiny_folder: Path, tmp_path: Path) -> None:
-    done = predict_file(str(tiny_folder), str(odd), output=tmp_path / "p.xlsx")
+    done = predict(str(tiny_folder), str(odd), output=tmp_path / "p.xlsx")
     assert (done.rows, done.notes.total()) == (9, 4)
     cells = list(openpyxl.load_workbook(tmp_path / "p.xlsx").active.iter_rows())
     assert [cell.value for cell in cells[0]][:3] == ["order", "comment", "label"]
@@ -102,7 +102,7 @@ def test_excel_has_text_as_text_and_numbers_as_numbers(odd: Path, tiny_folder: P
 def test_a_workbook_can_be_opened_whatever_is_in_a_cell(tiny_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "f.csv"
     path.write_text("text\na good\x01 film\ufffe\na bad\x1f film\uffff\n", encoding="utf-8")
-    predict_file(str(tiny_folder), str(path), output=tmp_path / "p.xlsx")
+    predict(str(tiny_folder), str(path), output=tmp_path / "p.xlsx")
     assert [row[0] for row in sheet(tmp_path / "p.xlsx")] == ["text", "a good film", "a bad film"]
 
 
@@ -141,7 +141,7 @@ def test_formulas_in_other_columns_names_and_labels_are_harmless_too(
     tiny_tokenizer.save_pretrained(tmp_path / "model")
     path = tmp_path / "f.csv"
     path.write_text('=HYPERLINK("x"),text\n=1+1,good\n-5,awful\n')
-    predict_file(str(tmp_path / "model"), str(path), output=tmp_path / "p.csv")
+    predict(str(tmp_path / "model"), str(path), output=tmp_path / "p.csv")
     for line in csv.reader((tmp_path / "p.csv").read_text().splitlines()):
         assert not any(cell.startswith(("=", "@", "+")) for cell in line), line
     assert [row[0].value for row in openpyxl.load_workbook(as_excel(tmp_path)).active.iter_rows()] == [
@@ -150,7 +150,7 @@ def test_formulas_in_other_columns_names_and_labels_are_harmless_too(
 
 
 def as_excel(folder: Path) -> Path:
-    predict_file(str(folder / "model"), str(folder / "f.csv"), output=folder / "p.xlsx")
+    predict(str(folder / "model"), str(folder / "f.csv"), output=folder / "p.xlsx")
     return folder / "p.xlsx"
 
 
@@ -163,7 +163,7 @@ def test_own_columns_of_the_same_names_are_renamed_and_said(tiny_folder: Path, t
     assert row["original_original_label"] == "gold" and row["original_label"] == "x" and row["original_note"] == "mine"
     assert row["label"] in ("negative", "positive") and row["original_p_positive"] == "y" and row["row"] == "7"
     assert len(row) == 6 + 5
-    predict_file(str(tiny_folder), str(path), output=tmp_path / "p.jsonl")
+    predict(str(tiny_folder), str(path), output=tmp_path / "p.jsonl")
     line = json.loads((tmp_path / "p.jsonl").read_text())
     assert line["row"] == 2 and line["original_row"] == "7" and line["p_positive"] == "y"
 
@@ -214,7 +214,7 @@ def test_every_row_of_every_kind_of_file_is_answered(name: str, tiny_folder: Pat
     write, notes = INPUTS[name]
     write(tmp_path / name)
     for extension in (".csv", ".xlsx", ".jsonl"):
-        done = predict_file(str(tiny_folder), str(tmp_path / name), output=tmp_path / f"p{extension}")
+        done = predict(str(tiny_folder), str(tmp_path / name), output=tmp_path / f"p{extension}")
         assert done.rows == len(notes)
     rows = delimited(tmp_path / "p.csv")
     lines = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text(encoding="utf-8").splitlines()]
@@ -230,7 +230,7 @@ def test_every_row_of_every_kind_of_file_is_answered(name: str, tiny_folder: Pat
 def test_semicolons_titles_and_encodings_are_read_as_training_reads_them(tiny_folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "s.csv"
     path.write_bytes("text;preis\ngood fil\u00e9;1,5\nawful; -2,5\n;0\n".encode("utf-16"))
-    predict_file(str(tiny_folder), str(path), output=tmp_path / "p.csv")
+    predict(str(tiny_folder), str(path), output=tmp_path / "p.csv")
     rows = delimited(tmp_path / "p.csv")
     assert [row["text"] for row in rows] == ["good fil\u00e9", "awful", ""] and rows[0]["preis"] == "1,5"
 
@@ -277,7 +277,7 @@ def test_what_a_sheet_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_the_predictions_of_a_table_line_up_with_pandas(tiny_folder: Path, tmp_path: Path) -> None:
     frame = pd.DataFrame({"id": range(60), "text": [["good", None, 'a, "b"\n', "=x"][i % 4] for i in range(60)]})
     frame.to_csv(tmp_path / "f.csv", index=False)
-    predict_file(str(tiny_folder), str(tmp_path / "f.csv"), output=tmp_path / "p.csv")
+    predict(str(tiny_folder), str(tmp_path / "f.csv"), output=tmp_path / "p.csv")
     found = pd.read_csv(tmp_path / "p.csv")
     assert found["id"].tolist() == list(range(60))
     assert found["label"].isna().tolist() == frame["text"].isna().tolist()
@@ -285,4 +285,4 @@ def test_the_predictions_of_a_table_line_up_with_pandas(tiny_folder: Path, tmp_p
 
 def test_a_text_column_that_is_none_is_an_error(tiny_folder: Path, odd: Path) -> None:
     with pytest.raises(CallError, match=r'no column "coment" .*did you mean --text_column comment'):
-        predict_file(str(tiny_folder), str(odd), text_column="coment")
+        predict(str(tiny_folder), str(odd), text_column="coment")

@@ -91,9 +91,9 @@ def test_the_audit_is_recorded_without_texts_and_what_is_serious_is_said(
 ) -> None:
     from hf_sentiment.training.arguments import parse_call
 
-    sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"])
+    arguments = parse_call([*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "1"])
     with caplog.at_level("WARNING", logger="hf_sentiment"):
-        train(SentimentArguments(**sentiment), **training)
+        train(**arguments)
     findings = json.loads((tmp_path / "run" / "records" / "audit.json").read_text())["findings"]
     severities = {finding["title"]: finding["severity"] for finding in findings}
     assert severities["no text or no label"] == "ok" and severities["test texts"] == "warning"
@@ -209,8 +209,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(
         with pytest.raises(RuntimeError, match="killed"):
             from hf_sentiment.training.arguments import parse_call
 
-            sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run")])
-            train(SentimentArguments(**sentiment), **training)
+            arguments = parse_call([*call, "--output_dir", str(tmp_path / "run")])
+            train(**arguments)
         assert callback is not None
     # What a kill in the middle of a save leaves: a checkpoint without its state.
     shutil.copytree(tmp_path / "run" / f"checkpoint-{steps[1]}", tmp_path / "run" / f"checkpoint-{steps[1] + 1}")
@@ -292,20 +292,20 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
 
 def test_from_python_without_an_output_folder() -> None:
     with pytest.raises(CallError, match="no folder to write to"):
-        train(SentimentArguments())
+        train(train_file="reviews.csv")
 
 
 def test_it_trains_on_a_data_frame(tiny_checkpoint: Path, reviews: list[tuple[str, str]], tmp_path: Path) -> None:
     import pandas as pd
 
     frame = pd.DataFrame(reviews, columns=["text", "label"])
-    arguments = SentimentArguments(model_name_or_path=str(tiny_checkpoint))
     options = {"output_dir": str(tmp_path / "run"), "max_steps": 2, "use_cpu": True, "disable_tqdm": True}
-    result = train(arguments, frame, **options)
+    options |= {"model_name_or_path": str(tiny_checkpoint)}
+    result = train(frame, **options)
     assert result is not None and isinstance(result.evaluation, Measurement) and result.evaluation.texts == 48
-    assert train(arguments, frame, **options) is None
+    assert train(frame, **options) is None
     with pytest.raises(CallError, match="dataset_name was"):
-        train(arguments, frame.iloc[:200], **options)
+        train(frame.iloc[:200], **options)
 
 
 @pytest.mark.parametrize("step", [12, 17])
@@ -474,8 +474,8 @@ def test_a_run_that_overfits_stops_says_so_and_keeps_its_best_through_a_kill(
     with monkeypatch.context() as patch:  # as if killed after the model was saved, before the evaluation was
         patch.setattr(module, "render_card", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            sentiment, options = parse_call([*call, *words, "--output_dir", str(tmp_path / "killed")])
-            train(SentimentArguments(**sentiment), **options)
+            arguments = parse_call([*call, *words, "--output_dir", str(tmp_path / "killed")])
+            train(**arguments)
     code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "killed")
     assert code == 0 and "stays stopped" in err
     killed, expected = (load_file(tmp_path / name / "model.safetensors") for name in ("killed", "run"))

@@ -12,7 +12,7 @@ import pytest
 from hf_sentiment.data.audit import (
     Finding,
     Limits,
-    audit,
+    audit_rows,
     contamination_finding,
     finding_lines,
     half_width,
@@ -257,7 +257,7 @@ def test_languages_of_texts_that_are_long_enough(load: Load) -> None:
     english = "The plot is thin, but the cast makes it worth your evening, number"
     german = "Das ist ein sehr guter Film, den ich gerne noch einmal sehen würde."
     rows = [(f"{english} {i}", "positive") for i in range(18)] + [(german, "positive"), ("kurz", "negative")]
-    languages = named(audit(load(train=rows)))["languages"]
+    languages = named(audit_rows(load(train=rows)))["languages"]
     assert languages.facts["languages"] == {
         "en": pytest.approx(18 / 19, abs=1e-3),
         "de": pytest.approx(1 / 19, abs=1e-3),
@@ -267,7 +267,7 @@ def test_languages_of_texts_that_are_long_enough(load: Load) -> None:
 
 
 def test_texts_too_short_for_a_language_are_no_finding(load: Load) -> None:
-    languages = named(audit(load(train=[("gut", "positive"), ("schlecht", "negative")])))["languages"]
+    languages = named(audit_rows(load(train=[("gut", "positive"), ("schlecht", "negative")])))["languages"]
     assert (languages.severity, languages.total) == ("ok", 0)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from hf_sentiment.commands.evaluate import evaluate_model
+from hf_sentiment.commands.evaluate import evaluate
 from hf_sentiment.data.splits import (
     SEEN_TEXTS,
     how_seen,
@@ -125,5 +125,5 @@ def test_evaluate_says_so(run: Path, tiny_folder: Path, tmp_path: Path, run_cli:
 def test_from_python_too(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = labelled(tmp_path / "t.csv", ["A good film!", "bad cast"])
     with caplog.at_level("WARNING", logger="hf_sentiment"):
-        report = evaluate_model(str(run), test_file=str(file))
+        report = evaluate(str(run), test_file=str(file))
     assert report.seen is not None and report.seen.trained_on == 1 and "trained on 1 of these 2 texts" in caplog.text

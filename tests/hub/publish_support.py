@@ -21,7 +21,7 @@ def train_tiny(checkpoint: Path, data: Path, folder: Path, *words: str) -> Path:
     if words in _RUNS:
         return _RUNS[words]
     from hf_sentiment.commands.train import train
-    from hf_sentiment.training.arguments import SentimentArguments, parse_call
+    from hf_sentiment.training.arguments import parse_call
 
     call = [
         *("--model_name_or_path", str(checkpoint), "--train_file", str(data), "--num_train_epochs", "4"),
@@ -38,8 +38,8 @@ def train_tiny(checkpoint: Path, data: Path, folder: Path, *words: str) -> Path:
             str(folder),
         ),
     ]
-    sentiment, training = parse_call([*call, *words])
-    assert train(SentimentArguments(**sentiment), **training) is not None
+    arguments = parse_call([*call, *words])
+    assert train(**arguments) is not None
     _RUNS[words] = folder
     return folder
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -31,21 +32,21 @@ def test_processes_that_do_not_know_of_each_other_are_refused(tmp_path: Path, mo
 
 def test_a_flag_overrides_the_recipe(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "learning_rate: 2e-5\nnum_train_epochs: 3\nlabels: [bad, good]\nbf16: null\n")
-    sentiment, training = parse_call([recipe, "--learning_rate", "3e-5"])
-    assert sentiment == {"labels": ["bad", "good"]}
-    assert training == {"learning_rate": 3e-5, "num_train_epochs": 3.0}
+    said = parse_call([recipe, "--learning_rate", "3e-5"])
+    assert said == {"labels": ["bad", "good"], "learning_rate": 3e-5, "num_train_epochs": 3.0}
+    assert parse_call(["--learning_rate", "3e-5", recipe]) == said  # wherever the recipe stands
 
 
 def test_only_what_was_said_is_returned() -> None:
-    assert parse_call([]) == ({}, {})
+    assert parse_call([]) == {}
 
 
 def test_switches_in_recipes_and_as_flags(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "load_best_model_at_end: true\ncalibrate: false\nhead_first: true\n")
-    sentiment, training = parse_call([recipe, "--bf16"])
-    assert sentiment == {"calibrate": False, "head_first": True}
-    assert training == {"load_best_model_at_end": True, "bf16": True}
-    assert parse_call(["--no_calibrate"])[0] == {"calibrate": False}
+    said = parse_call([recipe, "--bf16"])
+    assert said == {"calibrate": False, "head_first": True, "load_best_model_at_end": True, "bf16": True}
+    assert parse_call(["--no_calibrate"]) == {"calibrate": False}
+    assert parse_call(["--no-head-first", "--lora"]) == {"head_first": False, "lora": True}
 
 
 def test_both_classes_are_built(tmp_path: Path) -> None:
@@ -99,6 +100,13 @@ def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
 def test_values_are_checked(options: dict[str, object], message: str) -> None:
     with pytest.raises(CallError, match=message.replace("(", r"\(")):
         SentimentArguments(**options)  # type: ignore[arg-type]
+
+
+def test_the_help_has_every_pooling_and_only_these() -> None:
+    from hf_sentiment.model.configuration_bert_sentiment import POOLINGS
+
+    (pooling,) = (item for item in dataclasses.fields(SentimentArguments) if item.name == "pooling")
+    assert pooling.metadata["help"].startswith(f"{', '.join(POOLINGS[:-1])} or {POOLINGS[-1]}.")
 
 
 def test_the_starter_data_are_the_default() -> None:

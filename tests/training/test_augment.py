@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 from hf_sentiment.callbacks.shared import FixedTexts
 from hf_sentiment.commands.train import train
 from hf_sentiment.data.tokenisation import tokenise
-from hf_sentiment.training.arguments import SentimentArguments, parse_call
+from hf_sentiment.training.arguments import parse_call, split_arguments
 from hf_sentiment.training.assemble import assemble
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -51,11 +51,11 @@ def test_a_run_killed_in_the_middle_of_an_epoch_goes_on_to_the_same_weights(
 ) -> None:
     steps = json.loads((finished / "records" / "evaluation.json").read_text())["training"]["steps"]
     words = [*call, "--output_dir", str(tmp_path / "run"), "--dataloader_num_workers", workers]
-    sentiment, training = parse_call(words)
+    arguments = parse_call(words)
     with monkeypatch.context() as patch:
         patch.setattr("hf_sentiment.training.assemble.CheckpointOnInterrupt", lambda: _Stop(steps // 2 + 6))
         with pytest.raises(RuntimeError, match="killed"):
-            train(SentimentArguments(**sentiment), **training)
+            train(**arguments)
     code, _, err = run_cli("train", *words)
     assert code == 0, err
     assert f"Going on with the unfinished run, from checkpoint-{(steps // 2 + 6) // 4 * 4}" in err
@@ -84,8 +84,8 @@ def test_head_probe_validation_and_test_read_the_texts_as_they_are(
     monkeypatch.setattr(
         "hf_sentiment.training.run.fit_head_first", lambda model, tokenizer, dataset, *_, **__: headed.append(dataset)
     )
-    sentiment, training = parse_call([*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "3"])
-    run = assemble(SentimentArguments(**sentiment), training)
+    words = [*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "3"]
+    run = assemble(*split_arguments(parse_call(words)))
     clean = {
         name: [list(ids) for ids in tokenise(split, run.tokenizer, run.plan.max_length.value)["input_ids"]]
         for name, split in run.data.splits.items()

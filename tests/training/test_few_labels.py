@@ -18,7 +18,7 @@ from hf_sentiment.commands.train import train
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.schema import Measurement
-from hf_sentiment.training.arguments import SentimentArguments, parse_call
+from hf_sentiment.training.arguments import SentimentArguments, parse_call, split_arguments
 from hf_sentiment.training.assemble import assemble
 
 Cli = Callable[..., tuple[int, str, str]]
@@ -173,8 +173,8 @@ def test_it_predicts_and_can_be_published(few: Path, few_file: Path, run_cli: Cl
 
 def test_folds_tell_a_temperature(call: list[str], reviews_file: Path, tmp_path: Path) -> None:
     words = [*call, "--train_file", str(reviews_file), "--num_train_epochs", "0", "--test_share", "0"]
-    sentiment, training = parse_call([*words, "--output_dir", str(tmp_path / "run")])
-    result = train(SentimentArguments(**sentiment), **training)
+    arguments = parse_call([*words, "--output_dir", str(tmp_path / "run")])
+    result = train(**arguments)
     assert result is not None and result.evaluation.temperature is not None
     assert "fitted on the folds" in card_of(tmp_path / "run")
 
@@ -184,8 +184,8 @@ def test_rare_labels_count_as_much(call: list[str], reviews: list[tuple[str, str
     common = [*call, "--train_file", str(rows), "--lexicon", "false", "--calibrate", "false"]
     rates, classifiers = {}, {}
     for kind in ("none", "logit_adjustment", "class_weights"):
-        sentiment, training = parse_call([*common, "--imbalance", kind, "--output_dir", str(tmp_path / kind)])
-        result = train(SentimentArguments(**sentiment), **training)
+        arguments = parse_call([*common, "--imbalance", kind, "--output_dir", str(tmp_path / kind)])
+        result = train(**arguments)
         assert result is not None and isinstance(result.evaluation, Measurement)
         counts = np.array(result.evaluation.confusion_matrix.counts)
         rates[kind] = counts[:, 0].sum()
@@ -219,7 +219,7 @@ def test_validation_texts_are_held_out_of_few_only_for_what_needs_them(
     words: list[str], sizes: dict[str, int], validation: str, call: list[str], reviews_file: Path, tmp_path: Path
 ) -> None:
     said = parse_call([*call, *words, "--train_file", str(reviews_file), "--output_dir", str(tmp_path / "run")])
-    run = assemble(SentimentArguments(**said[0]), said[1])
+    run = assemble(*split_arguments(said))
     assert {name: len(split) for name, split in run.data.splits.items()} == sizes
     assert run.plan.validation.value == validation
     assert run.model.config.label_smoothing == (0.1 if validation == "none" else 0.0)

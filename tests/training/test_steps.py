@@ -13,7 +13,7 @@ import torch
 
 from hf_sentiment.commands.train import train
 from hf_sentiment.records.schema import StepTimes
-from hf_sentiment.training.arguments import SentimentArguments, parse_call
+from hf_sentiment.training.arguments import parse_call
 from hf_sentiment.training.plan import time_steps
 
 Make = Callable[..., Any]
@@ -49,14 +49,14 @@ def test_a_run_that_is_taken_up_keeps_the_number_format_that_it_began_with(
     monkeypatch.setattr("hf_sentiment.training.plan.gather.time_steps", lambda *_, **__: measured)
     words = ["--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--num_train_epochs", "1"]
     words += ["--eval_strategy", "no", "--disable_tqdm", "true", "--output_dir", str(tmp_path / "run")]
-    sentiment, training = parse_call(words)
+    arguments = parse_call(words)
     with monkeypatch.context() as patch:
         patch.setattr("hf_sentiment.commands.train.render_card", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):  # as if killed after its last checkpoint
-            train(SentimentArguments(**sentiment), **training)
+            train(**arguments)
     other = replace(measured, bfloat16=10.0 if faster else 0.1)
     monkeypatch.setattr("hf_sentiment.training.plan.gather.time_steps", lambda *_, **__: other)
-    assert train(SentimentArguments(**sentiment), **training) is not None
+    assert train(**arguments) is not None
     record = json.loads((tmp_path / "run" / "records" / "plan.json").read_text())
     assert record["decisions"]["bf16"]["value"] is faster
     assert record["facts"]["steps"] == asdict(measured)

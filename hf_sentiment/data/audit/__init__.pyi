@@ -1,9 +1,10 @@
-from .checks import audit as audit
+from .checks import audit_rows as audit_rows
 from .checks import bad_row_findings as bad_row_findings
 from .checks import removals as removals
 from .checks import row_findings as row_findings
 from .contamination import contamination_finding as contamination_finding
 from .findings import LIMITS as LIMITS
+from .findings import MAX_EXAMPLES as MAX_EXAMPLES
 from .findings import MAX_LISTED as MAX_LISTED
 from .findings import SEVERITIES as SEVERITIES
 from .findings import Finding as Finding

@@ -31,7 +31,7 @@ CONFLICT, LEAK, REPEAT = "conflicts", "leakage", "duplicates"
 """Why `--fix` removes a row; the names of the findings that it settles."""
 
 
-def audit(
+def audit_rows(
     rows: Rows,
     *,
     dataset_name: str | None = None,

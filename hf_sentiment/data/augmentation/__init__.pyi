@@ -1,10 +1,10 @@
-from .dataset import KINDS as KINDS
-from .dataset import LANGUAGE_NEUTRAL as LANGUAGE_NEUTRAL
 from .dataset import AugmentedDataset as AugmentedDataset
 from .dataset import Augmenter as Augmenter
-from .dataset import parse_kinds as parse_kinds
 from .guard import are_english as are_english
 from .guard import in_scope as in_scope
 from .guard import is_english as is_english
 from .guard import read as read
+from .kinds import KINDS as KINDS
+from .kinds import LANGUAGE_NEUTRAL as LANGUAGE_NEUTRAL
+from .kinds import parse_kinds as parse_kinds
 from .neighbours import near_words as near_words

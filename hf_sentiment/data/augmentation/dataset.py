@@ -20,6 +20,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from hf_sentiment.compute.batching import Augmented
 from hf_sentiment.data.augmentation import edits
 from hf_sentiment.data.augmentation.guard import Token, is_english, polarity, read, same_sentiment
+from hf_sentiment.data.augmentation.kinds import LANGUAGE_NEUTRAL, parse_kinds
 from hf_sentiment.data.augmentation.neighbours import near_words
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
@@ -29,31 +30,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-KINDS = ("deletion", "swap", "neighbour", "typos", "casing", "contractions", "joining")
-"""The kinds of augmentation; `Augmenter` says what each does."""
-
-LANGUAGE_NEUTRAL = ("casing", "joining")
-"""Kinds that are applied to texts in any language."""
-
 # A model that saw edited texts only would be strange to the clean ones that it is used on.
 _EDITED = 0.5
 
 Edit = Callable[[list[Token], Random], list[str] | None]
-
-
-def parse_kinds(said: str) -> tuple[str, ...]:
-    """The kinds that `--augment` names: a comma-separated list, or `none` for no kind.
-
-    Raises:
-        CallError: An unknown kind, or none at all.
-    """
-    if said.strip() == "none":
-        return ()
-    kinds = tuple(dict.fromkeys(part.strip() for part in said.split(",")))
-    for kind in kinds:
-        if kind not in KINDS:
-            raise CallError(f"--augment {said}: {kind!r} is no kind: give none, or some of {','.join(KINDS)}")
-    return kinds
 
 
 class Augmenter:

@@ -1,0 +1,283 @@
+"""The commands as the command line has them: each is one dataclass of flags, and one call of what Python calls.
+
+It imports neither torch nor transformers before a command runs, so that a help is quick and a wrong call answered soon.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hf_sentiment.parser import FlagParser, Recipe, flag, switch, word
+from hf_sentiment.records.atomic import refuse_existing
+
+_JSON = "Print the result as JSON on stdout."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a command takes. The first line of a docstring is its help, the rest stands below the list of its flags."""
+
+    # Whether the arguments of training are taken too, and a recipe of them.
+    trains: ClassVar[bool] = False
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Do it, and return the exit code.
+
+        Args:
+            arguments: Those of training that were said, for a command that takes them.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train(Command):
+    """Fine-tune a model, measure it, and write a run folder.
+
+    Every argument of transformers.TrainingArguments is taken as well: --learning_rate, --num_train_epochs,
+    --per_device_train_batch_size, --seed, --bf16, --report_to, ... A recipe is a YAML file of the same names. What is
+    left out is planned from the data: `hf-sentiment plan` shows it. --output_dir has to be said. The same command again
+    goes on with an unfinished run, and changes nothing in a finished one.
+    """
+
+    trains: ClassVar[bool] = True
+    json: bool = switch(_JSON)
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Train, and say what to do next."""
+        from hf_sentiment.commands.train import train
+
+        quieten_libraries()
+        with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its logs
+            result = train(**arguments)
+        if result is not None:
+            folder = shlex.quote(str(result.folder))
+            say(f"Done: {result.folder}. Try: hf-sentiment predict {folder} FILE.csv, or read its README.md")
+        if self.json:
+            evaluation = Path(arguments["output_dir"]) / "records" / "evaluation.json"
+            print(evaluation.read_text(encoding="utf-8"), end="")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(Command):
+    """Show what `train` would do, and why, and train nothing.
+
+    The arguments and recipes of `hf-sentiment train` are taken, those of transformers.TrainingArguments included.
+    """
+
+    trains: ClassVar[bool] = True
+    json: bool = switch(_JSON)
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Print the plan."""
+        from hf_sentiment.commands.plan import plan
+
+        quieten_libraries()
+        result = plan(**arguments)
+        for line in [json.dumps(result.to_dict())] if self.json else result.lines():
+            print(line)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit(Command):
+    """Check the data before training, and write cleaned copies.
+
+    The arguments and recipes of `hf-sentiment train` are taken, those of training without effect. Exit code: 0 if
+    nothing is worse than a warning, 1 if there are errors, 2 if the call was wrong.
+    """
+
+    trains: ClassVar[bool] = True
+    label_errors: bool | None = flag(None, "Look for probable label errors. Default: up to 5,000 texts.")
+    fix: str | None = flag(None, "Write cleaned copies of the files into this folder.")
+    overwrite: bool = flag(False, "Replace the copies that are in the folder of --fix.")
+    output: Path | None = flag(None, "Write the report there as JSON, with up to 1,000 rows a finding.")
+    json: bool = switch(_JSON)
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Print the report; the exit code is 1 where it has errors."""
+        if self.output is not None:
+            refuse_existing(self.output)
+        from hf_sentiment.commands.audit import audit
+
+        quieten_libraries()
+        result = audit(**arguments, label_errors=self.label_errors, fix=self.fix, overwrite=self.overwrite)
+        for line in result.lines(shutil.get_terminal_size((120, 24)).columns):
+            say(line)
+        _leave(result.to_dict(), self.output, self.json)
+        return 1 if result.severity == "error" else 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate(Command):
+    """Measure a model on labelled texts, with 95 % intervals."""
+
+    model: str = word("MODEL", "A trained model's folder or a Hub id.")
+    test_file: str | None = flag(None, "Labelled file.")
+    dataset_name: str | None = flag(None, "Data set whose test split is used.")
+    text_column: str | None = flag(None, "Column of the texts. Default: guessed, if only one column can be it.")
+    label_column: str | None = flag(None, "Column of the labels. Default: guessed, if only one column can be it.")
+    encoding: str | None = flag(None, "Encoding of a text file, such as windows-1252, if it is not found out.")
+    on_bad_rows: str = flag("error", "Rows without text or known label: 'error' stops at them, 'drop' goes on.")
+    output: Path | None = flag(None, "Write the report there as JSON.")
+    revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
+    num_threads: int | None = flag(None, "CPU threads.")
+    json: bool = switch(_JSON)
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Print the report."""
+        if self.output is not None:
+            refuse_existing(self.output)
+        _find_model(self.model, self.revision)
+        from hf_sentiment.commands.evaluate import evaluate
+        from hf_sentiment.evaluation.report import report_lines
+        from hf_sentiment.records.serialisation import as_record
+
+        quieten_libraries()
+        report = evaluate(**_without(self, "output", "json"))
+        for line in report_lines(report):
+            say(line)
+        _leave(as_record(report), self.output, self.json)
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predict(Command):
+    """Label the texts of a file: all its rows and columns, in its order."""
+
+    model: str = word("MODEL", "A trained model's folder or a Hub id.")
+    file: str = word("FILE", "CSV, TSV, JSONL, Excel or Parquet; - reads a text a line.")
+    text_column: str | None = flag(None, "Column of the texts. Default: guessed, if only one column can be it.")
+    output: Path | None = flag(None, "A .csv, .tsv, .xlsx or .jsonl file. Default: JSON lines on stdout.")
+    encoding: str | None = flag(None, "Encoding of a text file, such as windows-1252, if it is not found out.")
+    revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
+    num_threads: int | None = flag(None, "CPU threads.")
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Write the predictions, and say how many there are."""
+        _find_model(self.model, self.revision)
+        from hf_sentiment.commands.predict import predict
+
+        quieten_libraries()
+        try:
+            done = predict(**_without(self, "json"))
+            sys.stdout.flush()
+        except BrokenPipeError:  # the reader has had enough, as `head` has after some lines
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would flush into it again
+            return 0
+        say(str(done))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Publish(Command):
+    """Publish a run on the Hub, verified, or not at all."""
+
+    folder: str = word("RUN", "A run's --output_dir, or a trained model's folder.")
+    repo_id: str = word("OWNER/NAME", "The repository on the Hub.")
+    public: bool = switch("For everybody to see; otherwise private.")
+    adapter: bool = switch("The LoRA adapter instead of the merged model.")
+    create_pr: bool = switch("Open a pull request instead of changing main.")
+    dry_run: bool = switch("Make the folder, say what would be sent, and stop.")
+    card_template: str | None = flag(None, "Your own Jinja template of README.md.")
+    license: str | None = flag(None, "Of the model, from the Hub's list. Default: the base's, if known.")
+    language: str | None = flag(None, "Of the texts, such as en. Default: found out, if certain.")
+    base_model: str | None = flag(None, "The base's Hub id, if the run lacks it.")
+    package_source: str | None = flag(
+        None, "Where others get this package, for the card: git+https://…@COMMIT or a wheel's https address."
+    )
+    no_quotes: bool = switch("Quote no texts of the data on the card.")
+    json: bool = switch(_JSON)
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Publish, and print the address."""
+        from hf_sentiment.records.folder import existing_folder
+
+        existing_folder(self.folder)
+        from hf_sentiment.hub.publish import publish
+
+        quieten_libraries()
+        call = _without(self, "json", "card_template", "no_quotes")
+        published = publish(**call, template=self.card_template, quote_texts=not self.no_quotes)
+        if not self.dry_run:
+            say(f'To stay at this version, put revision="{published.commit}" where the card has "main"')
+            say(f"Done: {published.url}")
+        if self.json:
+            record = dataclasses.asdict(published)
+            print(json.dumps(record | {"folder": None if published.folder is None else str(published.folder)}))
+        elif not self.dry_run:
+            print(published.url)
+        return 0
+
+
+COMMANDS: dict[str, type[Command]] = {
+    command.__name__.lower(): command for command in (Train, Plan, Audit, Evaluate, Predict, Publish)
+}
+
+
+def help_of(name: str) -> str:
+    """The help of a command: its words and flags, one spelling each.
+
+    Args:
+        name: One of `COMMANDS`.
+    """
+    from hf_sentiment.training.arguments import SentimentArguments
+
+    command = COMMANDS[name]
+    kinds = [command, *((Recipe, SentimentArguments) if command.trains else ())]
+    first, _, rest = (command.__doc__ or "").partition("\n\n")
+    parser = FlagParser(f"hf-sentiment {name}", *kinds, both=False)
+    words = [kind.metadata["word"] for kind in dataclasses.fields(command) if "word" in kind.metadata]
+    parser.usage = " ".join([parser.prog, *(["[RECIPE.yaml]"] if command.trains else words), "[--name value ...]"])
+    parser.description, parser.epilog = first, " ".join(rest.split())
+    return parser.format_help()
+
+
+def say(line: str) -> None:
+    """A line for people, on stderr.
+
+    Args:
+        line: Without its end.
+    """
+    print(line, file=sys.stderr)
+
+
+def quieten_libraries() -> None:
+    """Leave one progress bar, that of the work: loading and saving take a moment each."""
+    import datasets
+    from transformers.utils import logging as transformers_logging
+
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+
+
+def _find_model(model: str, revision: str | None) -> None:
+    """A wrong name is said before torch is imported, which takes seconds."""
+    from hf_sentiment.inference.locating import find_checkpoint
+
+    find_checkpoint(model, revision)
+
+
+def _without(command: Command, *names: str) -> dict[str, Any]:
+    """The flags but those of these names, as keyword arguments."""
+    return {name: value for name, value in vars(command).items() if name not in names}
+
+
+def _leave(report: Mapping[str, Any], output: Path | None, on_stdout: bool) -> None:
+    """Write a report as JSON to where it was asked for."""
+    from hf_sentiment.records.atomic import write_json
+
+    if output is not None:
+        write_json(output, report)
+    if on_stdout:
+        print(json.dumps(report))

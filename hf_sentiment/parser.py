@@ -1,0 +1,219 @@
+"""One parser for every command, recipe and script: dataclasses become flags, a YAML recipe is a list of the same flags.
+
+It imports neither torch nor transformers, so that every `--help` is quick. transformers' own arguments join a parser
+as its parent: argparse takes over what `HfArgumentParser` made of them, and reads them as it does everywhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import difflib
+import json
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+
+import yaml
+
+from hf_sentiment.errors import CallError
+
+_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+def flag(default: Any, help: str) -> Any:
+    """A field that is a flag with a value: `--text_column text`, or `--text-column text`.
+
+    Args:
+        default: Its value where nothing is said.
+        help: A line.
+    """
+    return dataclasses.field(default=default, metadata={"help": help})
+
+
+def switch(help: str, *aliases: str) -> Any:
+    """A field that is a flag without a value: `--public`.
+
+    Args:
+        help: A line.
+        *aliases: Other spellings: `-h`.
+    """
+    return dataclasses.field(default=False, metadata={"help": help, "aliases": aliases, "action": "store_true"})
+
+
+def word(name: str, help: str, default: Any = dataclasses.MISSING) -> Any:
+    """A field that is a word in its place, without a flag: `FILE`.
+
+    Args:
+        name: As the help has it.
+        help: A line.
+        default: Its value where it is left out; without one it has to be there.
+    """
+    return dataclasses.field(default=default, metadata={"help": help, "word": name})
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What stands before the flags that a recipe can hold."""
+
+    recipe: str | None = word("RECIPE.yaml", "A YAML file of flags; those of the command line override it.", None)
+
+
+class FlagParser(argparse.ArgumentParser):
+    """A parser of the flags of dataclasses that answers a wrong call with one line and a guess, not a page of usage.
+
+    Args:
+        command: The command: "hf-sentiment predict".
+        *flags: Dataclasses whose fields are made by `flag`, `switch` and `word`.
+        parents: Parsers whose flags are taken as well.
+        both: Take `--text-column` beside `--text_column`; a help says everything once.
+    """
+
+    def __init__(
+        self, command: str, *flags: type[Any], parents: Iterable[argparse.ArgumentParser] = (), both: bool = True
+    ) -> None:
+        super().__init__(command, parents=list(parents), add_help=False, allow_abbrev=False)
+        self._both = both
+        self._names: list[str] = []
+        for parent in parents:
+            for arguments in getattr(parent, "dataclass_types", ()):
+                self._names += [field.name for field in dataclasses.fields(arguments) if field.init]
+        for arguments in flags:
+            hints = get_type_hints(arguments)
+            for field in dataclasses.fields(arguments):
+                self._names.append(field.name)
+                self._add(field, hints[field.name])
+
+    def error(self, message: str) -> NoReturn:
+        """Raise `CallError` with argparse's message."""
+        if message.startswith("the following"):
+            raise CallError(f"{message}: `{self.prog} --help` says what they are")
+        # argparse names both spellings: "argument --learning_rate/--learning-rate: …"
+        raise CallError(re.sub(r"^argument (--\w+)(/\S+)?:", r"\1:", message))
+
+    def said(self, words: Sequence[str]) -> dict[str, Any]:
+        """What `words` say, by name, parsed; nothing that is a default. What a recipe says comes before the flags.
+
+        Args:
+            words: Of a command line, without the command.
+
+        Raises:
+            CallError: An unknown flag (with the nearest known one), a value of the wrong type, an unreadable recipe.
+        """
+        said = self._explicit(words)
+        recipe = said.pop("recipe", None)
+        if recipe is None:
+            return said
+        if not recipe.endswith((".yaml", ".yml")):
+            raise CallError(f"{recipe}: expected a recipe that ends with .yaml, or --name value")
+        return self._explicit(recipe_words(recipe)) | said
+
+    def _explicit(self, words: Sequence[str]) -> dict[str, Any]:
+        # With a namespace that has them all, argparse adds no defaults of its own.
+        nothing = argparse.Namespace(**dict.fromkeys(self._names, dataclasses.MISSING))
+        namespace, unknown = self.parse_known_args(list(words), nothing)
+        if unknown:
+            raise CallError(self._unknown(unknown[0]))
+        return {name: value for name, value in vars(namespace).items() if value is not dataclasses.MISSING}
+
+    def _unknown(self, token: str) -> str:
+        if not token.startswith("-"):
+            return f"{token} is a word too many: `{self.prog} --help` says what is taken"
+        near = nearest(token.split("=")[0], [f"--{name}" for name in self._names])
+        return f"unknown argument {token}{near or f': `{self.prog} --help` lists the arguments'}"
+
+    def _add(self, field: dataclasses.Field[Any], hint: Any) -> None:
+        """Add the flag, or the word, of a field whose type is `hint`."""
+        metadata = field.metadata
+        if "word" in metadata:
+            optional: dict[str, Any] = {}
+            if field.default is not dataclasses.MISSING:
+                optional = {"nargs": "?", "default": dataclasses.MISSING}
+            self.add_argument(field.name, metavar=metadata["word"], help=metadata["help"], **optional)
+            return
+        options = {"action": metadata["action"]} if "action" in metadata else _options(field.name, hint)
+        default = "" if field.default in (None, False) else f" (default: {field.default})"
+        spellings = [*self._spellings(field.name), *metadata.get("aliases", ())]
+        self.add_argument(*spellings, help=metadata["help"].replace("%", "%%") + default, **options)
+        if hint in (bool, bool | None) and field.default is not False:
+            opposite = f"Do not: the opposite of --{field.name}."
+            spellings = self._spellings(f"no_{field.name}")
+            self.add_argument(*spellings, dest=field.name, action="store_false", help=opposite)
+
+    def _spellings(self, name: str) -> list[str]:
+        both = [name, name.replace("_", "-")] if self._both else [name]
+        return [f"--{spelling}" for spelling in dict.fromkeys(both)]
+
+
+def _options(name: str, hint: Any) -> dict[str, Any]:
+    """What `add_argument` wants for a type: `str | None` is one word, `list[str]` are several."""
+    shown = name.rpartition("_")[2].upper()  # --text_column COLUMN
+    if isinstance(hint, UnionType):
+        hint = next(part for part in get_args(hint) if part is not NoneType)
+    if get_origin(hint) is list:
+        return {"type": get_args(hint)[0], "nargs": "+", "metavar": shown}
+    if hint is bool:  # its value may be left out: a recipe has one, and so has a flag that overrides it
+        return {"type": _truth, "nargs": "?", "const": True, "metavar": "true|false"}
+    return {"type": hint, "metavar": shown}
+
+
+def _truth(said: str) -> bool:
+    if said.lower() not in _TRUTH:
+        raise argparse.ArgumentTypeError(f"expected true or false, got {said!r}")
+    return _TRUTH[said.lower()]
+
+
+def nearest(said: str, known: Iterable[str]) -> str:
+    """`, did you mean …?` with the nearest name; empty where none is near.
+
+    Args:
+        said: A name that is none of them.
+        known: The names.
+    """
+    near = difflib.get_close_matches(said, list(known), n=1)
+    return f", did you mean {near[0]}?" if near else ""
+
+
+def recipe_words(path: str | Path) -> list[str]:
+    """The flags that a YAML recipe stands for, in its order: `learning_rate: 2e-5` is `--learning_rate 2e-5`.
+
+    Lists become several values, mappings JSON, and `null` leaves the default.
+
+    Args:
+        path: The recipe.
+
+    Raises:
+        CallError: No such file, or no YAML mapping of names to values; with the line where YAML says it.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CallError(f"{path}: {error.strerror}: name a YAML recipe, such as recipes/starter.yaml") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise CallError(f"{where}: not YAML ({getattr(error, 'problem', error)})") from error
+    if not isinstance(content, dict):
+        raise CallError(f"{path}: a recipe is a list of `name: value` lines, such as `learning_rate: 2e-5`")
+    return [word for name, value in content.items() for word in flag_words(name, value)]
+
+
+def flag_words(name: str, value: Any) -> list[str]:
+    """An argument as the words that a parser reads as it; none for `None`.
+
+    Args:
+        name: Of the argument.
+        value: As it was parsed; a list becomes several words.
+    """
+    if value is None:
+        return []
+    words = [_text(item) for item in (value if isinstance(value, list) else [value])]
+    if len(words) == 1 and words[0].startswith("-"):
+        return [f"--{name}={words[0]}"]  # or it would be taken for a flag
+    return [f"--{name}", *words]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool | dict) else str(value)

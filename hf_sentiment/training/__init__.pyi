@@ -1,0 +1,9 @@
+from .arguments import SentimentArguments as SentimentArguments
+from .arguments import parse_arguments as parse_arguments
+from .assemble import augmentation as augmentation
+from .assemble import smooth_in_the_model as smooth_in_the_model
+from .interruption import CheckpointOnInterrupt as CheckpointOnInterrupt
+from .interruption import SeedEveryEpoch as SeedEveryEpoch
+from .load import load_model as load_model
+from .load import load_splits as load_splits
+from .optimiser import layerwise_optimiser as layerwise_optimiser

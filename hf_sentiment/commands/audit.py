@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.commands.copies import call_on_copies
 from hf_sentiment.data.audit import (
@@ -26,6 +27,7 @@ from hf_sentiment.data.audit import (
 )
 from hf_sentiment.data.labels import BINARY, DROPPED, LabelRule
 from hf_sentiment.data.prepare import load_training_rows
+from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
@@ -120,8 +122,7 @@ def audit(
 
     Args:
         dataset: A `Dataset`, `DatasetDict` or data frame, in place of the data that `arguments` names.
-        label_errors: Look for probable label errors, which takes a forward pass over all texts; by default, where they
-            are at most 5,000.
+        label_errors: Look for probable label errors: a forward pass over all texts. Default: where they are few.
         fix: Folder for cleaned copies of the files (see `hf_sentiment.data.audit.fix`).
         overwrite: Replace the copies that are there.
         **arguments: As in `train`: those of `SentimentArguments`, and of `TrainingArguments`, of which `seed` is that
@@ -136,13 +137,7 @@ def audit(
         ...     print(line)
     """
     ours, training = split_arguments(arguments)
-    seed = int(training.get("seed", 42))
-    if fix is not None:
-        named = (ours.train_file, ours.validation_file, ours.test_file)
-        check_free(fix, overwrite, [file for file in named if file is not None])
-    if ours.unlabeled_file is not None:
-        raise CallError(f"--unlabeled_file {ours.unlabeled_file}: an audit needs labels, --train_file FILE")
-    checkpoint_of(ours)  # a wrong name is said before files of any size are read
+    _check_call(ours, fix, overwrite)
     raw, rows = load_training_rows(
         ours.dataset_name if dataset is None else dataset,
         labels=ours.labels,
@@ -153,27 +148,19 @@ def audit(
     rule = rows.rule
     model, tokenizer = load_model(ours, rows)
     max_length = ours.max_length or tokenizer.model_max_length
-    if label_errors is None:
-        label_errors = len(rows.usable) <= DEFAULT_TEXTS
     features = None
-    if label_errors:
-        logger.info("Looking for label errors: a forward pass over %d texts", len(rows.usable))
-        texts = Dataset.from_dict({"text": rows.usable.texts.tolist()})
-        features = frozen_features(model, tokenizer, tokenise(texts, tokenizer, max_length))
-    labelled = int((rows.usable.split == "train").sum())
-    usual = holdout_shares(labelled, is_sentence_encoder(model.config.pooling))
-    said = {"validation": ours.validation_share, "test": ours.test_share}
-    shares = usual._asdict() | {name: share for name, share in said.items() if share is not None}
+    if label_errors or (label_errors is None and len(rows.usable) <= DEFAULT_TEXTS):
+        features = _features(rows, model, tokenizer, max_length)
     findings = audit_rows(
         rows,
         dataset_name=ours.dataset_name if dataset is None else None,
         model_name=ours.model_name_or_path,
-        shares={name: share for name, share in shares.items() if share},
+        shares=_shares(ours, rows, model.config.pooling),
         drop_bad_rows=ours.on_bad_rows == "drop",
         tokenizer=tokenizer,
         max_length=max_length,
         features=features,
-        seed=seed,
+        seed=int(training.get("seed", 42)),
     )
     sizes = {name: int(np.sum(rows.split == name)) for name in rows.names}
     dropped = int(np.sum(rows.codes == DROPPED))
@@ -183,6 +170,31 @@ def audit(
     written = write_cleaned(rows, raw, fix, overwrite)
     call = call_on_copies(ours, training, written, raw, rule)
     return replace(result, written=written, command=call.command, obstacle=call.obstacle(rule))
+
+
+def _check_call(arguments: SentimentArguments, fix: str | os.PathLike[str] | None, overwrite: bool) -> None:
+    """A wrong call is said before files of any size are read."""
+    if fix is not None:
+        named = (arguments.train_file, arguments.validation_file, arguments.test_file)
+        check_free(fix, overwrite, [file for file in named if file is not None])
+    if arguments.unlabeled_file is not None:
+        raise CallError(f"--unlabeled_file {arguments.unlabeled_file}: an audit needs labels, --train_file FILE")
+    checkpoint_of(arguments)
+
+
+def _features(rows: Rows, model: Any, tokenizer: PreTrainedTokenizerBase, max_length: int) -> np.ndarray:
+    """What the encoder makes of the usable texts, `[texts, hidden size]`."""
+    logger.info("Looking for label errors: a forward pass over %d texts", len(rows.usable))
+    texts = Dataset.from_dict({"text": rows.usable.texts.tolist()})
+    return frozen_features(model, tokenizer, tokenise(texts, tokenizer, max_length))
+
+
+def _shares(arguments: SentimentArguments, rows: Rows, pooling: str) -> dict[str, float]:
+    """What `train` would hold out of the rows, by the name of the split."""
+    usual = holdout_shares(int((rows.usable.split == "train").sum()), is_sentence_encoder(pooling))
+    said = {"validation": arguments.validation_share, "test": arguments.test_share}
+    shares = usual._asdict() | {name: share for name, share in said.items() if share is not None}
+    return {name: share for name, share in shares.items() if share}
 
 
 def _hint(arguments: SentimentArguments, rule: LabelRule) -> str:

@@ -34,10 +34,9 @@ def evaluate(
 ) -> Measurement:
     """The report of a model on a labelled file, or on the test split of a data set.
 
-    Raw labels are read by the rule that the model was trained with, where its config has one, and by its label names;
-    a test file in another scheme (0 and 1 for a model that learned negative and positive) is read by that scheme's own
-    rule, where it gives the model's labels in the model's order. Where the model is a run's folder, a warning says how
-    many of the texts the run has seen, and `seen` of the report what the model is like on the others.
+    Raw labels are read by the rule that the model was trained with and by its label names; a file in another scheme (0
+    and 1 for negative and positive) by that scheme's own rule, where it gives the model's labels in the model's order.
+    A warning says how many of the texts the run of the model has seen, `seen` what the model is like on the others.
 
     Args:
         model: A trained model's folder or a Hub id.
@@ -55,29 +54,15 @@ def evaluate(
         DataError: Rows that cannot be used.
 
     Example:
-        >>> evaluate("runs/reviews", test_file="test.csv")["model"]["accuracy"]  # doctest: +SKIP
+        >>> evaluate("runs/reviews", test_file="test.csv").model.accuracy  # doctest: +SKIP
     """
     drop = leaves_out_bad_rows(on_bad_rows)
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
-    saved = getattr(classifier.model.config, "label_rule", None)
-
-    def rule_of(raw: RawData) -> LabelRule:
-        if saved:
-            rule = LabelRule.from_dict(saved)
-        else:
-            values = labels_of(raw, "test", keep_bad=drop)
-            rule = rule_of_classes(values, classifier.labels, "the model's labels")
-            logger.info("%s: %s", raw.description, rule.description)
-        if list(rule.labels) != classifier.labels:
-            known = ", ".join(classifier.labels)
-            raise CallError(f"{model} has the labels {known}, and the data {', '.join(rule.labels)}")
-        return rule
-
     raw, rows = load_rows(
         dataset_name,
-        rule_of,
+        lambda raw: _rule(raw, classifier, model, drop),
         split="test",
         test_file=test_file,
         text_column=text_column,
@@ -90,8 +75,22 @@ def evaluate(
     probabilities = softmax(classifier.logits(test["text"][:]))
     report = evaluate_texts(probabilities, test, rows.rule.labels)
     seen = seen_record(model, test, probabilities)
-    warning = seen_warning(seen, len(test))
-    if warning is not None:
+    if (warning := seen_warning(seen, len(test))) is not None:
         logger.warning(warning)
     findings = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
     return replace(report, seen=seen, source=raw.description, rows=rows.counts, findings=findings)
+
+
+def _rule(raw: RawData, classifier: SentimentClassifier, model: str, keep_bad: bool) -> LabelRule:
+    """How the labels of the data become those of the model."""
+    saved = getattr(classifier.model.config, "label_rule", None)
+    if saved:
+        rule = LabelRule.from_dict(saved)
+    else:
+        values = labels_of(raw, "test", keep_bad=keep_bad)
+        rule = rule_of_classes(values, classifier.labels, "the model's labels")
+        logger.info("%s: %s", raw.description, rule.description)
+    if list(rule.labels) != classifier.labels:
+        known = ", ".join(classifier.labels)
+        raise CallError(f"{model} has the labels {known}, and the data {', '.join(rule.labels)}")
+    return rule

@@ -71,6 +71,7 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
 
         Args:
             pretrained_model_name_or_path: A Hub id or a folder.
+            *model_args: As in `PreTrainedModel.from_pretrained`.
             labels: The label names in index order. They set the size of the head and both label maps. Where the
                 checkpoint's head has another size, a new one takes its place.
             **kwargs: As in `PreTrainedModel.from_pretrained`; options of the config may be given as well.

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "hf_sentiment"
 # From the bottom; a room imports only what is on a lower floor, and itself.
 FLOORS = (
     {"errors", "model"},
-    {"parser", "registration", "records", "compute"},
+    {"parser", "registration", "table", "records", "compute"},
     {"data", "callbacks"},
     {"inference"},
     {"evaluation", "head"},

@@ -84,7 +84,8 @@ class Plan(Command):
 
         quieten_libraries()
         result = plan(**arguments)
-        for line in [json.dumps(result.to_dict())] if self.json else result.lines():
+        width = _columns() if sys.stdout.isatty() else None  # a decision stays in one line for grep
+        for line in [json.dumps(result.to_dict())] if self.json else result.lines(width):
             print(line)
         return 0
 
@@ -112,7 +113,7 @@ class Audit(Command):
 
         quieten_libraries()
         result = audit(**arguments, label_errors=self.label_errors, fix=self.fix, overwrite=self.overwrite)
-        for line in result.lines(shutil.get_terminal_size((120, 24)).columns):
+        for line in result.lines(_columns()):
             say(line)
         _leave(result.to_dict(), self.output, self.json)
         return 1 if result.severity == "error" else 0
@@ -259,6 +260,10 @@ def quieten_libraries() -> None:
 
     transformers_logging.disable_progress_bar()
     datasets.disable_progress_bars()
+
+
+def _columns() -> int:
+    return shutil.get_terminal_size((120, 24)).columns
 
 
 def _find_model(model: str, revision: str | None) -> None:

@@ -25,9 +25,13 @@ class PlanResult:
         """The result as plain JSON: what `train` writes into `records/plan.json`."""
         return as_record(plan_record(self.plan))
 
-    def lines(self) -> list[str]:
-        """The result for people, with the sources of its rules."""
-        return plan_lines(self.plan, sources=True)
+    def lines(self, width: int | None = None) -> list[str]:
+        """The result for people, with the sources of its rules.
+
+        Args:
+            width: Of a line, in characters; by default nothing is wrapped.
+        """
+        return plan_lines(self.plan, sources=True, width=width)
 
 
 def plan(dataset: Any = None, **arguments: Any) -> PlanResult:

@@ -27,6 +27,7 @@ from hf_sentiment.records.schema import (
     Metrics,
     Value,
 )
+from hf_sentiment.table import table_lines
 
 INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
 # Names of the baselines in the record, and what they are called.
@@ -222,5 +223,4 @@ def report_lines(evaluation: Measurement) -> list[str]:
     kind = "cross-validated" if evaluation.split == "cross-validation" else "test"
     header = {"name": f"{evaluation.texts} {kind} texts", "accuracy": "accuracy", "macro_f1": "macro-F1"}
     rows = [header | {"log_loss": "log loss"}, *report_rows(evaluation)]
-    widths = {key: max(len(row[key]) for row in rows) for key in rows[0]}
-    return ["  " + "  ".join(f"{row[key]:<{widths[key]}}" for key in widths).rstrip() for row in rows]
+    return table_lines([[row[key] for key in rows[0]] for row in rows], indent="  ")

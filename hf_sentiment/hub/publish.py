@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, constants, get_token
+from rich.filesize import decimal
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.card import CardOptions, is_repo_id
 from hf_sentiment.hub.messages import LOG_IN, HubError
 from hf_sentiment.hub.publication import Publication, Published
+from hf_sentiment.table import table_lines
 
 logger = logging.getLogger(__name__)
 
@@ -96,21 +98,11 @@ def _describe(bundle: Bundle, repo_id: str, public: bool | None, create_pr: bool
     how = ", as a pull request" if create_pr else ""
     seen = {True: "public", False: "private", None: "as visible as it is; private if it is new"}[public]
     yield f"{what} for {repo_id} ({seen}){how}:"
-    width = max(len(name) for name in sizes)
-    for name, size in sizes.items():
-        yield f"  {name:<{width}}  {_size(size):>9}"
+    yield from table_lines([(name, decimal(size)) for name, size in sizes.items()], right={1}, indent="  ")
     named = {"licence": "license", "language": "language", "base model": "base_model"}
     facts = "; ".join(f"{name}: {bundle.metadata.get(field, 'not named')}" for name, field in named.items())
-    yield f"  {len(sizes)} files, {_size(sum(sizes.values()))}; {facts}"
+    yield f"  {len(sizes)} files, {decimal(sum(sizes.values()))}; {facts}"
     yield from (f"  {line}" for line in bundle.can_load)
     if bundle.quoted:
         texts = "1 text" if bundle.quoted == 1 else f"{bundle.quoted} texts"
         yield f"  The card, README.md, quotes {texts} of your data; --no_quotes leaves them out."
-
-
-def _size(count: float) -> str:
-    for unit in ("B", "kB", "MB"):
-        if count < 1000:
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:.1f} GB"

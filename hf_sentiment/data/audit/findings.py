@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from hf_sentiment.data.rows import Row
+from hf_sentiment.table import table_lines
 
 SEVERITIES = ("ok", "note", "warning", "error")
 """From harmless to fatal. An error means: with these data, training stops or its test figures are not to be trusted."""
@@ -133,15 +133,11 @@ def finding_lines(findings: Sequence[Finding], width: int) -> list[str]:
         width: of a line, in characters.
     """
     findings = sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
-    titles = max(len("finding"), *(len(finding.title) for finding in findings))
-    begin = f"{'severity':<8}  {'finding':<{titles}}  {'count':>7}  {'share':>7}  "
-    room = max(30, width - len(begin))
-    lines = [(begin + "what to do").rstrip()]
+    rows = [("severity", "finding", "count", "share", "what to do")]
     for finding in findings:
         share = f"{100 * finding.share:.1f} %" if finding.total else ""
-        cells = f"{finding.severity:<8}  {finding.title:<{titles}}  {finding.count:>7,}  {share:>7}  "
-        advice = textwrap.wrap(finding.advice, room) or [""]
-        lines += [(cells + advice[0]).rstrip(), *(" " * len(begin) + line for line in advice[1:])]
+        rows.append((finding.severity, finding.title, f"{finding.count:,}", share, finding.advice))
+    lines = table_lines(rows, right={2, 3}, width=width)
     for finding in findings:
         if finding.examples and finding.severity != "ok":
             lines += ["", f"{finding.title}:", *(f"  {example}" for example in finding.examples[:_SHOWN])]

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hf_sentiment.data.audit import LIMITS
+from hf_sentiment.table import table_lines
 from hf_sentiment.training.plan.decisions import Decision, Plan
 from hf_sentiment.training.plan.estimate import expected_seconds, time_line
 from hf_sentiment.training.plan.rules import GUARDS, RULES
@@ -40,21 +41,21 @@ def plan_record(plan: Plan) -> dict[str, Any]:
     }
 
 
-def plan_lines(plan: Plan, sources: bool = False) -> list[str]:
+def plan_lines(plan: Plan, sources: bool = False, width: int | None = None) -> list[str]:
     """The plan as aligned lines: argument, value, reason; then the expected time.
 
     Args:
         plan: As `make_plan` made it.
         sources: Whether each reason has the numbers of its sources, which follow below.
+        width: Of a line, in which reasons are wrapped; by default they are not.
     """
     decisions = plan.in_use
-    width = max(map(len, decisions))
-    value_width = max(len(str(decision.value)) for decision in decisions.values())
     named = list(dict.fromkeys(source for decision in decisions.values() for source in _sources(decision)))
-    lines = []
+    rows = []
     for name, decision in decisions.items():
         numbers = "".join(f" [{named.index(source) + 1}]" for source in _sources(decision)) if sources else ""
-        lines.append(f"  {name:<{width}}  {decision.value!s:<{value_width}}  {decision.reason}{numbers}")
+        rows.append((name, str(decision.value), decision.reason + numbers))
+    lines = table_lines(rows, width=width, indent="  ")
     time = time_line(plan)
     if time is not None:
         lines.append(time)

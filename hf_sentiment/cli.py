@@ -102,7 +102,7 @@ def one_line_errors(debug: bool = False, every_kind: bool = False) -> Iterator[N
     Raises:
         SystemExit: After an error: 2 where the call was wrong, else 1.
 
-    Example:
+    Examples:
         >>> @one_line_errors()
         ... def main() -> None: ...
     """

@@ -88,3 +88,18 @@ def test_the_messages_of_the_troubleshooting_page_are_the_packages() -> None:
 def test_the_citation_is_of_this_version() -> None:
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     assert citation["version"] == hf_sentiment.__version__
+
+
+def imports() -> list[tuple[str, str]]:
+    """What the examples import from the package, with where: Python blocks of all documents but the changelog."""
+    found = []
+    for path in tracked("*.md"):
+        for block in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL):
+            lines = re.findall(r"^(?:from|import) hf_sentiment.*$", block, re.MULTILINE)
+            found += [(str(path.relative_to(ROOT)), line) for line in lines]
+    return found
+
+
+@pytest.mark.parametrize(("path", "line"), imports())
+def test_what_an_example_imports_is_there(path: str, line: str) -> None:
+    exec(compile(line, path, "exec"), {})

@@ -132,7 +132,7 @@ def audit(
         CallError: A wrong argument, path or column, or something in `fix`.
         DataError: A file that cannot be read at all; no label occurs twice.
 
-    Example:
+    Examples:
         >>> for line in audit(train_file="reviews.csv").lines(width=100):  # doctest: +SKIP
         ...     print(line)
     """

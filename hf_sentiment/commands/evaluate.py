@@ -53,7 +53,7 @@ def evaluate(
         CallError: A wrong argument, or labels that the model does not have.
         DataError: Rows that cannot be used.
 
-    Example:
+    Examples:
         >>> evaluate("runs/reviews", test_file="test.csv").model.accuracy  # doctest: +SKIP
     """
     drop = leaves_out_bad_rows(on_bad_rows)

@@ -45,7 +45,7 @@ def plan(dataset: Any = None, **arguments: Any) -> PlanResult:
         CallError: An argument that is wrong.
         DataError: Data that cannot be used.
 
-    Example:
+    Examples:
         >>> print(*plan(train_file="reviews.csv").lines(), sep="\\n")  # doctest: +SKIP
     """
     ours, training = split_arguments(arguments)

@@ -74,7 +74,7 @@ def predict(
         CallError: An unknown file, column, format or model.
         DataError: A file that cannot be read at all, or an output that has no room for it.
 
-    Example:
+    Examples:
         >>> print(predict("runs/reviews", "new.csv", output="labelled.csv"))  # doctest: +SKIP
     """
     if output is not None:

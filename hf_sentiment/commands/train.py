@@ -69,7 +69,7 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         DataError: Data that cannot be used.
         Interrupted: Ctrl-C or SIGTERM; the message says how to go on.
 
-    Example:
+    Examples:
         >>> train(train_file="reviews.csv", output_dir="runs/reviews", learning_rate=3e-5)  # doctest: +SKIP
     """
     ours, training = split_arguments(arguments)

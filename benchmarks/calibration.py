@@ -27,7 +27,7 @@ from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior, prepare_encoder
-from hf_sentiment.head.solve import out_of_fold_logits, solve_head
+from hf_sentiment.head.solve import linear_probe, out_of_fold_logits
 from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assemble import assemble
@@ -132,7 +132,7 @@ def of_folds(parts: dict[str, np.ndarray], size: int, seed: int) -> dict[str, fl
     many = len(np.unique(labels))
     folded = out_of_fold_logits(features[rows], labels[rows], many, prior, False, seed)
     assert folded is not None
-    logits = solve_head(features[rows], labels[rows], many, prior).logits(features[rest])
+    logits = linear_probe(features[rows], labels[rows], many, prior).logits(features[rest])
     return compared((folded, labels[rows]), logits, labels[rest])
 
 

@@ -36,9 +36,11 @@ def end_records(run: Run, evaluation: EvaluationRecord, records: Path, seconds: 
     """
     share = run.plan.fine_tuned_share.value
     if run.head_alone:
+        # The Trainer never ran, and neither did the callback that writes the history.
         write_history(records / "history.jsonl", [_final_row(run, evaluation, seconds)])
         _draw_head(run, evaluation, records / "curves")
     elif share < 1 or not run.curve.evaluates:
+        # What the callback drew says that the best or last evaluation is kept: here neither is.
         way = f"kept is no point of this: the weights {share:g} of the way from the head-first model to the last ones"
         kept = Kept(None, way) if share < 1 else Kept(run.trainer.state.global_step, "kept, the last")
         run.curve.draw(kept, None if run.curve.evaluates else _final_row(run, evaluation, seconds))
@@ -50,6 +52,7 @@ def _final_row(run: Run, evaluation: EvaluationRecord, seconds: float) -> Row:
     row: Row = {"step": state.global_step, "epoch": state.epoch or 0.0, "elapsed_seconds": round(seconds, 3)}
     if not isinstance(evaluation, Measurement):
         return row | {FINAL: "nothing measured"}
+    # Names of their own: a `test_loss` among the rows of validation losses would be taken for one.
     row |= {FINAL: evaluation.split, "texts": evaluation.texts}
     prefix = "test" if evaluation.split == "test" else "folds"
     for metric in _MEASURED:
@@ -81,9 +84,9 @@ def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path) -> None:
 
 def _of_unlabelled(run: Run) -> NDArray[np.float64] | None:
     """What the model says of the unlabelled texts, `[texts, labels]`."""
-    if "unlabelled" not in run.splits:
+    if "unlabeled" not in run.splits:
         return None
-    return softmax(np.asarray(run.trainer.predict(run.splits["unlabelled"]).predictions))
+    return softmax(np.asarray(run.trainer.predict(run.splits["unlabeled"]).predictions))
 
 
 def _shares(probabilities: NDArray[np.float64], labels: list[str] | tuple[str, ...]) -> dict[str, float]:

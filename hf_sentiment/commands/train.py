@@ -82,14 +82,16 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
             "true"
         )
     began = time.monotonic()
+    # What was asked for, not what is planned: the same command is the same run, whatever the plan says by then.
     call = _call_record(ours, dataset, training)
     folder = RunFolder.open(training["output_dir"], call)
-    if folder.finished:
+    if folder.finished:  # said twice, nothing is done twice
         if not ours.keep_checkpoints:
             folder.clear_up()  # only after a kill is there anything left
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder.path)
         return None
     checkpoint = folder.last_checkpoint()
+    # A run that is taken up is planned again, from the step times of its beginning: the number format stays.
     run = assemble(ours, training, dataset, folder.step_times() if checkpoint else None)
     for line in plan_lines(run.plan):
         logger.info(line)
@@ -119,8 +121,10 @@ def _warn(findings: list[dict[str, Any]]) -> None:
 
 def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: float) -> RunResult:
     """Calibrate, save, evaluate what was saved, and write the card and, last, the evaluation."""
+    # The temperature before the shift by label shares: it is fitted on probabilities that mean shares.
     temperature = run.calibrate() if arguments.calibrate else None
     run.adjust()
+    # From here on a kill is gone on from the last checkpoint: only the evaluation, written last, makes a run finished.
     folder.save_model(run.model, run.tokenizer)
     evaluation = _evaluate(folder, run)
     seconds = run.curve.elapsed_before + time.monotonic() - began
@@ -171,6 +175,7 @@ def _evaluate(folder: RunFolder, run: Run) -> EvaluationRecord:
         probabilities = softmax(classifier.logits(test["text"][:]))
         seen = seen_record(folder.path, test, probabilities)
         return dataclasses.replace(evaluate_split(probabilities, train, test, labels), seen=seen)
+    # Without a test split the folds' predictions stand in for it, if a head was judged on folds.
     if run.out_of_fold is None:
         return EvaluationRecord()
     return evaluate_folds(softmax(run.out_of_fold), train, labels, run.trainer.args.seed)
@@ -188,7 +193,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
         best_epoch=_best_epoch(run),
         stopped=next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
         alarms=None if alarm is None else tuple(Alarm(**entry) for entry in alarm.alarms),
-        unlabelled_texts=run.unlabelled_texts,
+        unlabelled_texts=run.unlabeled_texts,
         lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
         device=run.trainer.args.device.type,
         threads=torch.get_num_threads(),

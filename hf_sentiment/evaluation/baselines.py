@@ -24,6 +24,7 @@ def tfidf_probabilities(
     scikit-learn's defaults but for the n-gram ranges, sublinear counts and C = 10; nothing is tuned on the test texts.
     """
     features = make_union(
+        # Words between blanks, so that ":)" and "!!" count as words.
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, token_pattern=r"\S+"),
         TfidfVectorizer(
             analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=2 if len(train_texts) > 500 else 1
@@ -31,7 +32,7 @@ def tfidf_probabilities(
     )
     model = make_pipeline(features, LogisticRegression(C=10.0, max_iter=1000))
     model.fit(list(train_texts), np.asarray(train_labels))
-    found = model.predict_proba(list(texts))
+    # A label that no training text has keeps a probability of 0.
     probabilities = np.zeros((len(texts), num_labels))
-    probabilities[:, model.classes_] = found
+    probabilities[:, model.classes_] = model.predict_proba(list(texts))
     return probabilities

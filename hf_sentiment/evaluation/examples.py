@@ -30,6 +30,7 @@ def confident_errors(
     """
     predictions = probabilities.argmax(axis=1)
     confidence = probabilities.max(axis=1)
+    # Rows; the sort is stable, so that of equals the first in the file comes first.
     wrong = np.flatnonzero(predictions != references)
     worst = wrong[np.argsort(-confidence[wrong], kind="stable")][:most]
     return tuple(
@@ -58,6 +59,7 @@ def label_examples(
     short = np.array([0 < len(text.strip()) <= EXAMPLE_LENGTH for text in texts])
     examples = []
     for index, name in enumerate(labels):
+        # Rows of texts that have this label and got it.
         right = np.flatnonzero((predictions == index) & (references == index) & short)
         if len(right):
             best = int(right[probabilities[right, index].argmax()])

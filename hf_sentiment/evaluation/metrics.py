@@ -37,10 +37,12 @@ def classification_metrics(probabilities: np.ndarray, references: np.ndarray) ->
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     references = np.asarray(references, dtype=np.int64)
+    # Labels are by the highest probability, and a tie is the first label's.
     result = _from_counts(_confusion(probabilities.argmax(axis=1), references, probabilities.shape[1]))
     result |= {name: float(values.mean()) for name, values in _per_text(probabilities, references).items()}
     result["ece"] = expected_calibration_error(probabilities, references)
     if len(np.unique(references)) == probabilities.shape[1]:
+        # scikit-learn wants one column of two labels, and all of more.
         scores = probabilities[:, 1] if probabilities.shape[1] == 2 else probabilities
         result["auroc"] = float(roc_auc_score(references, scores, multi_class="ovr"))
     return result
@@ -58,7 +60,8 @@ def _per_text(probabilities: np.ndarray, references: np.ndarray) -> dict[str, np
 
 
 def _confusion(predictions: np.ndarray, references: np.ndarray, num_labels: int) -> np.ndarray:
-    """Counts `[reference, prediction]`."""
+    """Counts `[reference, prediction]`; scikit-learn's takes ten times as long, and a bootstrap counts 1,000 times."""
+    # Each pair of labels is one number, reference * num_labels + prediction: one pass counts them all.
     return np.bincount(references * num_labels + predictions, minlength=num_labels**2).reshape(num_labels, num_labels)
 
 
@@ -68,7 +71,9 @@ def _from_counts(confusion: np.ndarray) -> dict[str, float]:
     hits = np.diag(confusion)
     per_reference, per_prediction = confusion.sum(axis=1), confusion.sum(axis=0)
     sizes = per_reference + per_prediction
+    # 2 hits / (2 hits + false positives + false negatives), whose denominator is the sum of both margins.
     f1 = np.divide(2.0 * hits, sizes, out=np.zeros(len(hits)), where=sizes > 0)
+    # Gorodkin's coefficient: the covariance of one-hot references and predictions over both spreads, all times total².
     covariance = hits.sum() * total - (per_reference * per_prediction).sum()
     spread = np.sqrt(float(total**2 - (per_prediction**2).sum()) * float(total**2 - (per_reference**2).sum()))
     return {
@@ -82,6 +87,7 @@ def expected_calibration_error(probabilities: np.ndarray, references: np.ndarray
     """Mean distance between confidence and accuracy over bins of the top label's probability, in [0, 1]."""
     confidence = probabilities.max(axis=1)
     hits = probabilities.argmax(axis=1) == references
+    # Bins are closed below; a confidence of 1 belongs to the last one.
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
     gaps = np.bincount(bins, weights=confidence - hits, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(references))
@@ -92,11 +98,14 @@ def bootstrap_intervals(
 ) -> dict[str, tuple[float, float]]:
     """95 % percentile bootstrap intervals over texts (1,000 resamples), of `classification_metrics` without `auroc`.
 
-    Where all texts are right, or none, every resample says the same: accuracy then has the exact binomial interval
-    (Clopper & Pearson 1934).
+    Where all texts are right, or none, accuracy has the exact binomial interval (Clopper & Pearson 1934).
 
-    `ece` has none: resampling biases it upwards (its floor by chance is not zero), so an interval would mislead.
+    Args:
+        probabilities: `[texts, labels]`.
+        references: Label indices, `[texts]`.
+        seed: Of the resamples.
     """
+    # `ece` has no interval: resampling biases it upwards (its floor by chance is not zero), so one would mislead.
     probabilities = np.asarray(probabilities, dtype=np.float64)
     references = np.asarray(references, dtype=np.int64)
     generator = np.random.default_rng(seed)
@@ -104,16 +113,17 @@ def bootstrap_intervals(
     terms = _per_text(probabilities, references)
     draws: dict[str, list[float]] = {}
     for _ in range(RESAMPLES):
+        # As many texts as there are, with replacement; every metric sees the same ones.
         rows = generator.integers(len(references), size=len(references))
         values = _from_counts(_confusion(predictions[rows], references[rows], probabilities.shape[1]))
         values |= {name: float(term[rows].mean()) for name, term in terms.items()}
         for name, value in values.items():
             draws.setdefault(name, []).append(value)
-    found = {name: np.quantile(values, _TAILS).tolist() for name, values in draws.items()}
+    intervals = {name: np.quantile(values, _TAILS).tolist() for name, values in draws.items()}
     right = int(np.sum(predictions == references))
-    if right in (0, len(references)):
-        found["accuracy"] = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
-    return {name: (float(low), float(high)) for name, (low, high) in found.items()}
+    if right in (0, len(references)):  # every resample says the same
+        intervals["accuracy"] = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
+    return {name: (float(low), float(high)) for name, (low, high) in intervals.items()}
 
 
 def paired_differences(
@@ -133,6 +143,7 @@ def paired_differences(
     predicted = [np.asarray(one).argmax(axis=1) for one in (probabilities, others)]
     num_labels = np.asarray(probabilities).shape[1]
 
+    # [texts] drawn once for both: that is what pairs them.
     def difference(rows: np.ndarray) -> dict[str, float]:
         ours, theirs = (_from_counts(_confusion(labels[rows], references[rows], num_labels)) for labels in predicted)
         return {name: ours[name] - theirs[name] for name in ("accuracy", "macro_f1")}
@@ -203,10 +214,10 @@ def fit_temperature(logits: np.ndarray, references: np.ndarray) -> float:
         loss = special.logsumexp(scaled, axis=1) - scaled[rows, references]
         return float(loss.sum() + PRIOR_STRENGTH * abs(log_temperature))
 
+    # A grid first, since the prior has a kink at 1; then a search between the neighbours of the best point.
     costs = [cost(value) for value in _LOG_TEMPERATURES]
     best = int(np.argmin(costs))
-    found = float(_LOG_TEMPERATURES[best])
-    if found == 0:
+    if _LOG_TEMPERATURES[best] == 0:  # at the kink: exactly 1
         return 1.0
     between = _LOG_TEMPERATURES[max(0, best - 1)], _LOG_TEMPERATURES[min(best + 1, len(costs) - 1)]
     return float(np.exp(minimize_scalar(cost, bounds=between, method="bounded").x))

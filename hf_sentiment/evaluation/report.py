@@ -78,6 +78,7 @@ def accuracy_by_length(
     Returns:
         A row for each third; none of one with fewer than 30 texts.
     """
+    # Words and not tokens: what a reader of the report can count.
     words = np.array([len(text.split()) for text in texts])
     thirds = np.searchsorted(np.quantile(words, [1 / 3, 2 / 3]), words)  # texts of one length stay together
     rows = []
@@ -121,7 +122,7 @@ def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[s
         seed: Of the baselines' folds.
     """
     texts, references = train["text"][:], np.asarray(train["label"])
-    baselines: dict[str, np.ndarray] = {}
+    baselines: dict[str, np.ndarray] = {}  # [texts, labels] each, filled fold by fold
     for rest, held in label_folds(references, len(labels), seed):
         rest_texts, held_texts = [texts[row] for row in rest], [texts[row] for row in held]
         of_fold = _baseline_probabilities(rest_texts, references[rest], held_texts, len(labels))
@@ -138,7 +139,7 @@ def with_intervals(probabilities: np.ndarray, references: np.ndarray) -> Metrics
         probabilities: `[texts, labels]`.
         references: Label indices, `[texts]`.
     """
-    intervals = bootstrap_intervals(probabilities, references)
+    intervals = bootstrap_intervals(probabilities, references)  # none of auroc and ece
     values = classification_metrics(probabilities, references).items()
     figures: dict[str, Any] = {
         name: Estimate(value, *intervals[name]) if name in intervals else Value(value) for name, value in values
@@ -201,6 +202,7 @@ def _human(human: HumanAgreement, binary: bool) -> list[tuple[str, str]]:
 
 def shortfall(evaluation: Measurement) -> str | None:
     """One line where the model is not shown to be better than a baseline, in accuracy or macro-F1; else `None`."""
+    # A lead whose interval reaches 0 is no lead; one in either metric is enough.
     behind = {
         name: difference.accuracy
         for name, difference in evaluation.differences.items()

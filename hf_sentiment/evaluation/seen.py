@@ -30,6 +30,7 @@ def seen_record(model: str | Path, test: Dataset, probabilities: np.ndarray) -> 
     seen = read_seen_texts(model)
     if seen is None:
         return None
+    # [texts]: TRAINED, CHOSEN or ""; what is both is trained on.
     how, rows = how_seen(test["text"][:], seen), test["row"][:]
     rest = np.flatnonzero(how == "")
     metrics = None

@@ -1,4 +1,4 @@
-"""Frozen features: what an encoder says of texts before its head is asked; and what a head computes of them."""
+"""Frozen features of an encoder, and the linear head that computes logits of them."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class LinearHead:
         """`[texts, labels]` of features `[texts, hidden_size]`."""
         return features @ self.weight.T + self.bias
 
-    def put_into(self, classifier: nn.Linear) -> None:
-        """Make it the weights of `classifier`, in place."""
+    def copy_into(self, classifier: nn.Linear) -> None:
+        """Make it the weights and bias of `classifier`, in place."""
         with torch.no_grad():
             classifier.weight.copy_(torch.as_tensor(self.weight, dtype=classifier.weight.dtype))
             classifier.bias.copy_(torch.as_tensor(self.bias, dtype=classifier.bias.dtype))
@@ -47,6 +47,7 @@ def frozen_features(
         tokenizer: Its tokenizer.
         dataset: Tokenised texts.
     """
+    # What goes into the head, [texts of the batch, hidden_size]: after pooling, whatever the pooling is.
     caught: list[torch.Tensor] = []
     hook = model.classifier.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     columns = [name for name in tokenizer.model_input_names if name in dataset.column_names]
@@ -59,6 +60,7 @@ def frozen_features(
             for rows in length_sorted_batches([len(ids) for ids in encodings["input_ids"]]):
                 batch = pad_batch(tokenizer, encodings, rows)
                 model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
+                # Batches come longest first; rows go back to their places.
                 features[rows] = caught.pop().float().cpu().numpy()
     finally:
         hook.remove()

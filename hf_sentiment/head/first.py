@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior
-from hf_sentiment.head.solve import out_of_fold_logits, prior_head, solve_head
+from hf_sentiment.head.solve import linear_probe, out_of_fold_logits, zero_shot_head
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def fit_head_first(
     balanced: bool = False,
     folds: bool = False,
 ) -> np.ndarray | None:
-    """`solve_head` on at most 2,000 training texts, drawn with `seed`, and put it into the model.
+    """A linear probe of at most 2,000 training texts, drawn with `seed`, which becomes the model's head.
 
     Args:
         model: Its encoder stays as it is.
@@ -41,37 +41,38 @@ def fit_head_first(
         balanced: Whether every label counts the same.
         folds: Whether to return `out_of_fold_logits`, of all texts that the head is made of.
     """
-    if len(dataset) > HEAD_TEXTS and not folds:
+    if len(dataset) > HEAD_TEXTS and not folds:  # folds judge every text
         dataset = dataset.shuffle(seed=seed).select(range(HEAD_TEXTS))
     logger.info("Fitting the head on frozen features of %d texts", len(dataset))
     features, labels = frozen_features(model, tokenizer, dataset), np.asarray(dataset["labels"])
     num_labels = model.classifier.out_features
-    solve_head(features, labels, num_labels, prior, balanced).put_into(model.classifier)
+    linear_probe(features, labels, num_labels, prior, balanced).copy_into(model.classifier)
     return out_of_fold_logits(features, labels, num_labels, prior, balanced, seed) if folds else None
 
 
-def head_without_labels(
+def fit_zero_shot_head(
     model: BertForSentimentAnalysis,
     tokenizer: PreTrainedTokenizerBase,
     prior: LexiconPrior,
     polarity: Sequence[float],
-    unlabelled: Dataset | None = None,
+    unlabeled: Dataset | None = None,
 ) -> int:
-    """`prior_head`, put into the model.
+    """`zero_shot_head`, which becomes the model's head.
 
     Args:
         model: Its encoder was taught the lexicon.
         tokenizer: Of the model.
         prior: What it was taught.
         polarity: The labels' polarities.
-        unlabelled: Tokenised texts of the kind that the model is for.
+        unlabeled: Tokenised texts of the kind that the model is for.
 
     Returns:
-        How many of `unlabelled` the head rests on: all of them or, where `prior_head` cannot use them, none.
+        How many of `unlabeled` the head rests on: all of them or, where `zero_shot_head` cannot use them, none.
     """
-    texts = 0 if unlabelled is None else len(unlabelled)
+    texts = 0 if unlabeled is None else len(unlabeled)
     logger.info("Making the head of the lexicon, without a label, and of %d unlabelled texts", texts)
-    features = frozen_features(model, tokenizer, unlabelled) if unlabelled is not None else None
-    head = prior_head(prior, polarity, features)
-    head.put_into(model.classifier)
-    return 0 if np.array_equal(head.bias, prior_head(prior, polarity).bias) else texts
+    features = None if unlabeled is None else frozen_features(model, tokenizer, unlabeled)
+    head = zero_shot_head(prior, polarity, features)
+    head.copy_into(model.classifier)
+    # The same head as without them: they were too few, too many labels were there, or they fell into no two groups.
+    return 0 if np.array_equal(head.bias, zero_shot_head(prior, polarity).bias) else texts

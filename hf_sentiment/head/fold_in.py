@@ -1,4 +1,4 @@
-"""What is folded into the linear head at the end, so that every consumer of the weights has it."""
+"""Temperature scaling and logit adjustment, folded into the head: every consumer of the weights has them."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from torch import nn
 
 
 def fold_temperature(classifier: nn.Linear, temperature: float) -> None:
-    """Divide weights and bias by the temperature, in place, so that every consumer of the weights is calibrated.
+    """Temperature scaling (Guo et al. 2017, arXiv:1706.04599): divide weights and bias by the temperature, in place.
 
     Args:
         classifier: The head.
         temperature: As `evaluation.metrics.fit_temperature` found it.
     """
-    with torch.no_grad():
+    with torch.no_grad():  # (Wx + b) / T = (W/T)x + b/T
         classifier.weight.div_(temperature)
         classifier.bias.div_(temperature)
 

@@ -112,6 +112,7 @@ def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
         >>> polarity(["negative", "neutral", "positive"])
         (-1.0, 0.0, 1.0)
     """
+    # Both scales have five names, and the middle one is 0.
     known = {name: place - 2.0 for scale in (POLARITY_ORDER, FIVE_STARS) for place, name in enumerate(scale)}
     values = [known.get(fold(name)) for name in labels]
     return None if None in values else tuple(value for value in values if value is not None)
@@ -128,6 +129,7 @@ def lexicon_phrases(tokenizer: PreTrainedTokenizerBase, count: int, seed: int = 
     from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
 
     analyzer = SentimentIntensityAnalyzer()
+    # Emoticons are left out: a BERT's tokenizer takes them apart.
     words = [word for word in analyzer.lexicon if word.replace(" ", "").replace("-", "").replace("'", "").isalpha()]
     boosters = [word for word in BOOSTER_DICT if " " not in word]
     taken = {*analyzer.lexicon, *NEGATE, *BOOSTER_DICT}
@@ -136,6 +138,7 @@ def lexicon_phrases(tokenizer: PreTrainedTokenizerBase, count: int, seed: int = 
         for word in tokenizer.get_vocab()
         if word.isalpha() and word.isascii() and len(word) > 2 and word.lower() not in taken
     ) or ["thing"]  # a tokenizer without whole words
+    # Of Python and not of numpy or torch: the draws are the same whatever else a run draws.
     generator = random.Random(seed)
     draws: dict[str, Callable[[], str]] = {
         "{w}": lambda: generator.choice(words),
@@ -144,6 +147,7 @@ def lexicon_phrases(tokenizer: PreTrainedTokenizerBase, count: int, seed: int = 
     }
     phrases = []
     for _ in range(count):
+        # A pattern with one word of the lexicon, with two, or with none, and then each of its slots on its own.
         phrase = generator.choice(generator.choices((_ONE, _TWO, _NONE), _SHARES)[0])
         for slot, draw in draws.items():
             while slot in phrase:
@@ -299,4 +303,4 @@ def _start_head(
     """Ridge regression of valence on frozen features, its strength by leave-one-out, put into the head."""
     features = frozen_features(regressor, tokenizer, some)
     ridge = RidgeCV(alphas=np.logspace(-2, 3, 11)).fit(features, valences[: len(some)])
-    LinearHead(ridge.coef_[None], np.array([ridge.intercept_])).put_into(regressor.classifier)
+    LinearHead(ridge.coef_[None], np.array([ridge.intercept_])).copy_into(regressor.classifier)

@@ -16,7 +16,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
 from hf_sentiment.errors import CallError, first_line
-from hf_sentiment.inference.loading import check_head, load_tokenizer
+from hf_sentiment.inference.loading import check_head, load_tokenizer, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.texts import no_text
 
@@ -60,9 +60,7 @@ class SentimentClassifier:
         self.tokenizer = tokenizer
         names: Mapping[int, str] = model.config.id2label  # type: ignore[assignment]  # int keys once it is loaded
         self.labels = [names[index] for index in sorted(names)]
-        self.max_length = min(
-            tokenizer.model_max_length, getattr(model.config, "max_position_embeddings", tokenizer.model_max_length)
-        )
+        self.max_length = readable_tokens(tokenizer, model.config)
 
     @classmethod
     def from_pretrained(

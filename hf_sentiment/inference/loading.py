@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 
 from hf_sentiment.errors import CallError
 
@@ -23,6 +23,17 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise CallError(missing)
     return tokenizer
+
+
+def readable_tokens(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> int:
+    """How many tokens of a text the model reads: what its tokenizer says, or fewer, if it has fewer positions.
+
+    Args:
+        tokenizer: Of the model.
+        config: Of the model.
+    """
+    limit = tokenizer.model_max_length
+    return min(limit, getattr(config, "max_position_embeddings", limit))
 
 
 def check_head(loading_info: dict[str, Any], name: str) -> None:

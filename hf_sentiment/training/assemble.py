@@ -71,10 +71,11 @@ def prepare_plan(
 ) -> Planned:
     """Data, model and plan of a call, as in `assemble`."""
     call = Call(arguments, training)
-    set_seed(call.seed)
+    set_seed(call.seed)  # a new head, or missing weights, are drawn when the model is loaded
     data = load_planned_splits(call, dataset)
     model, tokenizer = load_model(arguments, data)
     _check_call(call, tokenizer)
+    # After the cheap checks: this tokenises up to 4,000 texts.
     sample = TextSample.draw(data, tokenizer)
     facts = gather_facts(call, data, sample, model, tokenizer)
     # Twice: which batch a step is timed on follows from the plan, and the number format of the plan from the time.
@@ -105,6 +106,7 @@ def assemble(
     call, data, model, tokenizer, plan = planned.call, planned.data, planned.model, planned.tokenizer, planned.plan
     splits = _tokenised(data, tokenizer, plan.max_length.value)
     if plan.imbalance.value == "class_weights":
+        # In the config, where the model's own training loss finds them, and evaluation losses do not.
         labels = np.asarray(data.splits["train"]["label"])
         weights = compute_class_weight("balanced", classes=np.arange(len(data.rule.labels)), y=labels)
         model.config.class_weights = weights.tolist()
@@ -114,6 +116,7 @@ def assemble(
     suite: list[TrainerCallback | None] = [stopping, alarm, curve, _lora(plan, arguments)]
     suite += [CheckpointOnInterrupt(), SeedEveryEpoch(), None if augmented is None else augmented.callback]
     made = _training_arguments(plan, call)
+    # Built before LoRA wraps the model, which it refuses; `None` leaves it to the Trainer.
     optimiser = layerwise_optimiser(model, made, plan.layerwise_lr_decay.value, plan.lora.value)
     smooth_in_the_model(model, made)
     trainer = Trainer(
@@ -151,6 +154,7 @@ def _check_without_labels(data: PreparedData, plan: Plan, call: Call) -> None:
         raise CallError(
             f"no labelled texts, and {', '.join(data.rule.labels)} are no polarities: give --train_file FILE"
         )
+    # What only labels can train or weigh; a plan of its own asks for none of it.
     needing = {"num_train_epochs": plan.fine_tunes, "max_steps": call.steps > 0}
     needing["imbalance"] = plan.imbalance.value != "none"
     for name, needs in needing.items():
@@ -163,9 +167,10 @@ def _tokenised(data: PreparedData, tokenizer: PreTrainedTokenizerBase, max_lengt
 
     An empty training split has no tokens, but is there.
     """
+    # What is measured at the end is the saved model, loaded as users load it: it tokenises for itself.
     texts = {name: split for name, split in data.splits.items() if len(split) and name != "test"}
     if data.unlabelled is not None:
-        texts["unlabelled"] = data.unlabelled
+        texts["unlabeled"] = data.unlabelled
     splits = {name: tokenise(split, tokenizer, max_length) for name, split in texts.items()}
     return {"train": data.splits["train"]} | splits
 
@@ -186,7 +191,8 @@ def _lora(plan: Plan, arguments: SentimentArguments) -> LoraCallback | None:
     starter = arguments.model_name_or_path == STARTER
     return LoraCallback(
         r=arguments.lora_rank,
-        alpha=2 * arguments.lora_rank,
+        alpha=2 * arguments.lora_rank,  # a scale of 2, whatever the rank, so that one learning rate serves all ranks
+        # The starter's cache folder is no name that others could load; its Hub id is.
         base_model=STARTER_CHECKPOINT if starter else arguments.model_name_or_path,
     )
 
@@ -215,7 +221,7 @@ def _early_stopping(plan: Plan, call: Call) -> EarlyStoppingCallback | None:
             "is known: leave it out"
         )
     return EarlyStoppingCallback(
-        plan.early_stopping_patience.value or None,
+        plan.early_stopping_patience.value or None,  # 0 is never, which the callback calls None
         monitor=name,
         greater_is_better=greater,
         restore_best=plan.keep_best.value,
@@ -235,7 +241,7 @@ def _training_arguments(plan: Plan, call: Call) -> TrainingArguments:
     """The plan and what the user said, as `TrainingArguments`."""
     names = {field.name for field in fields(TrainingArguments)}
     planned = {name: decision.value for name, decision in plan.decisions.items() if name in names}
-    values = {**call.training, **planned}
+    values = {**call.training, **planned}  # what the user said is in the plan, too
     if plan.metric_for_best_model is not None:
         name = _metric_name(plan.metric_for_best_model.value)
         if _trainer_needs_the_metric(values):
@@ -267,7 +273,7 @@ def _metric_name(said: str) -> str:
     Raises:
         CallError: There is no such metric.
     """
-    name = said.removeprefix("eval_")
+    name = said.removeprefix("eval_")  # the Trainer takes both
     known = ("loss", *TRAINER_METRICS)
     if name not in known:
         raise CallError(f"--metric_for_best_model {said}: the metrics of an evaluation are {', '.join(known)}")

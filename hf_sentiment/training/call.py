@@ -25,6 +25,7 @@ class Call:
 
     def __post_init__(self) -> None:
         words = {name: value.value if isinstance(value, Enum) else value for name, value in self.training.items()}
+        # A frozen object can only be set like this.
         object.__setattr__(self, "training", words)
 
     @property
@@ -40,6 +41,7 @@ class Call:
     @property
     def wants_evaluations(self) -> bool:
         """Whether something is said that needs validation texts."""
+        # A patience of 0 asks that nothing be stopped.
         if self.arguments.early_stopping_patience or self.arguments.alarm in ("stop", "rollback"):
             return True
         if str(self.training.get("eval_strategy") or "no") != "no":

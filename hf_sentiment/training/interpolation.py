@@ -10,6 +10,7 @@ from torch import nn
 
 def copy_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """A copy of every parameter by name, on the host."""
+    # On the host, so that fine-tuning has the accelerator's memory to itself.
     return {name: parameter.detach().to("cpu", copy=True) for name, parameter in model.named_parameters()}
 
 
@@ -27,6 +28,7 @@ def interpolate_weights(model: nn.Module, start: Mapping[str, torch.Tensor], sha
     Raises:
         KeyError: A parameter that was not there at the start.
     """
+    # Parameters only: a BERT has no buffer that training changes.
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             before = start[name].to(parameter.device)

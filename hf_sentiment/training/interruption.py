@@ -68,8 +68,10 @@ class CheckpointOnInterrupt(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Save and stop, if a signal came; at the last step of an epoch, after what is due at its end."""
+        # A signal may reach one process only, and a checkpoint is the work of all of them: they agree at every step.
         self._stopping = _any_process(self.interrupted, args)
         if self._stopping:
+            # The last step of an epoch is followed by an evaluation, and the checkpoint has to have its result.
             control.should_save = control.should_save or not _ends_epoch(state)
             control.should_training_stop = True
 
@@ -91,6 +93,7 @@ class CheckpointOnInterrupt(TrainerCallback):
             Interrupted: A signal came before the last step; the message says how to go on.
         """
         self._restore()
+        # A signal at the very last step stopped nothing.
         if not self._stopping or state.global_step >= state.max_steps:
             return
         handler = calling(CallbackHandler)
@@ -111,12 +114,14 @@ def _any_process(mine: bool, args: TrainingArguments) -> bool:
     """Whether it is so in any process; each must ask at the same step."""
     if args.world_size <= 1 or not torch.distributed.is_initialized():
         return mine
+    # A process without a signal has 0, one with it 1, and all get the largest.
     flag = torch.tensor(int(mine), device=args.device)
     torch.distributed.all_reduce(flag, op=torch.distributed.ReduceOp.MAX)
     return bool(flag.item())
 
 
 def _ends_epoch(state: TrainerState) -> bool:
+    # The Trainer counts epochs as steps over steps an epoch, in floating point.
     epoch = state.epoch or 0.0
     return abs(epoch - round(epoch)) < 1e-6
 
@@ -133,6 +138,7 @@ class SeedEveryEpoch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Seed the epoch that begins, also one that is taken up in its middle."""
+        # In its middle too: the order of the whole epoch is drawn now, and the Trainer skips what was done.
         _seed(args, int((state.epoch or 0.0) + 1e-6))
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:

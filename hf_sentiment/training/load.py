@@ -15,7 +15,7 @@ from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabe
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError, first_line
-from hf_sentiment.inference.loading import load_tokenizer
+from hf_sentiment.inference.loading import load_tokenizer, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
@@ -70,6 +70,7 @@ def load_planned_splits(call: Call, dataset: Any = None) -> PreparedData:
     """
     arguments = call.arguments
     if arguments.unlabeled_file is not None:
+        # Nothing is held out of texts without labels, and the labels' names are said, not found.
         return prepare_unlabelled(
             arguments.labels,
             arguments.test_file,
@@ -78,22 +79,21 @@ def load_planned_splits(call: Call, dataset: Any = None) -> PreparedData:
             encoding=arguments.encoding,
             label_column=arguments.label_column,
         )
+    # How many texts are held out depends on the encoder, and the model's labels on the texts: so its config is read
+    # first, and the model when the labels are known.
     sentence_encoder = is_sentence_encoder(_pooling(arguments))
     shares = partial(holdout_shares, sentence_encoder=sentence_encoder, watched=call.wants_evaluations)
     return load_splits(arguments, call.seed, dataset, shares)
 
 
 def _pooling(arguments: SentimentArguments) -> str:
-    """The pooling that is said, or that the checkpoint was made for; "" where its config cannot be read.
-
-    How many texts are held out depends on it, and the labels, without which no model is loaded, on the texts.
-    """
-    path = checkpoint_of(arguments)
+    """The pooling that is said, or that the checkpoint was made for; "" where its config cannot be read."""
+    path = checkpoint_of(arguments)  # a wrong name is said before files of any size are read
     if arguments.pooling is not None:
         return arguments.pooling
     try:
         config = BertSentimentConfig.from_pretrained(path, revision=arguments.model_revision or "main")
-    except (OSError, ValueError):
+    except (OSError, ValueError):  # `load_model` says what is wrong with it
         return ""
     return str(config.pooling)
 
@@ -134,10 +134,11 @@ def load_model(
     model, info = loaded
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
     model.config.class_weights, model.config.problem_type = None, "single_label_classification"
+    # A missing head is what is expected; anything else is worth a warning.
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
-    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    tokenizer.model_max_length = readable_tokens(tokenizer, model.config)
     return model, tokenizer
 
 

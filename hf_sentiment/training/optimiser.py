@@ -36,11 +36,13 @@ def layerwise_optimiser(
         return None
     if lora:
         raise CallError(f"--layerwise_lr_decay {decay:g} and --lora: adapters have one rate, leave one of them out")
+    # Layers are told by their names: of "bert.encoder.layer.3.output.dense.weight" it is 3.
     numbers = [int(found[1]) for name, _ in model.named_parameters() if (found := _LAYER.search(name))]
     layers = max(numbers, default=-1) + 1
     groups: list[dict[str, Any]] = []
     for name, parameter in model.named_parameters():
         found = _LAYER.search(name)
+        # The head and the pooler are at depth 0, the highest layer at 1, the embeddings below the lowest layer.
         depth = layers - int(found[1]) if found else layers + 1 if "embeddings" in name else 0
         undecayed = name.endswith(_UNDECAYED)
         groups.append(

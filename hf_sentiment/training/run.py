@@ -14,7 +14,7 @@ from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.evaluation.metrics import fit_temperature
-from hf_sentiment.head.first import fit_head_first, head_without_labels
+from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.head.lexicon import polarity, prepare_encoder
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
@@ -32,14 +32,14 @@ class Run:
         model: The model that it trains.
         tokenizer: Of the model.
         data: Labelled texts.
-        splits: Tokenised texts of "train" and "validation"; "unlabelled" are texts to make a head of without labels.
+        splits: Tokenised texts of "train" and "validation"; "unlabeled" are texts to make a head of without labels.
         plan: What was decided, and what it is based on.
         curve: The callback that writes the history.
         stopping: The callback that keeps the best weights; `None` where nothing is evaluated.
         alarm: The overfitting alarm, unless it is off.
         out_of_fold: Logits `[texts, labels]` of the training texts, each by a head that was solved for without it,
             where the head is all that was trained and there are folds. What is folded into the head is in them too.
-        unlabelled_texts: How many texts without labels the head rests on.
+        unlabeled_texts: How many texts without labels the head rests on.
     """
 
     trainer: Trainer
@@ -52,7 +52,7 @@ class Run:
     stopping: EarlyStoppingCallback | None
     alarm: OverfittingGapCallback | None
     out_of_fold: np.ndarray | None = None
-    unlabelled_texts: int = 0
+    unlabeled_texts: int = 0
 
     @property
     def head_alone(self) -> bool:
@@ -67,14 +67,17 @@ class Run:
             Interrupted: A signal came; the state is saved.
         """
         share = self.plan.fine_tuned_share.value
+        # A checkpoint has its head. But where the end is to be mixed with the start, that start is made again: it
+        # follows from the seed and the texts, and was never saved.
         if checkpoint is None or share < 1:
-            self._fit_head()  # of a run that is taken up, too: its end is mixed with this start
+            self._fit_head()
         if self.head_alone:
             return
         start = copy_weights(self.model) if share < 1 else None
         try:
             self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         except Interrupted as stop:
+            # The callback speaks to scripts, of `resume_from_checkpoint`; here the same command does it.
             done = f"stopped at step {stop.step} of {self.trainer.state.max_steps}, which is saved"
             raise Interrupted(f"{done}: say the same command again to go on", stop.step, stop.checkpoint) from None
         if start is not None:
@@ -88,9 +91,10 @@ class Run:
             else None
         )
         if prior is not None and not len(self.splits["train"]):
+            # No label at all: what the labels' names mean has to do.
             values = polarity(self.data.rule.labels) or ()
-            self.unlabelled_texts = head_without_labels(
-                self.model, self.tokenizer, prior, values, self.splits.get("unlabelled")
+            self.unlabeled_texts = fit_zero_shot_head(
+                self.model, self.tokenizer, prior, values, self.splits.get("unlabeled")
             )
         elif self.plan.head_first.value:
             self.out_of_fold = fit_head_first(
@@ -110,6 +114,7 @@ class Run:
         """
         if not len(self.splits["train"]):
             return None
+        # Never on texts that were trained on: there the model is right too often, and would be left overconfident.
         if "validation" in self.splits:
             output = self.trainer.predict(self.splits["validation"])
             logits, labels = np.asarray(output.predictions), np.asarray(output.label_ids)
@@ -119,6 +124,7 @@ class Run:
             return None
         temperature = fit_temperature(logits, labels)
         fold_temperature(self.model.classifier, temperature)
+        # The folds' logits are what is evaluated: they are to be those of the head that is saved.
         if self.out_of_fold is not None:
             self.out_of_fold = self.out_of_fold / temperature
         return temperature
@@ -126,7 +132,7 @@ class Run:
     def adjust(self) -> None:
         """Make rare labels count as much as frequent ones, where that is planned."""
         if self.plan.imbalance.value == "logit_adjustment":
-            counts = label_counts(self.data)
+            counts = label_counts(self.data)  # [labels]
             adjust_logits(self.model.classifier, counts)
             if self.out_of_fold is not None:
                 self.out_of_fold = self.out_of_fold - log_shares(counts)

@@ -13,9 +13,9 @@ from sklearn.linear_model import LogisticRegression
 
 from hf_sentiment.data.tokenisation import tokenise
 from hf_sentiment.head.features import frozen_features
-from hf_sentiment.head.first import fit_head_first, head_without_labels
+from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.lexicon import LexiconPrior
-from hf_sentiment.head.solve import HEAD_C, out_of_fold_logits, prior_head, solve_head
+from hf_sentiment.head.solve import HEAD_C, linear_probe, out_of_fold_logits, zero_shot_head
 
 # Valence is the first of eight features, and its zero lies at 0.5.
 PRIOR = LexiconPrior(np.eye(8, dtype=np.float32)[0], -0.5)
@@ -52,7 +52,7 @@ def test_the_head_predicts_as_the_regression_does(num_labels: int, balanced: boo
     features, labels = drawn(90, num_labels)
     features, labels = np.vstack([features, features[labels == 0]]), np.append(labels, labels[labels == 0])
     head = torch.nn.Linear(8, num_labels)
-    solved = solve_head(features, labels, num_labels, balanced=balanced)
+    solved = linear_probe(features, labels, num_labels, balanced=balanced)
     solved.put_into(head)
     scale = np.linalg.norm(features, axis=1).mean()
     regression = LogisticRegression(C=HEAD_C, max_iter=1000, class_weight="balanced" if balanced else None)
@@ -65,7 +65,7 @@ def test_the_head_predicts_as_the_regression_does(num_labels: int, balanced: boo
 def test_a_label_without_texts_is_an_error() -> None:
     for prior in (None, LexiconPrior(np.ones(4, dtype=np.float32), 0.0)):
         with pytest.raises(ValueError, match="no training text has label 1"):
-            solve_head(np.ones((3, 4), dtype=np.float32), np.zeros(3, dtype=int), 2, prior)
+            linear_probe(np.ones((3, 4), dtype=np.float32), np.zeros(3, dtype=int), 2, prior)
 
 
 @pytest.mark.parametrize("num_labels", [2, 3])
@@ -73,7 +73,7 @@ def test_few_labels_follow_the_priors_direction_more_than_they_would_by_themselv
     features, labels = drawn(4 * num_labels, num_labels)
     along = []
     for prior in (None, PRIOR):
-        weight = solve_head(features, labels, num_labels, prior).weight
+        weight = linear_probe(features, labels, num_labels, prior).weight
         direction = weight[-1] - weight[0]
         along.append(direction[0] / np.linalg.norm(direction))
     assert along[1] > along[0] + 0.1
@@ -82,7 +82,7 @@ def test_few_labels_follow_the_priors_direction_more_than_they_would_by_themselv
 def test_labels_that_contradict_the_prior_win() -> None:
     features, labels = drawn(200, 2)
     against = LexiconPrior(-PRIOR.weight, 0.0)
-    accuracy = (solve_head(features, labels, 2, against).logits(features).argmax(axis=1) == labels).mean()
+    accuracy = (linear_probe(features, labels, 2, against).logits(features).argmax(axis=1) == labels).mean()
     assert accuracy > 0.85
 
 
@@ -91,7 +91,7 @@ def test_it_is_fitted_on_the_training_texts(
 ) -> None:
     model, expected = make_tiny(pooling="mean"), torch.nn.Linear(16, 2)
     features = frozen_features(model, tiny_tokenizer, tokens)
-    solve_head(features, np.asarray(tokens["labels"]), 2).put_into(expected)
+    linear_probe(features, np.asarray(tokens["labels"]), 2).put_into(expected)
     assert fit_head_first(model, tiny_tokenizer, tokens, seed=0) is None
     torch.testing.assert_close(model.classifier.weight, expected.weight)
     torch.testing.assert_close(model.classifier.bias, expected.bias)
@@ -100,7 +100,7 @@ def test_it_is_fitted_on_the_training_texts(
 
 def test_a_fold_is_judged_by_a_head_that_did_not_see_it() -> None:
     features, labels = np.eye(40, dtype=np.float32), np.arange(40) % 2  # each text is alone on its axis
-    seen = solve_head(features, labels, 2).logits(features).argmax(axis=1)
+    seen = linear_probe(features, labels, 2).logits(features).argmax(axis=1)
     assert (seen == labels).all()
     found = out_of_fold_logits(features, labels, 2, None, False, seed=0)
     assert found is not None and np.ptp(found[:, 1] - found[:, 0]) < 1e-3  # unseen, all look the same
@@ -124,14 +124,14 @@ def at(valence: float) -> np.ndarray:
 def test_without_labels_two_labels_meet_at_valence_0_in_either_order(
     polarity: tuple[float, float], positive: int
 ) -> None:
-    head = prior_head(PRIOR, polarity)
+    head = zero_shot_head(PRIOR, polarity)
     assert head.logits(at(0.2)).argmax() == positive and head.logits(at(-0.2)).argmax() != positive
     logits = head.logits(at(1.5))[0]  # the log odds grow by 1 with each point of valence
     assert logits[positive] - logits[1 - positive] == pytest.approx(1.5, abs=1e-5)
 
 
 def test_without_labels_neutral_is_what_is_within_half_a_point_of_0() -> None:
-    head = prior_head(PRIOR, (-1.0, 0.0, 1.0))
+    head = zero_shot_head(PRIOR, (-1.0, 0.0, 1.0))
     assert [int(head.logits(at(v)).argmax()) for v in (-2, -0.55, -0.45, 0.45, 0.55, 2)] == [0, 0, 1, 1, 2, 2]
 
 
@@ -141,7 +141,7 @@ def test_unlabelled_texts_tell_where_one_polarity_ends_and_how_many_there_are() 
     unlabelled = np.zeros((600, 8), dtype=np.float32)
     unlabelled[:, 0] = valence - PRIOR.bias
     for polarity, positive in (((-1.0, 1.0), 1), ((1.0, -1.0), 0)):
-        head = prior_head(PRIOR, polarity, unlabelled)
+        head = zero_shot_head(PRIOR, polarity, unlabelled)
         assert (head.logits(unlabelled).argmax(axis=1) == positive).mean() == pytest.approx(0.9, abs=0.02)
         # The mixture's border, which is nearer to the rarer group, and not the lexicon's 0.
         assert head.logits(at(0.3)).argmax() != positive and head.logits(at(0.85)).argmax() == positive
@@ -151,19 +151,19 @@ def test_unlabelled_texts_that_tell_nothing_change_nothing(caplog: pytest.LogCap
     few, many = np.zeros((20, 8), dtype=np.float32), np.zeros((80, 8), dtype=np.float32)
     many[:, 0] = np.random.default_rng(0).normal(size=80)
     for polarity, texts in (((-1.0, 1.0), few), ((-1.0, 0.0, 1.0), many)):
-        assert np.array_equal(prior_head(PRIOR, polarity, texts).weight, prior_head(PRIOR, polarity).weight)
+        assert np.array_equal(zero_shot_head(PRIOR, polarity, texts).weight, zero_shot_head(PRIOR, polarity).weight)
     assert "more than two labels" in caplog.text
 
 
-def test_a_head_without_labels_is_put_into_the_model(
+def test_a_fit_zero_shot_head_is_put_into_the_model(
     make_tiny: Callable[..., Any], tiny_tokenizer: Any, tokens: Dataset
 ) -> None:
     model = make_tiny(pooling="mean")
     prior = LexiconPrior(np.linspace(-1, 1, 16).astype(np.float32), 0.1)
-    head_without_labels(model, tiny_tokenizer, prior, (-1.0, 1.0))
-    expected = prior_head(prior, (-1.0, 1.0))
+    fit_zero_shot_head(model, tiny_tokenizer, prior, (-1.0, 1.0))
+    expected = zero_shot_head(prior, (-1.0, 1.0))
     np.testing.assert_allclose(model.classifier.weight.detach(), expected.weight, rtol=1e-6)
     np.testing.assert_allclose(model.classifier.bias.detach(), expected.bias, rtol=1e-6)
     before = expected.weight
-    head_without_labels(model, tiny_tokenizer, prior, (-1.0, 1.0), tokens)
+    fit_zero_shot_head(model, tiny_tokenizer, prior, (-1.0, 1.0), tokens)
     assert not np.allclose(model.classifier.weight.detach(), before)

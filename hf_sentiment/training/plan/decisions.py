@@ -72,12 +72,14 @@ class Plan:
     @property
     def decisions(self) -> dict[str, Decision[Any]]:
         """Every decision by its name, in order."""
+        # All fields but the facts.
         named = {field.name: getattr(self, field.name) for field in fields(self)[1:]}
         return {name: decision for name, decision in named.items() if decision is not None}
 
     @property
     def in_use(self) -> dict[str, Decision[Any]]:
         """The decisions that matter: where the head is all that is solved for, nothing of fine-tuning does."""
+        # What the user says is shown in any case, so that it is seen to have arrived.
         idle = set() if self.fine_tunes else {rule.name for rule in RULES if rule.fine_tuning}
         if not self.trains:
             idle.add("bf16")

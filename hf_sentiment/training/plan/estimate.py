@@ -27,6 +27,7 @@ def expected_seconds(plan: Plan) -> float | None:
         forward += (epochs + plan.eval_on_start.value) * facts.num_validation
     if plan.head_first.value:
         forward += min(facts.num_train, HEAD_TEXTS) if epochs else facts.num_train  # folds need every text
+    # In steps of the batch that was timed; forward passes count a third.
     steps = (epochs * facts.num_train + forward / TRAINING_PASSES) / facts.steps.texts
     if plan.teaches_lexicon:
         steps += LEXICON_TOKENS / facts.steps.tokens

@@ -128,5 +128,6 @@ def holdout_shares(texts: int, sentence_encoder: bool, watched: bool = False) ->
         return usual_shares(texts)
     if texts < HEAD_ALONE:
         return Shares(0.0, 0.0)
+    # Test texts are held out even where validation texts are not: a figure of its own is worth a tenth.
     usual = usual_shares(texts)
     return usual if watched or texts >= ENOUGH_TO_HOLD_OUT else usual._replace(validation=0.0)

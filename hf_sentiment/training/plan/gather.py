@@ -55,8 +55,10 @@ class TextSample:
             split = next((one for one in data.splits.values() if len(one)), data.splits["train"])
         if not len(split):
             return cls([], np.array([LONGEST_DEFAULT]), 0.0)
+        # A seed of its own, so that the plan of a file is the same whatever the run's seed is.
         texts = list(split.shuffle(seed=0).select(range(min(len(split), _SAMPLE)))["text"][:])
         ids = tokenizer(texts, truncation=True, max_length=tokenizer.model_max_length)["input_ids"]
+        # Cut at what the model reads and not at --max_length, which is yet to be planned from these lengths.
         lengths = np.array([len(sequence) for sequence in ids])
         tokens = int(lengths.sum()) - len(ids) * tokenizer.num_special_tokens_to_add()
         unknown = sum(sequence.count(tokenizer.unk_token_id) for sequence in ids)
@@ -126,20 +128,23 @@ def timed_facts(
         return facts
     trains = replace(plan, facts=facts).trains
     limit = plan.max_length.value
-    lengths = np.minimum(sample.lengths, limit)
+    lengths = np.minimum(sample.lengths, limit)  # as they are once texts are cut there
     # Batches are of about equal length: one near the mean takes the mean time.
     usual = np.argsort(np.abs(lengths - lengths.mean()), kind="stable")
     texts = [sample.texts[row] for row in usual[: plan.per_device_train_batch_size.value if trains else _FOR_A_HEAD]]
     batch = tokenizer(texts, truncation=True, max_length=limit, padding=True, return_tensors="pt")
+    # Both formats only where the choice is open: each costs four steps.
     bf16 = call.training.get("bf16")
     undecided = bf16 is None and trains and facts.bfloat16 and not facts.fp16
     formats = (False, True) if undecided else (bool(bf16),)
+    # Without training the time of a step only tells how long forward passes take.
     rounds = {} if trains else {"rounds": 1}
     return replace(facts, steps=time_steps(model, dict(batch), formats, adapters=plan.lora.value, **rounds))
 
 
 def _device(call: Call) -> torch.device:
     """The device that the Trainer will train on."""
+    # As accelerate chooses, but before `TrainingArguments` are made, which want the plan.
     use_cpu = call.training.get("use_cpu")
     accelerator = None if use_cpu else torch.accelerator.current_accelerator(check_available=True)
     return torch.device("cpu") if accelerator is None else accelerator
@@ -152,4 +157,5 @@ def token_percentile(lengths: np.ndarray) -> int:
 
 def label_counts(data: PreparedData) -> np.ndarray:
     """Training texts of each label, `[labels]`."""
+    # int64 also of no texts at all, which would be floats.
     return np.bincount(np.asarray(data.splits["train"]["label"], dtype=np.int64), minlength=len(data.rule.labels))

@@ -22,12 +22,14 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> Plan:
     Raises:
         CallError: The user asks for evaluations, or early stopping, without validation texts.
     """
+    # First each argument by itself.
     decisions: dict[str, Decision[Any]] = {}
     for rule in RULES:
         if said.get(rule.name) is not None:
             decisions[rule.name] = Decision(said[rule.name], "set by you", by="user")
         else:
             decisions[rule.name] = Decision(*rule.decide(facts), rule.source)
+    # Then what they mean for each other, in this order: epochs tell whether there is fine-tuning, and that the rest.
     steps = (said.get("max_steps") or 0) > 0
     return _settle_evaluations(_settle_training(_settle_epochs(Plan(facts, **decisions), steps), steps))
 
@@ -62,11 +64,13 @@ def _settle_training(plan: Plan, steps: bool) -> Plan:
 def _settle_fine_tuning(plan: Plan, head_alone: bool) -> Plan:
     """What only fine-tuning has: nothing of it for a head alone, and no mixing where there is no start."""
     smoothing, share = plan.label_smoothing_factor, plan.fine_tuned_share
+    # A head alone is solved for: its loss has no smoothing, and its end is no mixture.
     if head_alone and smoothing.by == "plan":
         smoothing = Decision(0.0, "nothing is fine-tuned", smoothing.source)
     if share.by == "plan" and (head_alone or not plan.head_first.value):
         reason = "nothing is fine-tuned" if head_alone else "there is no head first to start from"
         share = Decision(1.0, reason, share.source)
+    # From here on only what the user says can be less than 1 in vain.
     if share.value < 1 and plan.facts.adapters:
         raise CallError(f"--fine_tuned_share {share.value:g} and --lora: adapters end as trained; leave one out")
     if share.value < 1 and not plan.head_first.value:
@@ -84,6 +88,7 @@ def _settle_evaluations(plan: Plan) -> Plan:
         return _without_evaluations(plan)
     if plan.save_strategy.by == "user":
         return plan
+    # A checkpoint with each evaluation: callbacks that judge evaluations go on from what they last saw.
     return replace(plan, save_strategy=Decision(strategy, "a killed run goes on from its last evaluation"))
 
 

@@ -21,7 +21,7 @@ def plan_warnings(plan: Plan) -> list[str]:
             "take one with the language and the signs of your texts (`hf-sentiment audit` lists the most common)"
         )
     for guard in GUARDS:
-        decision = plan.decisions[guard.name]
+        decision = plan.decisions[guard.name]  # of an argument that always has one
         low, high = guard.limits(facts)
         if decision.by == "user" and not low <= float(decision.value) <= high:
             planned, _ = next(rule.decide(facts) for rule in RULES if rule.name == guard.name)
@@ -50,6 +50,7 @@ def plan_lines(plan: Plan, sources: bool = False, width: int | None = None) -> l
         width: Of a line, in which reasons are wrapped; by default they are not.
     """
     decisions = plan.in_use
+    # Sources in the order in which they are first named, each once: its place is its number.
     named = list(dict.fromkeys(source for decision in decisions.values() for source in _sources(decision)))
     rows = []
     for name, decision in decisions.items():

@@ -73,6 +73,7 @@ def _pooling(facts: Facts) -> tuple[str, str]:
 
 
 def _max_length(facts: Facts) -> tuple[int, str]:
+    # 16 at least: texts to come may be longer than a few short ones to train on.
     length = min(facts.max_position, LONGEST_DEFAULT, max(16, facts.tokens))
     return length, f"99 % of the training texts have at most {facts.tokens} tokens"
 
@@ -87,6 +88,7 @@ def _validation(facts: Facts) -> tuple[str, str]:
 
 
 def _lora(facts: Facts) -> tuple[bool, str]:
+    # By need only: they save memory, and cost accuracy.
     if facts.needs_lora:
         return True, "training all weights would not fit into memory"
     return False, "all weights fit into memory, and adapters were 0.7 points behind"
@@ -99,6 +101,7 @@ def _head_first(facts: Facts) -> tuple[bool, str]:
 
 
 def _lexicon(facts: Facts) -> tuple[bool, str]:
+    # Reasons against it, the strongest first.
     if facts.adapters:
         return False, "an adapter belongs to the encoder as it was published"
     if not facts.sentence_encoder:
@@ -113,6 +116,7 @@ def _lexicon(facts: Facts) -> tuple[bool, str]:
 def _imbalance(facts: Facts) -> tuple[str, str]:
     if not facts.num_train:
         return "none", "no labelled texts: their shares are not known"
+    # Whoever chooses by macro-F1 wants rare labels to count as much.
     if facts.metric == "macro_f1":
         return "logit_adjustment", "macro-F1 counts every label the same"
     ratio = f"{facts.imbalance:.1f} to 1"
@@ -159,6 +163,7 @@ def _epochs(facts: Facts) -> tuple[float, str]:
 
 def fine_tuning_epochs(facts: Facts) -> float:
     """Epochs where all weights, or adapters, are trained."""
+    # BERT's own number. Small encoders need more steps, which of few texts are more epochs.
     if not facts.small_model:
         return 3.0
     if facts.num_train >= MANY_TEXTS:
@@ -188,6 +193,7 @@ def _eval_strategy(facts: Facts) -> tuple[str, str]:
 
 
 def _eval_on_start(facts: Facts) -> tuple[bool, str]:
+    # Of a sentence encoder with its head first: any other model predicts nothing yet.
     if facts.sentence_encoder:
         return bool(facts.num_validation), "the head alone is a candidate for the best weights"
     return False, "nothing is learned before the first step"
@@ -200,12 +206,14 @@ def _keep_best(facts: Facts) -> tuple[bool, str]:
 
 
 def _patience(facts: Facts) -> tuple[int, str]:
+    # Where the best evaluation is luck, so is the moment to stop.
     if facts.enough_to_choose:
         return 2, "one evaluation may be bad luck"
     return 0, "the last epochs, with the smallest steps, gain the most"
 
 
 def _metric(facts: Facts) -> tuple[str, str]:
+    # Overconfidence is mended at the end, so it does not count against an epoch.
     if facts.calibrate:
         return "calibrated_loss", "validation loss after the temperature that is fitted at the end"
     return "loss", "loss"

@@ -43,13 +43,16 @@ def time_steps(
         rounds: Steps of each format.
     """
     texts, tokens = batch["input_ids"].shape
-    with untouched_random_state():
+    with untouched_random_state():  # dropout draws
         train = _training_step(model, batch, adapters)
         with _threads(1):
+            # The first step also allocates; if even so it is short enough, the whole batch is timed.
             _, first = _timed(partial(train, formats[0], texts))
             rows = texts if first <= _LONG_STEP else max(1, int(texts * _LONG_STEP / first))
             timed = _in_turn([partial(train, way, rows) for way in formats], rounds)
+        # The fastest of the rounds: whatever disturbs a step makes it slower, never faster.
         processor = [min(cpu for _, cpu in times) * texts / rows for times in timed]
+        # On one thread wall time equals processor time, unless other processes take the core.
         slowdown = max(1.0, min(wall / cpu for times in timed for wall, cpu in times))
         by_format = dict(zip(formats, processor, strict=True))
         times = StepTimes(texts, texts * tokens, by_format.get(False), by_format.get(True), min(processor), slowdown)
@@ -76,10 +79,12 @@ def _training_step(
     model: BertForSentimentAnalysis, batch: dict[str, torch.Tensor], adapters: bool
 ) -> Callable[[bool, int], None]:
     """A function that trains a copy of the model, in mixed precision or not, on so many rows of the batch."""
-    trained = copy.deepcopy(model).train()
+    trained = copy.deepcopy(model).train()  # steps change weights, and the run begins with those that were loaded
     for parameter in trained.parameters():
+        # Vectors (biases, norms) stand for the adapters: as cheap, and no adapter has to be built.
         parameter.requires_grad_(parameter.dim() == 1 or not adapters)
     optimiser = torch.optim.AdamW([one for one in trained.parameters() if one.requires_grad], fused=True)
+    # Any label does: a step takes as long whatever it learns.
     labels = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
 
     def train(bfloat16: bool, rows: int) -> None:

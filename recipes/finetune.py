@@ -43,7 +43,7 @@ def main() -> None:
     if arguments.head_first:
         prior = head.prepare_encoder(model, tokenizer, bfloat16=training_arguments.bf16) if arguments.lexicon else None
         head.fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)
-    optimiser = training.layerwise_optimiser(
+    optimizer = training.layerwise_optimizer(
         model, training_arguments, arguments.layerwise_lr_decay or 1, bool(arguments.lora)
     )
     augmented = training.augmentation(
@@ -67,7 +67,7 @@ def main() -> None:
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=hf_sentiment.compute_metrics,
         callbacks=[*stopping, *alarm, hf_sentiment.LearningCurveCallback(), *lora, *others],
-        optimizers=(optimiser, None),
+        optimizers=(optimizer, None),
     )
     hf_sentiment.use_our_publishing(trainer, arguments)
     trainer.train(resume_from_checkpoint=training_arguments.resume_from_checkpoint)

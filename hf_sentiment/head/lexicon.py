@@ -245,8 +245,8 @@ def _learn(
     for parameter in embeddings:
         parameter.requires_grad_(False)
     trained = [parameter for parameter in regressor.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
-    schedule = get_linear_schedule_with_warmup(optimiser, STEPS // 10, STEPS)
+    optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
+    schedule = get_linear_schedule_with_warmup(optimizer, STEPS // 10, STEPS)
     device = model.device
     torch.manual_seed(0)
     regressor.train()
@@ -263,7 +263,7 @@ def _learn(
             loss = regressor(**batch, labels=torch.as_tensor(valences[rows], device=device)).loss
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
-        optimiser.step()
+        optimizer.step()
         schedule.step()
         regressor.zero_grad()
     model.set_attn_implementation(attention)

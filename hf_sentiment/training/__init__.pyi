@@ -6,4 +6,4 @@ from .interruption import CheckpointOnInterrupt as CheckpointOnInterrupt
 from .interruption import SeedEveryEpoch as SeedEveryEpoch
 from .load import load_model as load_model
 from .load import load_splits as load_splits
-from .optimiser import layerwise_optimiser as layerwise_optimiser
+from .optimizer import layerwise_optimizer as layerwise_optimizer

@@ -38,7 +38,7 @@ from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.load import load_model, load_planned_splits
-from hf_sentiment.training.optimiser import layerwise_optimiser
+from hf_sentiment.training.optimizer import layerwise_optimizer
 from hf_sentiment.training.plan import Plan, TextSample, gather_facts, make_plan, plan_warnings, timed_facts
 from hf_sentiment.training.run import Run
 
@@ -117,7 +117,7 @@ def assemble(
     suite += [CheckpointOnInterrupt(), SeedEveryEpoch(), None if augmented is None else augmented.callback]
     made = _training_arguments(plan, call)
     # Built before LoRA wraps the model, which it refuses; `None` leaves it to the Trainer.
-    optimiser = layerwise_optimiser(model, made, plan.layerwise_lr_decay.value, plan.lora.value)
+    optimizer = layerwise_optimizer(model, made, plan.layerwise_lr_decay.value, plan.lora.value)
     smooth_in_the_model(model, made)
     trainer = Trainer(
         model=model,
@@ -128,7 +128,7 @@ def assemble(
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
         callbacks=[callback for callback in suite if callback is not None],
-        optimizers=(optimiser, None),
+        optimizers=(optimizer, None),
     )
     return Run(trainer, model, tokenizer, data, splits, plan, curve, stopping, alarm)
 

@@ -10,16 +10,16 @@ import pytest
 from transformers import TrainingArguments
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.optimiser import layerwise_optimiser
+from hf_sentiment.training.optimizer import layerwise_optimizer
 
 
 def test_rates_fall_from_the_head_to_the_embeddings(make_tiny: Callable[..., Any], tmp_path: Path) -> None:
     model = make_tiny()
     arguments = TrainingArguments(output_dir=str(tmp_path), learning_rate=1e-3, weight_decay=0.1, use_cpu=True)
-    optimiser = layerwise_optimiser(model, arguments, 0.5, lora=False)
-    assert optimiser is not None
+    optimizer = layerwise_optimizer(model, arguments, 0.5, lora=False)
+    assert optimizer is not None
     names = {id(parameter): name for name, parameter in model.named_parameters()}
-    groups = {names[id(group["params"][0])]: group for group in optimiser.param_groups}
+    groups = {names[id(group["params"][0])]: group for group in optimizer.param_groups}
     assert set(groups) == set(names.values())
     for start, rate in (
         ("classifier.", 1e-3),
@@ -32,13 +32,13 @@ def test_rates_fall_from_the_head_to_the_embeddings(make_tiny: Callable[..., Any
         assert found and all(group["lr"] == pytest.approx(rate) for group in found), start
     for name, group in groups.items():
         assert group["weight_decay"] == (0.0 if name.endswith(("bias", "LayerNorm.weight")) else 0.1), name
-    assert optimiser.param_groups[0]["lr"] == pytest.approx(1e-3)  # which the history shows
+    assert optimizer.param_groups[0]["lr"] == pytest.approx(1e-3)  # which the history shows
 
 
 def test_a_decay_of_1_leaves_it_to_the_trainer_and_adapters_have_one_rate(
     make_tiny: Callable[..., Any], tmp_path: Path
 ) -> None:
     arguments = TrainingArguments(output_dir=str(tmp_path), use_cpu=True)
-    assert layerwise_optimiser(make_tiny(), arguments, 1.0, lora=True) is None
+    assert layerwise_optimizer(make_tiny(), arguments, 1.0, lora=True) is None
     with pytest.raises(CallError, match=r"--layerwise_lr_decay 0\.9 and --lora: adapters have one rate"):
-        layerwise_optimiser(make_tiny(), arguments, 0.9, lora=True)
+        layerwise_optimizer(make_tiny(), arguments, 0.9, lora=True)

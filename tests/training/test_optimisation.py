@@ -155,7 +155,7 @@ def test_unlabelled_texts_that_tell_nothing_change_nothing(caplog: pytest.LogCap
     assert "more than two labels" in caplog.text
 
 
-def test_a_fit_zero_shot_head_is_put_into_the_model(
+def test_a_head_without_labels_is_put_into_the_model(
     make_tiny: Callable[..., Any], tiny_tokenizer: Any, tokens: Dataset
 ) -> None:
     model = make_tiny(pooling="mean")

@@ -11,6 +11,7 @@ import pytest
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.schema import StepTimes
+from hf_sentiment.records.serialisation import to_json
 from hf_sentiment.training.plan import (
     GUARDS,
     HEAD_ALONE,
@@ -71,7 +72,7 @@ def test_every_decision_has_a_reason_and_its_sources_are_listed() -> None:
         listed = lines[len(shown) + 1 :]
         assert len(listed) == len(named) and all(any(line.endswith(source) for line in listed) for source in named)
         assert all(f"[{number}]" in "".join(lines[: len(shown)]) for number in range(1, len(named) + 1))
-        json.dumps(plan_record(plan))
+        json.dumps(to_json(plan_record(plan)))
 
 
 def test_the_plan_has_a_field_for_each_rule_in_its_order() -> None:
@@ -266,10 +267,10 @@ def test_what_is_not_trained_has_no_learning_rate() -> None:
     for facts in (FEW, replace(FEW, num_train=0)):
         facts = replace(facts, steps=STEPS, taught=True)
         plan = make_plan(facts, {"weight_decay": 0.1})
-        record, lines = plan_record(plan)["decisions"], "\n".join(plan_lines(plan))
+        record, lines = plan_record(plan).decisions, "\n".join(plan_lines(plan))
         assert not record.keys() & (idle - {"weight_decay"}) and "learning_rate" not in lines
-        assert record["weight_decay"]["by"] == "user" and record["lexicon"]["value"] is True
-    trained = plan_record(make_plan(ENGLISH_POLARITY, {}))["decisions"]
+        assert record["weight_decay"].by == "user" and record["lexicon"].value is True
+    trained = plan_record(make_plan(ENGLISH_POLARITY, {})).decisions
     assert idle <= trained.keys()
 
 

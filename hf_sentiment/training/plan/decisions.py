@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any, Generic, TypeVar
 
+from hf_sentiment.records import schema
 from hf_sentiment.training.plan.facts import Facts
 from hf_sentiment.training.plan.rules import RULES
 
@@ -12,20 +13,10 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Decision(Generic[T]):
-    """One value of the plan.
-
-    Attributes:
-        value: What is done.
-        reason: Why.
-        source: What the rule rests on, where it has a source.
-        by: "plan" or "user".
-    """
+class Decision(schema.Decision, Generic[T]):
+    """One value of the plan, as the record has it, with the type of the argument."""
 
     value: T
-    reason: str
-    source: str = ""
-    by: str = "plan"
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from hf_sentiment.data.audit import LIMITS
+from hf_sentiment.records.schema import PlanRecord
 from hf_sentiment.table import table_lines
 from hf_sentiment.training.plan.decisions import Decision, Plan
 from hf_sentiment.training.plan.estimate import expected_seconds, time_line
@@ -32,13 +33,9 @@ def plan_warnings(plan: Plan) -> list[str]:
     return lines
 
 
-def plan_record(plan: Plan) -> dict[str, Any]:
-    """Facts, decisions that matter and the expected time as plain JSON."""
-    return {
-        "facts": asdict(plan.facts),
-        "decisions": {name: asdict(decision) for name, decision in plan.in_use.items()},
-        "expected_seconds": expected_seconds(plan),
-    }
+def plan_record(plan: Plan) -> PlanRecord:
+    """Facts, decisions that matter and the expected time."""
+    return PlanRecord(asdict(plan.facts), {**plan.in_use}, expected_seconds(plan))
 
 
 def plan_lines(plan: Plan, sources: bool = False, width: int | None = None) -> list[str]:

@@ -83,7 +83,7 @@ def _training_step(
     for parameter in trained.parameters():
         # Vectors (biases, norms) stand for the adapters: as cheap, and no adapter has to be built.
         parameter.requires_grad_(parameter.dim() == 1 or not adapters)
-    optimiser = torch.optim.AdamW([one for one in trained.parameters() if one.requires_grad], fused=True)
+    optimizer = torch.optim.AdamW([one for one in trained.parameters() if one.requires_grad], fused=True)
     # Any label does: a step takes as long whatever it learns.
     labels = torch.zeros(len(batch["input_ids"]), dtype=torch.long)
 
@@ -91,8 +91,8 @@ def _training_step(
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=bfloat16):
             loss = trained(**{name: tensor[:rows] for name, tensor in batch.items()}, labels=labels[:rows]).loss
         loss.backward()
-        optimiser.step()
-        optimiser.zero_grad()
+        optimizer.step()
+        optimizer.zero_grad()
 
     return train
 

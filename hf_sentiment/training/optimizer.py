@@ -15,7 +15,7 @@ _LAYER = re.compile(r"\.layer\.(\d+)\.")
 _UNDECAYED = ("bias", "LayerNorm.weight")
 
 
-def layerwise_optimiser(
+def layerwise_optimizer(
     model: nn.Module, arguments: TrainingArguments, decay: float, lora: bool
 ) -> torch.optim.Optimizer | None:
     """AdamW with the rate `learning_rate * decay ** depth`, depth counted from the head; `None` for a decay of 1.

@@ -42,6 +42,7 @@ def end_records(run: Run, evaluation: EvaluationRecord, records: Path, seconds: 
     elif share < 1 or not run.curve.evaluates:
         # What the callback drew says that the best or last evaluation is kept: here neither is.
         way = f"kept is no point of this: the weights {share:g} of the way from the head-first model to the last ones"
+        # Mixed weights lie at no step.
         kept = Kept(None, way) if share < 1 else Kept(run.trainer.state.global_step, "kept, the last")
         run.curve.draw(kept, None if run.curve.evaluates else _final_row(run, evaluation, seconds))
 
@@ -72,17 +73,18 @@ def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path) -> None:
         models = [(words, to_json(metrics)) for words, metrics in compared_models(evaluation)]
         draw_dots(models, ("accuracy", "log_loss"), title, once, stem)
         return
+    # Without labels nothing can be measured; how the labels are shared out at least shows a head that says one thing.
     nothing = (
         "Nothing was measured: there are no labelled texts, and the head is made of the lexicon. "
         "`hf-sentiment evaluate` measures it on labelled ones."
     )
-    probabilities = _of_unlabelled(run)
+    probabilities = _unlabeled_probabilities(run)
     shares = {} if probabilities is None else _shares(probabilities, run.data.rule.labels)
     texts = 0 if probabilities is None else len(probabilities)
     draw_shares(shares, f"How the model labels the {texts:,} unlabelled texts", nothing, stem)
 
 
-def _of_unlabelled(run: Run) -> NDArray[np.float64] | None:
+def _unlabeled_probabilities(run: Run) -> NDArray[np.float64] | None:
     """What the model says of the unlabelled texts, `[texts, labels]`."""
     if "unlabeled" not in run.splits:
         return None
@@ -91,5 +93,5 @@ def _of_unlabelled(run: Run) -> NDArray[np.float64] | None:
 
 def _shares(probabilities: NDArray[np.float64], labels: list[str] | tuple[str, ...]) -> dict[str, float]:
     """The share of the texts that get each label."""
-    found = probabilities.argmax(axis=1)
-    return {label: float((found == index).mean()) for index, label in enumerate(labels)}
+    predictions = probabilities.argmax(axis=1)  # [texts]
+    return {label: float((predictions == index).mean()) for index, label in enumerate(labels)}

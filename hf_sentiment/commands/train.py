@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from datasets.fingerprint import Hasher
 
+from hf_sentiment import __version__
 from hf_sentiment.commands.ending import end_records
 from hf_sentiment.compute.hardware import peak_memory_bytes
 from hf_sentiment.data.splits import joined, read_seen_texts, write_seen_texts
@@ -36,7 +37,8 @@ from hf_sentiment.training.run import Run
 
 logger = logging.getLogger(__name__)
 
-_VERSIONS = ("hf-sentiment", "torch", "transformers", "datasets", "huggingface-hub", "scikit-learn", "numpy")
+# Those that a run's figures depend on.
+_LIBRARIES = ("torch", "transformers", "datasets", "huggingface-hub", "scikit-learn", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -127,6 +129,7 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     # From here on a kill is gone on from the last checkpoint: only the evaluation, written last, makes a run finished.
     folder.save_model(run.model, run.tokenizer)
     evaluation = _evaluate(folder, run)
+    # The time of a run that was taken up is that of all its parts.
     seconds = run.curve.elapsed_before + time.monotonic() - began
     training = _training_record(run, arguments, seconds)
     evaluation = dataclasses.replace(evaluation, temperature=temperature, training=training)
@@ -151,9 +154,10 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
 def _call_record(arguments: SentimentArguments, dataset: Any, training: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for, for `records/arguments.json`: no home folder, no token."""
     record = dataclasses.asdict(arguments) | dict(training)
+    # Plain JSON, which can be compared with what was written before.
     record = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in record.items()}
     record.pop("hub_token", None)
-    if dataset is not None:
+    if dataset is not None:  # the hash of its content: other data are another call
         record["dataset_name"] = f"{type(dataset).__name__} {Hasher.hash(dataset)}"
     record.pop("output_dir", None)  # the folder may be moved
     home = str(Path.home())
@@ -198,7 +202,8 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
         device=run.trainer.args.device.type,
         threads=torch.get_num_threads(),
         python=platform.python_version(),
-        versions={name: _version(name) for name in _VERSIONS},
+        # Ours is said by the package itself: a checkout need not be installed.
+        versions={"hf-sentiment": __version__, **{name: version(name) for name in _LIBRARIES}},
     )
 
 
@@ -206,14 +211,7 @@ def _best_epoch(run: Run) -> float | None:
     """The epoch whose weights were kept, where the best ones were."""
     if run.stopping is None or not run.stopping.restore_best:
         return None
+    # A step may be logged twice, by a run that was taken up: the last one counts.
     step = run.stopping.best_step
     epochs = [row["epoch"] for row in run.trainer.state.log_history if row["step"] == step and "eval_loss" in row]
     return epochs[-1] if epochs else None
-
-
-def _version(name: str) -> str:
-    if name == "hf-sentiment":
-        from hf_sentiment import __version__
-
-        return __version__
-    return version(name)

@@ -46,7 +46,7 @@ def file_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     beside = Path(name)
     try:
         yield beside
-        with beside.open("rb") as file:
+        with beside.open("rb+") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
         # mkstemp makes files that only their owner can read; a run's records are as readable as any other file.
         beside.chmod(0o666 & ~current_umask())

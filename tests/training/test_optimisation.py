@@ -53,7 +53,7 @@ def test_the_head_predicts_as_the_regression_does(num_labels: int, balanced: boo
     features, labels = np.vstack([features, features[labels == 0]]), np.append(labels, labels[labels == 0])
     head = torch.nn.Linear(8, num_labels)
     solved = linear_probe(features, labels, num_labels, balanced=balanced)
-    solved.put_into(head)
+    solved.copy_into(head)
     scale = np.linalg.norm(features, axis=1).mean()
     regression = LogisticRegression(C=HEAD_C, max_iter=1000, class_weight="balanced" if balanced else None)
     expected = regression.fit(features / scale, labels).predict_proba(features / scale)
@@ -91,7 +91,7 @@ def test_it_is_fitted_on_the_training_texts(
 ) -> None:
     model, expected = make_tiny(pooling="mean"), torch.nn.Linear(16, 2)
     features = frozen_features(model, tiny_tokenizer, tokens)
-    linear_probe(features, np.asarray(tokens["labels"]), 2).put_into(expected)
+    linear_probe(features, np.asarray(tokens["labels"]), 2).copy_into(expected)
     assert fit_head_first(model, tiny_tokenizer, tokens, seed=0) is None
     torch.testing.assert_close(model.classifier.weight, expected.weight)
     torch.testing.assert_close(model.classifier.bias, expected.bias)

@@ -29,19 +29,14 @@ UNEXPLAINED = {
     "hf_sentiment.data.sources.table_cache.delimited_rows",
     "hf_sentiment.data.sources.table_cache.sheet_rows",
     "hf_sentiment.data.tables.columns.require_columns",
-    "hf_sentiment.evaluation.baselines.tfidf_probabilities",
-    "hf_sentiment.head.solve.out_of_fold_logits",
     "hf_sentiment.hub.remote.Repository.commit",
     "hf_sentiment.hub.verification.verify",
-    "hf_sentiment.training.assemble.augmentation",
-    "hf_sentiment.training.assemble.prepare_plan",
 }
 NOT_CAPITAL = (
     "hf_sentiment.commands.audit",
     "hf_sentiment.data.",
     "hf_sentiment.model.",
     "hf_sentiment.records.schema.evaluation",
-    "hf_sentiment.training.plan.facts",
 )
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -22,6 +22,12 @@ def tfidf_probabilities(
     """Probabilities `[texts, num_labels]` of logistic regression on TF-IDF of words (1–2) and characters (2–4).
 
     scikit-learn's defaults but for the n-gram ranges, sublinear counts and C = 10; nothing is tuned on the test texts.
+
+    Args:
+        train_texts: Texts to learn from.
+        train_labels: Their label indices.
+        texts: Texts to predict.
+        num_labels: Labels of the task, some of which the training texts may lack.
     """
     features = make_union(
         # Words between blanks, so that ":)" and "!!" count as words.

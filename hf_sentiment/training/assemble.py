@@ -69,7 +69,18 @@ class Planned:
 def prepare_plan(
     arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, steps: StepTimes | None = None
 ) -> Planned:
-    """Data, model and plan of a call, as in `assemble`."""
+    """Data, model and plan of a call; nothing is trained.
+
+    Args:
+        arguments: As in `assemble`.
+        training: As in `assemble`.
+        dataset: As in `assemble`.
+        steps: As in `assemble`.
+
+    Raises:
+        CallError: An argument that is wrong.
+        DataError: Data that cannot be used.
+    """
     call = Call(arguments, training)
     set_seed(call.seed)  # a new head, or missing weights, are drawn when the model is loaded
     data = load_planned_splits(call, dataset)
@@ -205,7 +216,16 @@ def augmentation(
     max_length: int,
     seed: int,
 ) -> AugmentedDataset | None:
-    """The training split with the augmentation of `--augment`; `None` where that is `none`."""
+    """The training split with the augmentation of `--augment`; `None` where that is `none`.
+
+    Args:
+        kinds: As `--augment` names them.
+        data: With the texts to train on.
+        model: Whose embeddings find neighbours of words.
+        tokenizer: Of the model.
+        max_length: Tokens after which a text is cut.
+        seed: Of the edits.
+    """
     named = parse_kinds(kinds)
     return AugmentedDataset(data.splits["train"], tokenizer, max_length, named, seed, model) if named else None
 

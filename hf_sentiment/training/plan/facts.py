@@ -44,7 +44,7 @@ class Facts:
         metric: What the best weights are chosen by, where the user says it.
         parameters: Of the model.
         memory: Bytes that training may take: the accelerator's, or else the machine's.
-        device: "cpu", "cuda", …
+        device: By its type, such as "cpu" or "cuda".
         bfloat16: Whether the device has bfloat16 of its own.
         fp16: Whether the user asks for float16.
         steps: How long a training step takes, where that is measured: on a CPU.

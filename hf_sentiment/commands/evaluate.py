@@ -15,7 +15,8 @@ from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_texts
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.inference.classifier import SentimentClassifier
-from hf_sentiment.records.schema import Measurement
+from hf_sentiment.records.schema import FindingRecord, Measurement, RowCounts
+from hf_sentiment.records.serialisation import from_json
 
 logger = logging.getLogger(__name__)
 
@@ -77,8 +78,14 @@ def evaluate(
     seen = seen_record(model, test, probabilities)
     if (warning := seen_warning(seen, len(test))) is not None:
         logger.warning(warning)
-    findings = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
-    return replace(report, seen=seen, source=raw.description, rows=rows.counts, findings=findings)
+    bad = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
+    return replace(
+        report,
+        seen=seen,
+        source=raw.description,
+        rows={name: RowCounts(**of) for name, of in rows.counts.items()},
+        findings=tuple(from_json(FindingRecord, finding) for finding in bad),
+    )
 
 
 def _rule(raw: RawData, classifier: SentimentClassifier, model: str, keep_bad: bool) -> LabelRule:

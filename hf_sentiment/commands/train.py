@@ -7,7 +7,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -28,7 +28,7 @@ from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
-from hf_sentiment.records.schema import Alarm, EvaluationRecord, Measurement, TrainingRecord
+from hf_sentiment.records.schema import Alarm, EvaluationRecord, FindingRecord, Measurement, TrainingRecord
 from hf_sentiment.records.serialisation import write_record
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
@@ -99,7 +99,7 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         logger.info(line)
     source = ours.dataset_name if dataset is None else None
     audit = run.data.audit(source, ours.model_name_or_path)  # reads every text: once
-    _warn(audit["findings"])
+    _warn(audit.findings)
     if checkpoint is not None:
         folder.check_same_data(audit)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
@@ -113,11 +113,11 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     return _finish(run, ours, folder, began)
 
 
-def _warn(findings: list[dict[str, Any]]) -> None:
+def _warn(findings: Sequence[FindingRecord]) -> None:
     """Say in a line what the audit found that is worse than a note."""
-    serious = [finding for finding in findings if finding["severity"] in ("warning", "error")]
+    serious = [finding for finding in findings if finding.severity in ("warning", "error")]
     if serious:
-        named = ", ".join(f"{finding['title']} {finding['count']:,}" for finding in serious)
+        named = ", ".join(f"{finding.title} {finding.count:,}" for finding in serious)
         logger.warning("Audit: %s (`hf-sentiment audit` with the same arguments says what to do)", named)
 
 

@@ -23,6 +23,15 @@ from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
 from hf_sentiment.data.sources import RawData, load_data
 from hf_sentiment.data.splits import CHOSEN, SPLITS, TRAINED, Shares, make_splits, usual_shares
 from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.records.schema import (
+    AuditRecord,
+    FindingRecord,
+    LabelRuleRecord,
+    Languages,
+    RowCounts,
+    SplitsRecord,
+)
+from hf_sentiment.records.serialisation import from_json
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +67,8 @@ class PreparedData:
     description: str
     unlabelled: Dataset | None = None
 
-    def audit(self, dataset_name: str | None = None, model_name: str | None = None) -> dict[str, Any]:
-        """Source, languages, label rule, rows, splits and the findings that cost little, as plain JSON.
+    def audit(self, dataset_name: str | None = None, model_name: str | None = None) -> AuditRecord:
+        """Source, languages, label rule, rows, splits and the findings that cost little.
 
         Args:
             dataset_name: As the user named the data set, for known contamination; `None` for files and data in memory.
@@ -67,17 +76,17 @@ class PreparedData:
         """
         findings = [*self.findings, contamination_finding(dataset_name, model_name)]
         counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in self.splits.items()}
-        return {
-            "source": self.description,
-            "languages": language_record(self._texts()),
-            "label_rule": self.rule.to_dict(),
-            "rows": self.rows,
-            "splits": {"label_counts": counts, "origin": self.origin, "seed": self.seed},
-            "findings": [finding.to_dict(texts=False) for finding in findings],
-            "used": {name: len(split) for name, split in self.splits.items()},
-            "unlabelled": None if self.unlabelled is None else len(self.unlabelled),
-            "content": {name: _content_hash(split) for name, split in self.splits.items()},
-        }
+        return AuditRecord(
+            source=self.description,
+            languages=Languages(**language_record(self._texts())),
+            label_rule=from_json(LabelRuleRecord, self.rule.to_dict()),
+            rows={name: RowCounts(**of) for name, of in self.rows.items()},
+            splits=SplitsRecord(counts, self.origin, self.seed),
+            findings=tuple(from_json(FindingRecord, finding.to_dict(texts=False)) for finding in findings),
+            used={name: len(split) for name, split in self.splits.items()},
+            unlabelled=None if self.unlabelled is None else len(self.unlabelled),
+            content={name: _content_hash(split) for name, split in self.splits.items()},
+        )
 
     def _texts(self) -> list[str]:
         """What the model learns from: training texts, or those without labels; where there are neither, the others."""

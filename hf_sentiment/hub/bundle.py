@@ -244,7 +244,7 @@ def _put_results(records: RunRecords, metadata: Mapping[str, Any], target: Path)
     call, audit, evaluation = records.arguments or CallRecord(), records.audit, records.tested
     if not datasets or evaluation is None or audit is None or call.test_file:
         return
-    if audit["splits"]["origin"].get("test", "").startswith("made from"):
+    if audit.splits.origin.get("test", "").startswith("made from"):
         return  # texts that nobody else has as a test split
     entry = EvalResultEntry(
         dataset_id=datasets[0],

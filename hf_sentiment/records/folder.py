@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import current_umask
-from hf_sentiment.records.schema import EvaluationRecord, PlanRecord, StepTimes
+from hf_sentiment.records.schema import AuditRecord, EvaluationRecord, PlanRecord, StepTimes
 from hf_sentiment.records.serialisation import read_record, write_record
 
 if TYPE_CHECKING:
@@ -83,14 +83,14 @@ class RunFolder:
             leftover.unlink()
         write_record(self.records / "arguments.json", call)
 
-    def check_same_data(self, audit: dict[str, Any]) -> None:
+    def check_same_data(self, audit: AuditRecord) -> None:
         """Refuse to go on with other data than the run began with: texts would move between the splits.
 
         Raises:
             CallError: The data have changed.
         """
-        before = read_record(self.records / "audit.json", dict[str, Any])
-        if before is not None and before.get("content") != audit["content"]:
+        before = read_record(self.records / "audit.json", AuditRecord)
+        if before is not None and before.content != audit.content:
             raise CallError(
                 f"the data have changed since the run in {self.path} began: put them back, or name another --output_dir"
             )

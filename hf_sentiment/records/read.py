@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.records.folder import existing_folder
-from hf_sentiment.records.schema import CallRecord, EvaluationRecord, Measurement, PlanRecord
+from hf_sentiment.records.schema import AuditRecord, CallRecord, EvaluationRecord, Measurement, PlanRecord
 from hf_sentiment.records.serialisation import read_json, read_record
 
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -41,7 +41,7 @@ class RunRecords:
     adapter_folder: Path | None
     arguments: CallRecord | None
     plan: PlanRecord | None
-    audit: dict[str, Any] | None
+    audit: AuditRecord | None
     evaluation: EvaluationRecord | None
     curves: tuple[str, ...]
 
@@ -67,7 +67,7 @@ class RunRecords:
             adapter_folder=adapter_folder,
             arguments=read_record(records / "arguments.json", CallRecord),
             plan=read_record(records / "plan.json", PlanRecord),
-            audit=read_record(records / "audit.json", dict[str, Any]),
+            audit=read_record(records / "audit.json", AuditRecord),
             evaluation=read_evaluation(records / "evaluation.json") if evaluation is None else evaluation,
             curves=tuple(name for name in ("records/curves.png", "records/curves.svg") if (folder / name).is_file()),
         )

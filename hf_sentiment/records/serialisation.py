@@ -15,6 +15,11 @@ from hf_sentiment.records.atomic import write_json
 # In every file. It is raised when a name goes or comes to mean something else; a name that is added changes nothing.
 VERSION = 1
 
+# In the metadata of a field: it holds the names that the others do not, which stand beside them in the file.
+_REST = "rest"
+# The types of JSON, in words.
+_NAMES = {dict: "an object", list: "a list", str: "a text", float: "a number", int: "a whole number", bool: "a boolean"}
+
 _T = TypeVar("_T")
 
 
@@ -22,8 +27,14 @@ def to_json(value: Any) -> Any:
     """A record, or a part of one, as plain JSON. A field that may be left out, as its default is `None`, is then."""
     if dataclasses.is_dataclass(value):
         # A field without a default has `MISSING` for one, so its `None` is written.
-        entries = ((field, getattr(value, field.name)) for field in dataclasses.fields(value))
-        return {f.name: to_json(entry) for f, entry in entries if entry is not None or f.default is not None}
+        entries: dict[str, Any] = {}
+        for field in dataclasses.fields(value):
+            entry = getattr(value, field.name)
+            if field.metadata.get(_REST):
+                entries |= to_json(entry)
+            elif entry is not None or field.default is not None:
+                entries[field.name] = to_json(entry)
+        return entries
     if isinstance(value, Mapping):
         return {str(name): to_json(entry) for name, entry in value.items()}
     return [to_json(entry) for entry in value] if isinstance(value, list | tuple) else value
@@ -60,14 +71,13 @@ def from_json(kind: Any, value: Any, place: str = "") -> Any:
     return value
 
 
-# The types of JSON, in words.
-_NAMES = {dict: "an object", list: "a list", str: "a text", float: "a number", int: "a whole number", bool: "a boolean"}
-
-
 def _object(kind: Any, value: Mapping[str, Any], place: str) -> Any:
     types_by_name, entries = get_type_hints(kind), {}
+    names = {field.name for field in dataclasses.fields(kind)}
     for field in dataclasses.fields(kind):
-        if field.name in value:
+        if field.metadata.get(_REST):
+            entries[field.name] = {name: entry for name, entry in value.items() if name not in names}
+        elif field.name in value:
             entries[field.name] = from_json(types_by_name[field.name], value[field.name], _within(place, field.name))
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
             raise ValueError(f"{_within(place, field.name)} is missing")

@@ -27,6 +27,7 @@ from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import DataError
+from hf_sentiment.records.serialisation import to_json
 
 Table = list[tuple[str | None, str | None]]
 Load = Callable[..., Rows]
@@ -126,11 +127,11 @@ def test_training_goes_on_without_broken_lines_on_request(tmp_path: Path) -> Non
     assert "fault" not in prepared.splits["train"].column_names
     assert named(prepared.findings)["broken"].examples[0].row == 31 and prepared.rows["train"]["bad"] == 1
     record = prepared.audit("starter", "me/bert-sst2")
-    assert {f["name"]: f["severity"] for f in record["findings"]}["contamination"] == "warning"
-    assert json.dumps(record["findings"]).count("w1") == 0  # no text goes into the record
-    broken = next(finding for finding in record["findings"] if finding["name"] == "broken")
-    (row,) = broken["examples"]
-    assert broken["count"] == 1 and (row["source"], row["row"]) == (str(path), 31) and "not JSON" in row["says"]
+    assert {finding.name: finding.severity for finding in record.findings}["contamination"] == "warning"
+    assert json.dumps(to_json(record.findings)).count("w1") == 0  # no text goes into the record
+    broken = next(finding for finding in record.findings if finding.name == "broken")
+    (row,) = broken.facts["examples"]
+    assert broken.count == 1 and (row["source"], row["row"]) == (str(path), 31) and "not JSON" in row["says"]
 
 
 def test_duplicates_keep_emoticons_apart(load: Load) -> None:

@@ -31,10 +31,10 @@ def test_who_calls_says_how_much_is_held_out(reviews_file: Path) -> None:
 def test_samples_are_drawn_with_each_labels_share_or_not_at_all(reviews_file: Path) -> None:
     data = prepare_data(train_file=str(reviews_file), max_train_samples=20)
     assert sorted(data.splits["train"]["label"][:]) == [0] * 10 + [1] * 10
-    assert data.audit()["splits"]["label_counts"]["train"] == {"0": 10, "1": 10}
+    assert data.audit().splits.label_counts["train"] == {"0": 10, "1": 10}
     none = prepare_data(train_file=str(reviews_file), max_train_samples=0)
     assert {name: len(split) for name, split in none.splits.items()} == {"train": 0, "validation": 48, "test": 48}
-    assert none.audit()["used"]["train"] == 0
+    assert none.audit().used["train"] == 0
     with pytest.raises(CallError, match="--max_train_samples 1: each of the 2 labels needs a text"):
         prepare_data(train_file=str(reviews_file), max_train_samples=1)
 
@@ -105,7 +105,7 @@ def test_without_labels_there_are_names_and_perhaps_a_test(reviews_file: Path, t
     tested = prepare_unlabelled(["positive", "negative"], str(reviews_file))
     assert list(tested.splits) == ["train", "test"] and len(tested.splits["test"]) == 240
     assert tested.splits["test"]["label"][0] == 0  # a positive one
-    assert tested.audit()["splits"]["label_counts"] == {"train": {}, "test": {"0": 120, "1": 120}}
+    assert tested.audit().splits.label_counts == {"train": {}, "test": {"0": 120, "1": 120}}
     other = tmp_path / "other.csv"
     other.write_text("text,label\ngood film,spam\nbad film,ham\n")
     with pytest.raises((CallError, DataError), match=r"spam|ham"):

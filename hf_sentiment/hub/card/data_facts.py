@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from hf_sentiment.data.sources import is_starter
 from hf_sentiment.hub.card.metadata import is_hub_id
 from hf_sentiment.records.read import RunRecords
-from hf_sentiment.records.schema import CallRecord
+from hf_sentiment.records.schema import AuditRecord, CallRecord
 
 _LANGUAGE_NAMES = {
     **{"ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English"},
@@ -80,7 +79,7 @@ def data_facts(records: RunRecords, language: str | None) -> DataFacts:
     language = language or ("en" if starter else certain)
     return DataFacts(
         # The starter's begins with the name that stands for it on the command line.
-        source=None if audit is None else re.sub(r"^(starter(:\w+)?|files): | \(MIT\)$", "", audit["source"]),
+        source=None if audit is None else re.sub(r"^(starter(:\w+)?|files): | \(MIT\)$", "", audit.source),
         dataset_id=call.dataset_name if is_hub else None,
         dataset_config=call.dataset_config_name if is_hub else None,
         dataset_revision=call.dataset_revision if is_hub else None,
@@ -89,69 +88,50 @@ def data_facts(records: RunRecords, language: str | None) -> DataFacts:
         language=language,
         language_name=None if language is None else _LANGUAGE_NAMES.get(language),
         language_found=said if language == certain else None,
-        label_rule=None if audit is None else audit["label_rule"]["description"],
+        label_rule=None if audit is None else audit.label_rule.description,
         splits=[] if audit is None else _splits(audit),
-        train_texts=None if audit is None else audit["used"].get("train"),
-        findings=[] if audit is None else _findings(audit),
-        shared_with_train=0 if audit is None else _shared(audit).get("train/test", 0),
+        train_texts=None if audit is None else audit.used.get("train"),
+        findings=[] if audit is None else list(_findings(audit)),
+        shared_with_train=0 if audit is None else audit.shared.get("train/test", 0),
     )
 
 
-def _certain_language(audit: Mapping[str, Any] | None) -> tuple[str | None, str | None]:
+def _certain_language(audit: AuditRecord | None) -> tuple[str | None, str | None]:
     """The language of the texts, where it is certain, and how it was found out."""
-    record = (audit or {}).get("languages") or {"texts": 0, "shares": {}}
-    name, share = next(iter(record["shares"].items()), (None, 0.0))
-    if record["texts"] < _LEAST_TEXTS or share < _LEAST_SHARE:
+    if audit is None or audit.languages.texts < _LEAST_TEXTS:
         return None, None
-    texts = f"{record['texts']:,} texts that were long enough to tell"
-    return name, f"{name}, as {100 * share:.3g} % of {texts} (py3langid)"
+    texts = f"{audit.languages.texts:,} texts that were long enough to tell"
+    name, share = next(iter(audit.languages.shares.items()), ("", 0.0))
+    return (name, f"{name}, as {100 * share:.3g} % of {texts} (py3langid)") if share >= _LEAST_SHARE else (None, None)
 
 
-def _splits(audit: Mapping[str, Any]) -> list[SplitFacts]:
-    counts, labels = audit["splits"]["label_counts"], range(len(audit["label_rule"]["labels"]))
-    return [
-        SplitFacts(
-            name=name,
-            texts=size,
-            counts=[counts[name].get(str(index), 0) for index in labels] if name in counts else None,
-            origin=audit["splits"]["origin"][name],
-        )
-        for name, size in audit["used"].items()
-    ]
+def _splits(audit: AuditRecord) -> list[SplitFacts]:
+    counts, origin = audit.label_counts, audit.splits.origin
+    return [SplitFacts(name, texts, counts.get(name), origin[name]) for name, texts in audit.used.items()]
 
 
-def _findings(audit: Mapping[str, Any]) -> list[str]:
+def _findings(audit: AuditRecord) -> Iterator[str]:
     """What the check of the data found, in plain words."""
-    found = []
-    for name, rows in audit["rows"].items():
-        if rows["bad"]:
-            found.append(f"{rows['bad']:,} rows of the {name} data had no text or no known label and were left out.")
-        if rows["dropped_by_rule"]:
-            found.append(
-                f"{rows['dropped_by_rule']:,} rows of the {name} data lie between the labels and were left out."
-            )
-    shared = _shared(audit)
+    for name, rows in audit.rows.items():
+        if rows.bad:
+            yield f"{rows.bad:,} rows of the {name} data had no text or no known label and were left out."
+        if rows.dropped_by_rule:
+            yield f"{rows.dropped_by_rule:,} rows of the {name} data lie between the labels and were left out."
+    shared = audit.shared
     for pair, count in shared.items():
         first, second = pair.split("/")
         if count:
-            found.append(f"{count:,} texts of {second} repeat a text of {first}, exactly or nearly.")
+            yield f"{count:,} texts of {second} repeat a text of {first}, exactly or nearly."
     if shared and not any(shared.values()):
-        found.append("No text is in two splits, not even nearly.")
-    for finding in audit.get("findings", []):
-        within = [f"{count:,} in {name}" for name, count in finding.get("repeats", {}).items() if count]
-        if within:
-            found.append(f"Texts that repeat another one of their own split: {', '.join(within)}.")
-        if finding["name"] == "conflicts" and finding["count"]:
-            found.append(f"{finding['count']:,} rows have the text of another row and another label.")
-        if finding["name"] == "placeholders" and finding["count"]:
-            found.append(f"{finding['count']:,} texts stand for no text, such as “N/A”, and were used as texts.")
-        if finding["name"] == "contamination" and finding["data"]:
-            found.append("SST-2, SST-5 and rotten_tomatoes have the same sentences, so figures on those mean nothing.")
-        if finding["name"] == "contamination" and finding["model"]:
-            found.append("The base model was, by its name, fine-tuned on sentences of SST or rotten_tomatoes.")
-    return found
-
-
-def _shared(audit: Mapping[str, Any]) -> dict[str, int]:
-    """For each pair "train/test", the texts of the second that repeat one of the first, exactly or nearly."""
-    return {finding["splits"]: finding["count"] for finding in audit["findings"] if finding["name"] == "leakage"}
+        yield "No text is in two splits, not even nearly."
+    within = [f"{count:,} in {name}" for name, count in audit.repeats.items() if count]
+    if within:
+        yield f"Texts that repeat another one of their own split: {', '.join(within)}."
+    if audit.count("placeholders"):
+        yield f"{audit.count('placeholders'):,} texts stand for no text, such as “N/A”, and were used as texts."
+    if audit.count("conflicts"):
+        yield f"{audit.count('conflicts'):,} rows have the text of another row and another label."
+    if audit.is_known_data:
+        yield "SST-2, SST-5 and rotten_tomatoes have the same sentences, so figures on those mean nothing."
+    if audit.is_known_model:
+        yield "The base model was, by its name, fine-tuned on sentences of SST or rotten_tomatoes."

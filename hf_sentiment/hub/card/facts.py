@@ -183,10 +183,10 @@ def _unmeasured(records: RunRecords) -> str | None:
     """Why there are no figures."""
     if records.measured is not None or records.audit is None or records.evaluation is None:
         return None
-    used, training = records.audit["used"], records.evaluation.training
+    used, training = records.audit.used, records.evaluation.training
     if training is None or used.get("train") or used.get("test"):
         return "No text was held out for a test."
-    rests_on, given = training.unlabelled_texts, records.audit["unlabelled"] or 0
+    rests_on, given = training.unlabelled_texts, records.audit.unlabelled or 0
     made = f"and of {rests_on:,} texts without labels" if rests_on else "alone"
     unused = f"; the {given:,} texts without labels that were given could not be used" if given and not rests_on else ""
     return f"There was no labelled text to measure it on: it is made of a sentiment lexicon {made}{unused}."
@@ -228,7 +228,7 @@ def training_facts(records: RunRecords) -> TrainingFacts:
         trained=training is not None or rank is not None,
         run=training,
         plan=plan,
-        without_labels=records.audit is not None and records.audit["used"].get("train") == 0,
+        without_labels=records.audit is not None and records.audit.used.get("train") == 0,
         head_alone=plan.value("num_train_epochs") == 0 and not (training and training.steps),
         lora=rank,
         curves=next((name for name in records.curves if name.endswith(".png")), None),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from hf_sentiment.evaluation.report import shortfall
 from hf_sentiment.records.read import RunRecords
-from hf_sentiment.records.schema import LabelMetrics, LengthAccuracy, Measurement
+from hf_sentiment.records.schema import AuditRecord, LabelMetrics, LengthAccuracy, Measurement
 
 # Below these a sentence is due: recalls this far apart are not chance among some hundred texts, and a label this much
 # rarer than its equal share was seen little of.
@@ -76,27 +75,20 @@ def _of_lengths(rows: Sequence[LengthAccuracy]) -> Iterator[str]:
         )
 
 
-def _of_data(audit: dict[str, Any]) -> list[str]:
-    found = []
-    rule, splits = audit["label_rule"], audit["splits"]
-    counts = splits["label_counts"].get("train", {})
-    total = sum(counts.values())
-    for index, name in enumerate(rule["labels"]):
-        count = counts.get(str(index), 0)
-        if total and count * len(rule["labels"]) / total < _RARE:
-            found.append(
-                f"“{name}” was rare in training ({count} of {total} texts), so the model has seen little of it."
-            )
-    if None in [*(rule.get("classes") or []), *(rule.get("mapping") or {}).values()]:
-        dropped = sum(split["dropped_by_rule"] for split in audit["rows"].values())
-        found.append(
+def _of_data(audit: AuditRecord) -> Iterator[str]:
+    labels, counts = audit.label_rule.labels, audit.label_counts.get("train", [])
+    total = sum(counts)
+    for name, count in zip(labels, counts, strict=False):
+        if total and count * len(labels) / total < _RARE:
+            yield f"“{name}” was rare in training ({count} of {total} texts), so the model has seen little of it."
+    if audit.label_rule.drops:
+        dropped = sum(rows.dropped_by_rule for rows in audit.rows.values())
+        yield (
             f"Texts between the labels were left out of training and test ({dropped:,} of them), so it decides where "
             "a reader would not, and its figures hold for clear texts only."
         )
-    repeats = sum(finding.get("repeats", {}).get("test", 0) for finding in audit["findings"])
-    if repeats:
-        found.append(f"{repeats} test texts repeat another test text.")
-    return found
+    if audit.repeats.get("test"):
+        yield f"{audit.repeats['test']} test texts repeat another test text."
 
 
 def _percent(share: float) -> str:

@@ -1,3 +1,9 @@
+from .audit import AuditRecord as AuditRecord
+from .audit import FindingRecord as FindingRecord
+from .audit import LabelRuleRecord as LabelRuleRecord
+from .audit import Languages as Languages
+from .audit import RowCounts as RowCounts
+from .audit import SplitsRecord as SplitsRecord
 from .evaluation import Alarm as Alarm
 from .evaluation import Baselines as Baselines
 from .evaluation import Confusion as Confusion

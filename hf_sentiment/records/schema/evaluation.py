@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+
+from hf_sentiment.records.schema.audit import FindingRecord, RowCounts
 
 
 @dataclass(frozen=True)
@@ -253,5 +254,5 @@ class Measurement(EvaluationRecord):
     baselines: Baselines = Baselines()
     differences: dict[str, Difference] = field(default_factory=dict)
     source: str | None = None
-    rows: dict[str, Any] | None = None
-    findings: list[Any] | None = None
+    rows: dict[str, RowCounts] | None = None
+    findings: tuple[FindingRecord, ...] | None = None

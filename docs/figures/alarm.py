@@ -54,7 +54,7 @@ class LossesOfTexts(TrainerCallback):
     """Keeps the loss of each validation text at every evaluation, in `losses.npy` of the folder."""
 
     def __init__(self, texts: Dataset, collator: DataCollatorWithPadding, folder: Path) -> None:
-        self.loader = torch.utils.data.DataLoader(texts, batch_size=50, collate_fn=collator)  # type: ignore[arg-type]
+        self.loader = torch.utils.data.DataLoader(texts, batch_size=50, collate_fn=collator)
         self.folder = folder
         self.rows: list[Array] = []
 
@@ -71,7 +71,7 @@ class LossesOfTexts(TrainerCallback):
 
 def accuracy(prediction: EvalPrediction) -> dict[str, float]:
     """The share of texts that were classified rightly."""
-    return {"accuracy": float((prediction.predictions.argmax(axis=-1) == prediction.label_ids).mean())}
+    return {"accuracy": float((np.asarray(prediction.predictions).argmax(axis=-1) == prediction.label_ids).mean())}
 
 
 def train(folder: Path) -> None:
@@ -165,9 +165,9 @@ def text_by_text(losses: Array, worse: int) -> None:
     changes = losses[worse] - losses[best]
     figure, (axes,) = card(3.2)
     edges = np.arange(np.floor(changes.min() * 4) / 4, changes.max() + 0.25, 0.25)
-    *_, bars = axes.hist(changes, bins=edges, color=VALIDATION, edgecolor="white", linewidth=0.5)
-    for bar, left in zip(bars, edges, strict=False):
-        bar.set_facecolor(TRAIN if left < 0 else VALIDATION)
+    counts, _ = np.histogram(changes, edges)
+    colours = [TRAIN if left < 0 else VALIDATION for left in edges[:-1]]
+    axes.bar(edges[:-1], counts, width=0.25, align="edge", color=colours, edgecolor="white", linewidth=0.5)
     axes.axvline(changes.mean(), color=INK, linestyle="--", linewidth=1.2)
     alone = [losses[row].var(ddof=1) / losses.shape[1] for row in (best, worse)]
     paired = changes.std(ddof=1) / np.sqrt(losses.shape[1])

@@ -43,9 +43,8 @@ class PreparedData:
     """Labelled splits and how they came about.
 
     Attributes:
-        splits: "train" and, where they are given or texts are held out for them, "validation" and "test", with
-            columns `text`, `label` (index), `row`, and for the starter `group` and `ratings`. Without labels "train"
-            is empty.
+        splits: "train" and, where they are given or texts are held out for them, "validation" and "test", with columns
+            `text`, `label` (index), `row`, and for the starter `group` and `ratings`. Without labels "train" is empty.
         rule: How raw labels became indices.
         rows: What became of the rows of each split as given; see `Rows.counts`.
         findings: What costs little to find out about the rows: bad ones, duplicates and so on.

@@ -1,5 +1,4 @@
-"""Tokenising once: cached by `datasets`, truncated, never padded (the collator pads to a batch's longest
-text)."""
+"""Tokenising once: cached by `datasets`, truncated, never padded (the collator pads to a batch's longest text)."""
 
 from __future__ import annotations
 
@@ -19,13 +18,12 @@ def tokenise(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: i
     """Token ids of every text, cut at `max_length` tokens; the share that was cut is logged.
 
     Args:
-        dataset: with `text`, and `label` where there are labels.
-        tokenizer: of the model.
-        max_length: in tokens, special ones included.
+        dataset: With `text`, and `label` where there are labels.
+        tokenizer: Of the model.
+        max_length: In tokens, special ones included.
 
     Returns:
-        `tokenizer.model_input_names`, `labels` (where there are labels) and `length` (tokens kept), in the
-        same order.
+        `tokenizer.model_input_names`, `labels` (where there are labels) and `length` (tokens kept), in the same order.
     """
     tokenised = _tokenised(dataset, tokenizer, max_length)
     share = float(np.mean(tokenised["truncated"])) if len(tokenised) else 0.0
@@ -45,7 +43,7 @@ def sort_by_length(dataset: Dataset) -> tuple[Dataset, np.ndarray]:
     """The longest texts first, so that a batch wastes little padding and a lack of memory shows at once.
 
     Args:
-        dataset: what `tokenise` returned.
+        dataset: What `tokenise` returned.
 
     Returns:
         The sorted data set, and the permutation that restores the order: `results_of_sorted[permutation]`.

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Decimals of a probability in a table.
 _DIGITS = 6
-"""Decimals of a probability in a table."""
 
 # What a spreadsheet takes for a formula (OWASP, CSV injection), its full-width forms, and what hides one.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
@@ -93,12 +93,7 @@ class Output(ABC):
         """
         score, scores = prediction["score"], prediction["scores"]
         shown = [None] * len(self.labels) if scores is None else [round(p, _DIGITS) for p in scores.values()]
-        return [
-            prediction["label"],
-            None if score is None else round(score, _DIGITS),
-            *shown,
-            prediction.get("note"),
-        ]
+        return [prediction["label"], None if score is None else round(score, _DIGITS), *shown, prediction.get("note")]
 
 
 class JsonLines(Output):
@@ -189,8 +184,8 @@ class Excel(Output):
         return text_cell(self.sheet, text[:_EXCEL_CHARACTERS])
 
 
+# The extensions that an output may have.
 OUTPUTS = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson")
-"""The extensions that an output may have."""
 
 
 def check_output(path: str | os.PathLike[str]) -> None:

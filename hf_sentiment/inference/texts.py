@@ -8,8 +8,8 @@ from hf_sentiment.data.audit import is_placeholder
 from hf_sentiment.data.labels import as_number
 
 EMPTY = "empty text"
+# How the notes begin.
 NOT_A_TEXT = "not a text"
-"""How the notes begin."""
 
 _NOTHING_TO_SEE = ("Cc", "Cf", "Zs", "Zl", "Zp")
 
@@ -18,8 +18,8 @@ def no_text(value: object) -> str:
     """Why a value is no text that has a label; "" where it is one.
 
     Empty are `None`, NaN, white space and invisible characters, and what stands for an empty cell (`NaN`, `N/A`, `-`;
-    see `is_placeholder`). A number is not a text, whether it is a number or a string of
-    one: it depends on the file's format which of the two a cell with a number is.
+    see `is_placeholder`). A number is not a text, whether it is a number or a string of one: it depends on the file's
+    format which of the two a cell with a number is.
 
     Args:
         value: A string, or anything else that stands in a text's place.

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 EMPTY, UNREADABLE, UNKNOWN = "empty", "broken", "unknown_labels"
+# Why `--fix` removes a row; the names of the findings that it settles.
 CONFLICT, LEAK, REPEAT = "conflicts", "leakage", "duplicates"
-"""Why `--fix` removes a row; the names of the findings that it settles."""
 
 
 def audit_rows(
@@ -46,16 +46,16 @@ def audit_rows(
     """Everything that can be said about labelled texts; see `findings.LIMITS` for the list.
 
     Args:
-        rows: of all splits.
-        dataset_name: as the user named the data set, for known contamination.
-        model_name: as the user named the checkpoint, likewise.
-        shares: split → share of the training rows, for the splits that are still to be made.
-        drop_bad_rows: bad rows will be left out, which makes them a warning instead of an error.
-        tokenizer: of the model; without it tokens are not looked at.
-        max_length: tokens after which a text is cut.
+        rows: Of all splits.
+        dataset_name: As the user named the data set, for known contamination.
+        model_name: As the user named the checkpoint, likewise.
+        shares: Split → share of the training rows, for the splits that are still to be made.
+        drop_bad_rows: Bad rows will be left out, which makes them a warning instead of an error.
+        tokenizer: Of the model; without it tokens are not looked at.
+        max_length: Tokens after which a text is cut.
         features: `[usable rows, hidden_size]`, the encoder's features of `rows.usable`; without them no probable label
             errors are looked for.
-        seed: of samples and folds.
+        seed: Of samples and folds.
     """
     usable = rows.usable
     findings = row_findings(rows, shares=shares, drop_bad_rows=drop_bad_rows)

@@ -22,8 +22,8 @@ def contamination_finding(dataset_name: str | None, model_name: str | None) -> F
     file of such sentences under another name.
 
     Args:
-        dataset_name: as the user named it; None for files.
-        model_name: the checkpoint's name or folder.
+        dataset_name: As the user named it; None for files.
+        model_name: The checkpoint's name or folder.
     """
     if model_name is not None and Path(model_name).expanduser().is_dir():
         # What is said goes into records, where nobody's folders belong.

@@ -9,8 +9,8 @@ from typing import Any
 from hf_sentiment.data.rows import Row
 from hf_sentiment.table import table_lines
 
+# From harmless to fatal. An error means: with these data, training stops or its test figures are not to be trusted.
 SEVERITIES = ("ok", "note", "warning", "error")
-"""From harmless to fatal. An error means: with these data, training stops or its test figures are not to be trusted."""
 
 # Rows that a finding lists in JSON, in the record of a run, and for people; all of them are counted.
 MAX_EXAMPLES = 1_000
@@ -40,6 +40,7 @@ def _reaches(measure: float, limit: float | None) -> bool:
 
 # What is above chance in a clean corpus is a note, what moves a figure by points a warning. Sources: the figures of the
 # starter corpora, and for `small` the width of a binomial interval (see `proportions.half_width`).
+# Severities by finding, in the order of the report.
 LIMITS = {
     "empty": Limits(error=0),
     "broken": Limits(error=0),
@@ -58,7 +59,6 @@ LIMITS = {
     "unknown_tokens": Limits(note=0.005, warning=0.02),
     "languages": Limits(note=0.02, warning=0.1),
 }
-"""Severities by finding, in the order of the report."""
 
 
 @dataclass(frozen=True)
@@ -66,15 +66,15 @@ class Finding:
     """The result of one check.
 
     Attributes:
-        name: a key of `LIMITS`.
-        title: the finding in some words.
-        severity: one of `SEVERITIES`.
-        count: rows (of `unknown_tokens` tokens) that it is about.
-        total: of how many.
-        advice: what to do, in one sentence; "" where nothing is to be done.
-        fixable: rows that `--fix` removes on its account.
-        examples: rows it is about, at most `MAX_EXAMPLES`.
-        facts: figures of its own, as plain JSON.
+        name: A key of `LIMITS`.
+        title: The finding in some words.
+        severity: One of `SEVERITIES`.
+        count: Rows (of `unknown_tokens` tokens) that it is about.
+        total: Of how many.
+        advice: What to do, in one sentence; "" where nothing is to be done.
+        fixable: Rows that `--fix` removes on its account.
+        examples: Rows it is about, at most `MAX_EXAMPLES`.
+        facts: Figures of its own, as plain JSON.
     """
 
     name: str
@@ -129,8 +129,8 @@ def finding_lines(findings: Sequence[Finding], width: int) -> list[str]:
     """The findings as an aligned table, the most severe first, and below it some rows of each that is not ok.
 
     Args:
-        findings: one or more.
-        width: of a line, in characters.
+        findings: One or more.
+        width: Of a line, in characters.
     """
     findings = sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
     rows = [("severity", "finding", "count", "share", "what to do")]

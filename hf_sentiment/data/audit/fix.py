@@ -82,17 +82,17 @@ def write_cleaned(
     drops stay.
 
     Args:
-        rows: of `raw`.
-        raw: what was audited.
-        folder: where to write.
-        overwrite: as in `check_free`.
+        rows: Of `raw`.
+        raw: What was audited.
+        folder: Where to write.
+        overwrite: As in `check_free`.
 
     Returns:
         The copies.
 
     Raises:
-        CallError: as `check_free`.
-        DataError: no row of a split would be left.
+        CallError: As `check_free`.
+        DataError: No row of a split would be left.
     """
     folder = Path(folder).expanduser()
     check_free(folder, overwrite, [str(table.path) for table in raw.files.values()])

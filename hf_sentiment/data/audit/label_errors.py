@@ -12,8 +12,8 @@ import numpy as np
 from hf_sentiment.data.audit.findings import MAX_EXAMPLES, Finding, graded
 from hf_sentiment.data.rows import Rows
 
+# Up to so many texts label errors are looked for unasked: a forward pass over short ones takes about a minute.
 DEFAULT_TEXTS = 5_000
-"""Up to so many texts label errors are looked for unasked: a forward pass over short ones takes about a minute."""
 
 FOLDS = 5
 _C = 10.0  # the inverse regularisation that its figures in benchmarks/README.md were measured with
@@ -23,8 +23,8 @@ def confident_disagreement(probabilities: np.ndarray, labels: np.ndarray) -> tup
     """The suspicious rows, the most certain first, and the labels suggested for them.
 
     Args:
-        probabilities: out of fold, `[rows, labels]`.
-        labels: the given ones, `[rows]`; each occurs.
+        probabilities: Out of fold, `[rows, labels]`.
+        labels: The given ones, `[rows]`; each occurs.
 
     Returns:
         Row numbers, and for each the suggested label: the most probable of those over their threshold. They are ranked
@@ -56,9 +56,9 @@ def label_error_finding(rows: Rows, features: np.ndarray, seed: int = 42) -> Fin
     """The rows whose label is probably wrong, with the label suggested and its probability.
 
     Args:
-        rows: usable ones.
+        rows: Usable ones.
         features: `[rows, hidden_size]`, of the frozen encoder.
-        seed: of the folds.
+        seed: Of the folds.
     """
     present, labels = np.unique(rows.codes, return_inverse=True)
     enough = np.flatnonzero(np.bincount(labels) >= FOLDS)

@@ -11,13 +11,13 @@ import numpy as np
 from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Finding, counted, graded
 from hf_sentiment.data.rows import Rows
 
+# A label with fewer texts than this can't be split in three and learned.
 RARE = 10
-"""A label with fewer texts than this can't be split in three and learned."""
 
 _ALIKE = 0.85  # of difflib's ratio: "posiitve" and "positive" are, "negative" and "positive" are not
 
+# Where the width of an interval is quoted: a usual accuracy of a sentiment classifier.
 TYPICAL_ACCURACY = 0.85
-"""Where the width of an interval is quoted: a usual accuracy of a sentiment classifier."""
 
 
 def half_width(texts: int, accuracy: float = TYPICAL_ACCURACY) -> float:

@@ -1,8 +1,8 @@
 """Augmentation on the fly that keeps the label: the training split only, another draw in every epoch.
 
-Polarity words, negations, intensifiers, idioms, emoticons and emoji are never deleted, moved, replaced or misspelt,
-and a text whose VADER score would change is left as it is (see `guard`). The guard knows English: in texts that do not
-look English only the kinds of `LANGUAGE_NEUTRAL` are applied, which change no word.
+Polarity words, negations, intensifiers, idioms, emoticons and emoji are never deleted, moved, replaced or misspelt, and
+a text whose VADER score would change is left as it is (see `guard`). The guard knows English: in texts that do not look
+English only the kinds of `LANGUAGE_NEUTRAL` are applied, which change no word.
 """
 
 from __future__ import annotations

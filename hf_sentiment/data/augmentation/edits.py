@@ -11,8 +11,8 @@ from random import Random
 
 from hf_sentiment.data.augmentation.guard import Token, in_scope, stop_words
 
+# Share of a text's words that an edit changes, and at least one: EDA's alpha (Wei & Zou 2019, arXiv:1901.11196).
 SHARE = 0.1
-"""Share of a text's words that an edit changes, and at least one: EDA's alpha (Wei & Zou 2019, arXiv:1901.11196)."""
 
 # Between its first and its last letter a word can be misspelt and still be read.
 _MISSPELT_FROM = 4

@@ -1,8 +1,8 @@
 """What augmentation must not touch: the words, emoticons and rules that carry sentiment in English.
 
-All lists are VADER's (Hutto & Gilbert, ICWSM 2014; package `vaderSentiment`): its lexicon of words, slang and
-emoticons with human valences, its negations, its intensifiers and its idioms. What happens to the rest of a text is
-checked at the end by VADER's score, as its rules see more than its lists (emphasis, distance).
+All lists are VADER's (Hutto & Gilbert, ICWSM 2014; package `vaderSentiment`): its lexicon of words, slang and emoticons
+with human valences, its negations, its intensifiers and its idioms. What happens to the rest of a text is checked at
+the end by VADER's score, as its rules see more than its lists (emphasis, distance).
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from vaderSentiment.vaderSentiment import (
     SentimentIntensityAnalyzer,
 )
 
+# Words after a negation that it may turn around: VADER's own window.
 NEGATION_REACH = 3
-"""Words after a negation that it may turn around: VADER's own window."""
 
 # Words that VADER's rules name but none of its lists: "but" turns a text, "least" turns a word, and "no", of the
 # lexicon, negates.

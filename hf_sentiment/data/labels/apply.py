@@ -18,17 +18,18 @@ from hf_sentiment.errors import CallError
 # White space of all kinds, and what takes no room: zero-width characters, joiners, byte-order marks.
 _INVISIBLE = "".join(filter(str.isspace, map(chr, range(0x3001)))) + "\u200b\u200c\u200d\u2060\ufeff"
 
+# In place of a class index: a good row that the rule drops.
 DROPPED = -1
-"""In place of a class index: a good row that the rule drops."""
 
+# In place of a class index: a row that can't be used.
 BAD = -2
-"""In place of a class index: a row that can't be used."""
 
 _UNKNOWN = -2
 _MISSING = -3
 _ALIKE = 0.85  # of difflib's ratio: "posiitve" and "positive" are, "negative" and "positive" are not
 _HEADER = "the header of a table again"
 
+# How the reasons begin for which a row can't be used.
 NO_TEXT, EMPTY_TEXT, BROKEN, NO_LABEL, UNKNOWN_LABEL = FAULTS = (
     "no text",
     "empty text",
@@ -36,19 +37,18 @@ NO_TEXT, EMPTY_TEXT, BROKEN, NO_LABEL, UNKNOWN_LABEL = FAULTS = (
     "no label",
     "unknown label",
 )
-"""How the reasons begin for which a row can't be used."""
 
 
 def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
     """The raw labels of a split, without those of a header that stands among the rows.
 
     Args:
-        raw: what `load_data` returned, with labels.
-        split: one of its splits.
-        keep_bad: rows with several labels are bad rows, which will be named or left out; without it they are an error.
+        raw: What `load_data` returned, with labels.
+        split: One of its splits.
+        keep_bad: Rows with several labels are bad rows, which will be named or left out; without it they are an error.
 
     Raises:
-        CallError: a row has several labels, or an object for one.
+        CallError: A row has several labels, or an object for one.
     """
     dataset = raw.splits[split]
     table = dataset.with_format("arrow")[:]
@@ -82,9 +82,9 @@ def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray,
     """What each row of a raw split is to the rule.
 
     Args:
-        raw: what `load_data` returned, with labels.
-        split: one of its splits.
-        rule: what `infer_label_rule` returned.
+        raw: What `load_data` returned, with labels.
+        split: One of its splits.
+        rule: What `infer_label_rule` returned.
 
     Returns:
         Class indices (int64), or `DROPPED`, or `BAD`; and for the bad ones what is wrong, "" for the others: a string
@@ -124,9 +124,7 @@ def _label_codes(values: list[Any], rule: LabelRule) -> tuple[np.ndarray, list[A
     positions: dict[Any, int] = {}
     # True == 1 in a dict: keep them apart by type.
     which = np.fromiter(
-        (positions.setdefault((type(v), v), len(positions)) for v in values),
-        dtype=np.int64,
-        count=len(values),
+        (positions.setdefault((type(v), v), len(positions)) for v in values), dtype=np.int64, count=len(values)
     )
     uniques = [value for _, value in positions]
     codes = np.array([_code(value, rule) for value in uniques], dtype=np.int64)

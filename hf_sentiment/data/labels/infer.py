@@ -56,31 +56,31 @@ def infer_label_rule(
     - Integers 0...k-1 are indices, named by `labels`; without names two are negative and positive, three have neutral
       between, and more are an error.
     - {-1, 1}, {-1, 0, 1}, {0, 4} (Sentiment140) and {0, 2, 4} are polarity codes.
-    - Stars 1...5, halves allowed: 1 and 2 negative, 4 and 5 positive; what is between is dropped, or neutral
-      with `num_labels=3`; `num_labels=5` keeps all.
+    - Stars 1...5, halves allowed: 1 and 2 negative, 4 and 5 positive; what is between is dropped, or neutral with
+      `num_labels=3`; `num_labels=5` keeps all.
     - Scores in 0...1 are cut at 0.5, or at 0.4 and 0.6 for three classes (SST's cuts).
-    - Scores about 0: a band of an eighth of the scale's end on either side is dropped, or neutral (-4...4:
-      +-0.5, the VADER corpora's rule; -1...1: +-0.125).
+    - Scores about 0: a band of an eighth of the scale's end on either side is dropped, or neutral (-4...4: +-0.5, the
+      VADER corpora's rule; -1...1: +-0.125).
     - Polarity words and abbreviations are put in order; other strings are sorted and kept verbatim.
     - Polarity words, truth values and polarity codes in one column are one scheme where each can mean one thing only;
       any other mixture of names and numbers is an error.
     - LABEL_0, LABEL_1, ... say nothing, and `labels` has to.
 
     What is no class is unknown to the rule, and a row that has it is a bad row: what stands for "no label" in any
-    column (`values.is_missing`); a slip among numbers, truth values or polarity words, or a number among names:
-    a value in at most 1 % of the rows, or in a single one (`values.strays`, which has the limits); and "none",
-    "unknown" and their like among numbers and truth values, among polarity words (an error, if as frequent as the
-    rarest of these), and among other names if less frequent than the rarest of these and in less than a fifth of the
-    rows. `labels` and `label_names` make a class of anything.
+    column (`values.is_missing`); a slip among numbers, truth values or polarity words, or a number among names: a value
+    in at most 1 % of the rows, or in a single one (`values.strays`, which has the limits); and "none", "unknown" and
+    their like among numbers and truth values, among polarity words (an error, if as frequent as the rarest of these),
+    and among other names if less frequent than the rarest of these and in less than a fifth of the rows. `labels` and
+    `label_names` make a class of anything.
 
     Args:
-        values: raw values of any of these types; numbers may be strings.
-        num_labels: the number of classes, where the data leave a choice.
-        labels: class names in index order. Values that are none of them are unknown (bad rows).
-        label_names: names that the data set itself declares (a `ClassLabel` feature), in its order.
+        values: Raw values of any of these types; numbers may be strings.
+        num_labels: The number of classes, where the data leave a choice.
+        labels: Class names in index order. Values that are none of them are unknown (bad rows).
+        label_names: Names that the data set itself declares (a `ClassLabel` feature), in its order.
 
     Raises:
-        CallError: no rule is certain, or `num_labels` contradicts the data; the message says what settles it.
+        CallError: No rule is certain, or `num_labels` contradicts the data; the message says what settles it.
     """
     names = _checked_names(labels, num_labels)
     column = LabelColumn.of(values, declared=[*(names or ()), *(label_names or ())])
@@ -100,12 +100,12 @@ def rule_of_classes(values: Iterable[object], classes: Sequence[str], owner: str
     """The rule for a column whose classes are known.
 
     Args:
-        values: raw values.
-        classes: class names in index order.
-        owner: whose they are, for messages.
+        values: Raw values.
+        classes: Class names in index order.
+        owner: Whose they are, for messages.
 
     Raises:
-        CallError: none of the values is one of the classes, or can be.
+        CallError: None of the values is one of the classes, or can be.
     """
     return _of_names(LabelColumn.of(values, declared=classes), tuple(classes), owner)
 
@@ -118,12 +118,12 @@ def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> La
     beside names that nobody has counted.
 
     Args:
-        values: the split's raw labels.
-        rule: the training split's.
-        source: of the split, for messages.
+        values: The split's raw labels.
+        rule: The training split's.
+        source: Of the split, for messages.
 
     Raises:
-        CallError: the split's numbers are another scheme, in which some mean another class (0 and 1 beside stars), or
+        CallError: The split's numbers are another scheme, in which some mean another class (0 and 1 beside stars), or
             may, as many are unknown and a class is missing (1 and 5 beside 0 and 1).
     """
     column = LabelColumn.of(values)
@@ -262,8 +262,8 @@ def _of_numbers(
 
 
 def _of_names(column: LabelColumn, names: tuple[str, ...], owner: str) -> LabelRule:
-    """The rule for names that are given: of the values themselves, in any spelling that can mean one only, or of
-    truth values, stars, scores or indices in their order."""
+    """The rule for names that are given: of the values themselves, in any spelling that can mean one only, or of truth
+    values, stars, scores or indices in their order."""
     keys, numbers = list(column.counts), _numbers(column.counts)
     own = _named(keys, names)
     placed = {int(found[1]): key for key in keys if (found := _PLACEHOLDER.fullmatch(key))}

@@ -9,6 +9,7 @@ from hf_sentiment.data.labels.values import plain, strays
 from hf_sentiment.errors import CallError
 
 FIVE_STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
+# Numbers that stand for polarities, and for which.
 POLARITY_CODES: Mapping[tuple[float, ...], tuple[str, ...]] = {
     (0, 1): BINARY,
     (-1, 1): BINARY,
@@ -17,39 +18,34 @@ POLARITY_CODES: Mapping[tuple[float, ...], tuple[str, ...]] = {
     (0, 4): BINARY,
     (0, 2, 4): TERNARY,
 }
-"""Numbers that stand for polarities, and for which."""
 
 # Ends of the scales in use, to tell a scale from the largest value that happens to be in the data: mean
 # ratings up to 3.94 are on the scale to 4.
 _SCALE_ENDS = (1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 100.0)
+# A score so many times as far from 0 as its scale reaches is not on it: 35 among scores up to 4 is a slip or a sum.
 _FAR_OUT = 4.0
-"""A score so many times as far from 0 as its scale reaches is not on it: 35 among scores up to 4 is a slip or a sum."""
 
+# Class names that the user gives.
 Names = tuple[str, ...] | None
-"""Class names that the user gives."""
 
 
 def rule_of_numbers(
-    counts: Mapping[float, int],
-    names: Names,
-    wanted: int | None,
-    starred: bool = False,
-    declared: bool = False,
+    counts: Mapping[float, int], names: Names, wanted: int | None, starred: bool = False, declared: bool = False
 ) -> LabelRule:
     """The rule for numbers; what it leaves out is unknown to it.
 
-    Numbers that are too few to be classes (`values.strays`) are left out where the others have a certain rule;
-    where the user says how many classes there are, that is first tried with all of them.
+    Numbers that are too few to be classes (`values.strays`) are left out where the others have a certain rule; where
+    the user says how many classes there are, that is first tried with all of them.
 
     Args:
-        counts: number → rows.
-        names: class names, or None.
-        wanted: the number of classes, or None.
-        starred: whether most of them are written as stars.
-        declared: whether each is a class for certain, however rare.
+        counts: Number → rows.
+        names: Class names, or None.
+        wanted: The number of classes, or None.
+        starred: Whether most of them are written as stars.
+        declared: Whether each is a class for certain, however rare.
 
     Raises:
-        CallError: no rule is certain.
+        CallError: No rule is certain.
     """
     seen = sorted(counts)
     few = frozenset() if declared else _strays(counts)
@@ -152,9 +148,9 @@ def rule_of_stars(numbers: Sequence[float], names: Names, wanted: int | None) ->
     """The rule for ratings from 1 to 5.
 
     Args:
-        numbers: distinct ratings, in halves.
-        names: class names, or None.
-        wanted: the number of classes: 2 (None) drops the middle, 3 keeps it as neutral, 5 keeps all.
+        numbers: Distinct ratings, in halves.
+        names: Class names, or None.
+        wanted: The number of classes: 2 (None) drops the middle, 3 keeps it as neutral, 5 keeps all.
     """
     count = wanted or 2
     whole = all(number == int(number) for number in numbers)
@@ -168,8 +164,7 @@ def rule_of_stars(numbers: Sequence[float], names: Names, wanted: int | None) ->
 
 
 def _star_class(star: float, count: int) -> int | None:
-    """Up to 2 negative, from 4 positive, between them neutral (of three) or dropped (of two); or all five
-    kept."""
+    """Up to 2 negative, from 4 positive, between them neutral (of three) or dropped (of two); or all five kept."""
     if count == 5:
         return round(star) - 1
     if star <= 2:
@@ -206,8 +201,7 @@ def _without_far(counts: Mapping[float, int]) -> list[float]:
 
 
 def _of_signed_scores(seen: list[float], names: Names, wanted: int | None) -> LabelRule:
-    """Scores about 0: an eighth of the scale's end is neutral (-4...4: +-0.5, as Hutto & Gilbert 2014 have
-    it)."""
+    """Scores about 0: an eighth of the scale's end is neutral (-4...4: +-0.5, as Hutto & Gilbert 2014 have it)."""
     count = wanted or 2
     if count not in (2, 3):
         raise contradiction(wanted, f"scores from {plain(seen[0])} to {plain(seen[-1])}", "use --num_labels 2 or 3")

@@ -20,11 +20,11 @@ from hf_sentiment.data.labels.values import (
 )
 from hf_sentiment.errors import CallError
 
+# The two classes of a binary scheme, in index order.
 BINARY = ("negative", "positive")
-"""The two classes of a binary scheme, in index order."""
 
+# The three classes of a ternary scheme, in index order.
 TERNARY = ("negative", "neutral", "positive")
-"""The three classes of a ternary scheme, in index order."""
 
 _KINDS = ("names", "integers", "booleans", "stars", "scores")
 _SHOWN = 12
@@ -45,13 +45,13 @@ class LabelRule:
 
     Attributes:
         kind: "names", "integers", "booleans", "stars" or "scores".
-        labels: class names in index order.
-        description: the rule in one printable line.
-        mapping: for all kinds but "scores": the value's key (see `canonical`) → index, or None for "dropped".
-        cuts: for "scores": ascending cut points; a value at a cut belongs below it (SST's rule).
-        classes: for "scores": the index, or None for "dropped", of each interval between cuts.
-        symmetric: for "scores": the cuts are -t and t, and a value at either of them belongs between them.
-        limits: for "scores": the lowest and the highest value that is one; () for any.
+        labels: Class names in index order.
+        description: The rule in one printable line.
+        mapping: For all kinds but "scores": the value's key (see `canonical`) → index, or None for "dropped".
+        cuts: For "scores": ascending cut points; a value at a cut belongs below it (SST's rule).
+        classes: For "scores": the index, or None for "dropped", of each interval between cuts.
+        symmetric: For "scores": the cuts are -t and t, and a value at either of them belongs between them.
+        limits: For "scores": the lowest and the highest value that is one; () for any.
     """
 
     kind: str

@@ -13,33 +13,33 @@ from typing import Any
 
 import numpy as np
 
+# Polarity words in order; a label name is one of these or is kept as it is written.
 POLARITY_ORDER = ("very negative", "negative", "neutral", "positive", "very positive")
-"""Polarity words in order; a label name is one of these or is kept as it is written."""
 
+# Words that stand for "no label" in one column and are a class in another; `infer_label_rule` says when.
 PERHAPS_MISSING = frozenset(
     {"none", "unknown", "missing", "unlabeled", "unlabelled", "no label", "not labeled", "not labelled"}
     | {"not available", "tbd"}
 )
-"""Words that stand for "no label" in one column and are a class in another; `infer_label_rule` says when."""
 
+# A value in at most this share of the rows, or in a single one, may be a slip; a class of it could not be learned.
 STRAY_SHARE = 0.01
-"""A value in at most this share of the rows, or in a single one, may be a slip; a class of it could not be learned."""
 
+# Slips are at most this share of the rows together: in a column of scores nearly every value is rare.
 STRAYS_SHARE = 0.05
-"""Slips are at most this share of the rows together: in a column of scores nearly every value is rare."""
 
+# Labelled rows from which on a value in a single row can be told from a rare class: it is 1 in 20 at most.
 FEWEST_ROWS = 20
-"""Labelled rows from which on a value in a single row can be told from a rare class: it is 1 in 20 at most."""
 
+# The same for a word among words: "mixed" is more likely to be a class beside "positive" than 60 is.
 FEWEST_ROWS_OF_WORDS = 100
-"""The same for a word among words: "mixed" is more likely to be a class beside "positive" than 60 is."""
 
+# A word in more rows than this is written so on purpose, however many rows there are.
 STRAY_ROWS_OF_WORDS = 5
-"""A word in more rows than this is written so on purpose, however many rows there are."""
 
 _MISSING = frozenset({"", "nan", "nat", "null", "na", "n/a", "n.a.", "n.a", "nil", "\\n", "undefined", "[]", "{}"})
+# What says so within brackets, as spreadsheets and databases write it: (blank), [NULL], <NA>.
 _BRACKETED = _MISSING | PERHAPS_MISSING | {"blank", "empty", "leer"}
-"""What says so within brackets, as spreadsheets and databases write it: (blank), [NULL], <NA>."""
 
 # The errors of a spreadsheet in any language (#REF!, #NAME?, #N/A, #NV, ####), and marks that say nothing.
 _MISSING_FORMS = re.compile(r"#+|#\S*[!?]|#n/?[a-z]|#getting_data|[-_.?/\\·]+")
@@ -190,9 +190,9 @@ def strays(counts: Mapping[Any, int], rows: int, among_words: bool = False) -> f
     Each stands in at most 1 % of the rows, or in a single one of at least 20; all of them together in 5 % at most.
 
     Args:
-        counts: value → rows.
-        rows: labelled rows of the whole column.
-        among_words: words among words, which are slips only in 100 rows or more, and in at most five of these.
+        counts: Value → rows.
+        rows: Labelled rows of the whole column.
+        among_words: Words among words, which are slips only in 100 rows or more, and in at most five of these.
     """
     if rows < (FEWEST_ROWS_OF_WORDS if among_words else FEWEST_ROWS):
         return frozenset()
@@ -207,13 +207,13 @@ class LabelColumn:
     """The values of a label column.
 
     Attributes:
-        counts: key (see `canonical`) → rows, without what is missing.
-        spellings: key → raw spelling → rows.
-        rows: labelled rows.
-        lists: rows whose label is a list of exactly one.
-        several: a list or object that stands in a label's place, if there is one.
-        signs: whether "+" is among the labels, so that "-" is one too.
-        declared: keys that are classes for certain.
+        counts: Key (see `canonical`) → rows, without what is missing.
+        spellings: Key → raw spelling → rows.
+        rows: Labelled rows.
+        lists: Rows whose label is a list of exactly one.
+        several: A list or object that stands in a label's place, if there is one.
+        signs: Whether "+" is among the labels, so that "-" is one too.
+        declared: Keys that are classes for certain.
     """
 
     counts: dict[str, int]
@@ -229,8 +229,8 @@ class LabelColumn:
         """Count a column.
 
         Args:
-            values: raw values.
-            declared: names that are classes for certain, whatever they look like.
+            values: Raw values.
+            declared: Names that are classes for certain, whatever they look like.
         """
         # True == 1 in a dict: keep them apart by type.
         raw = Counter((type(value), value) for value in values if value is not None)

@@ -13,14 +13,14 @@ from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)
 
+# More distinct strings than this are taken for the wrong column.
 MAX_STRING_LABELS = 50
-"""More distinct strings than this are taken for the wrong column."""
 
+# Words that are truth values, and their class.
 TRUTH: Mapping[str, int | None] = {"false": 0, "true": 1, "no": 0, "yes": 1}
-"""Words that are truth values, and their class."""
 
+# Words that stand for a class of two where others of the column are polarities, truth values or codes.
 _BESIDE_OTHERS: Mapping[str, int] = {"f": 0, "t": 1, "n": 0, "y": 1, "p": 1, "bad": 0, "good": 1}
-"""Words that stand for a class of two where others of the column are polarities, truth values or codes."""
 
 # A share of the rows from which on "none" or "unknown" is a class among names, however frequent the others are.
 _FREQUENT = 0.2
@@ -62,11 +62,7 @@ def as_polarities(column: LabelColumn, numbers: Mapping[str, float], words: Sequ
 
 
 def rule_of_polarities(
-    column: LabelColumn,
-    meaning: Mapping[str, str],
-    perhaps: Sequence[str],
-    wanted: int | None,
-    declared: Sequence[str],
+    column: LabelColumn, meaning: Mapping[str, str], perhaps: Sequence[str], wanted: int | None, declared: Sequence[str]
 ) -> LabelRule:
     """The rule for values whose polarity word is known; one of these in a row or two is a slip among hundreds."""
     counts: Counter[str] = Counter()

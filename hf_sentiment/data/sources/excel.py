@@ -27,8 +27,8 @@ from hf_sentiment.records.atomic import file_atomically
 if TYPE_CHECKING:
     from openpyxl import Workbook
 
+# Rows in which the header is looked for.
 _TOP = 100
-"""Rows in which the header is looked for."""
 
 _FORMULA = ("=", "+", "-", "@")
 
@@ -37,14 +37,14 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
     """The sheet that holds the table, its layout, and how many sheets hold anything.
 
     Args:
-        path: the workbook.
-        source: its name for messages.
-        sheet: as the user named it, or None for the only one that can be meant.
-        wanted: the columns that the user named.
+        path: The workbook.
+        source: Its name for messages.
+        sheet: As the user named it, or None for the only one that can be meant.
+        wanted: The columns that the user named.
 
     Raises:
-        CallError: no such sheet, several that could be meant, or nothing in it.
-        DataError: the file is no workbook.
+        CallError: No such sheet, several that could be meant, or nothing in it.
+        DataError: The file is no workbook.
     """
     with _opened(path, source) as book:
         names = [found.title for found in book.worksheets if found.sheet_state == "visible"]
@@ -74,10 +74,10 @@ def read_rows(path: Path, sheet: str, start: int, width: int) -> Iterator[Record
     """The rows of a sheet from `start` on; blank ones are left out.
 
     Args:
-        path: the workbook.
-        sheet: its name there.
-        start: a row number of Excel's.
-        width: cells of a row.
+        path: The workbook.
+        sheet: Its name there.
+        start: A row number of Excel's.
+        width: Cells of a row.
     """
     with contextlib.ExitStack() as stack:
         found = stack.enter_context(_opened(path, str(path)))[sheet].iter_rows(min_row=start, values_only=True)
@@ -102,10 +102,10 @@ def copy_rows(path: Path, sheet: str, target: Path, gone: Container[int]) -> Non
     """Write a workbook of one sheet: the values of another one's, of every row but some, and no formats.
 
     Args:
-        path: the workbook.
-        sheet: its name there.
-        target: where to write.
-        gone: numbers of rows, as Excel counts them.
+        path: The workbook.
+        sheet: Its name there.
+        target: Where to write.
+        gone: Numbers of rows, as Excel counts them.
     """
     from openpyxl import Workbook
 
@@ -123,8 +123,8 @@ def text_cell(sheet: Any, text: str) -> Any:
     """A cell of a sheet that is being written, whose text stays text even where it begins with =.
 
     Args:
-        sheet: of a `write_only` workbook.
-        text: what Excel can hold.
+        sheet: Of a `write_only` workbook.
+        text: What Excel can hold.
     """
     from openpyxl.cell import WriteOnlyCell
 

@@ -45,8 +45,8 @@ from hf_sentiment.errors import CallError, DataError, SentimentError, first_line
 
 logger = logging.getLogger(__name__)
 
+# No column is named.
 ANY_COLUMNS = WantedColumns(None, None, True)
-"""No column is named."""
 
 _TOP_LINES = 2000
 _BATCH = 1000
@@ -65,17 +65,17 @@ class FileTable:
     """A file as a table.
 
     Attributes:
-        source: the path or URL as the user gave it, for messages.
-        kind: one of the values of `locations.EXTENSIONS`; "array" for a JSON file that holds one list.
-        path: the file on this machine.
-        dataset: the columns as loaded, strings but for Parquet; for JSON one column `line`.
-        columns: their names, in order, each once.
-        rows: the user's row number of each row (int64).
-        last: the line on which each row ends (int64); the row itself where rows have no lines.
-        encoding: of a text file.
-        layout: of a delimited file or a sheet.
-        sheet: of a workbook.
-        faults: row number → why the row can't be read; its cells are empty.
+        source: The path or URL as the user gave it, for messages.
+        kind: One of the values of `locations.EXTENSIONS`; "array" for a JSON file that holds one list.
+        path: The file on this machine.
+        dataset: The columns as loaded, strings but for Parquet; for JSON one column `line`.
+        columns: Their names, in order, each once.
+        rows: The user's row number of each row (int64).
+        last: The line on which each row ends (int64); the row itself where rows have no lines.
+        encoding: Of a text file.
+        layout: Of a delimited file or a sheet.
+        sheet: Of a workbook.
+        faults: Row number → why the row can't be read; its cells are empty.
     """
 
     source: str
@@ -102,15 +102,15 @@ def read_file(
     """Load a file.
 
     Args:
-        source: a path or URL; of a workbook with several tables `book.xlsx#sheet`.
-        wanted: the columns that the user named, which tell the header.
-        encoding: of a text file, where its content does not tell it.
-        keep_broken: a row that can't be read is no error, as long as there are good ones.
-        keep_blank: a record in which nothing is written is a row too, if others follow.
+        source: A path or URL; of a workbook with several tables `book.xlsx#sheet`.
+        wanted: The columns that the user named, which tell the header.
+        encoding: Of a text file, where its content does not tell it.
+        keep_broken: A row that can't be read is no error, as long as there are good ones.
+        keep_blank: A record in which nothing is written is a row too, if others follow.
 
     Raises:
-        CallError: a path, type or encoding that can't be.
-        DataError: content that can't be read.
+        CallError: A path, type or encoding that can't be.
+        DataError: Content that can't be read.
     """
     name = os.fspath(source)
     kind, file, sheet = kind_of(name)

@@ -10,12 +10,12 @@ from typing import Any
 from hf_sentiment.data.tables import TEXT_NAMES, Encoding
 from hf_sentiment.errors import DataError
 
+# How the fault of a broken line begins.
 NOT_JSON = ("not JSON", "not a JSON object")
-"""How the fault of a broken line begins."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# An object of more keys, none of them the usual name of a text, has texts for keys.
 _MOST_KEYS = 50
-"""An object of more keys, none of them the usual name of a text, has texts for keys."""
 
 _NOT_BY_ROWS = 'one object for the whole table: write one a row, frame.to_json(path, orient="records", lines=True)'
 
@@ -24,12 +24,12 @@ def list_items(path: Path, encoding: Encoding, source: str) -> list[str]:
     """The items of a file that is one JSON list, each as a line of its own.
 
     Args:
-        path: the file.
-        encoding: of the file.
-        source: its name for messages.
+        path: The file.
+        encoding: Of the file.
+        source: Its name for messages.
 
     Raises:
-        DataError: it is not JSON.
+        DataError: It is not JSON.
     """
     try:
         value = json.loads(path.read_text(encoding=encoding.name, errors="replace"))
@@ -84,7 +84,7 @@ def whole(value: Any) -> Any:
     """A JSON value in which no half of an escaped emoji is left, which could be neither read nor written.
 
     Args:
-        value: of any type that JSON has.
+        value: Of any type that JSON has.
     """
     if isinstance(value, str):
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)

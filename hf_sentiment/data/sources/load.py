@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# What `load_data` takes as `dataset`.
 Source: TypeAlias = "str | Dataset | DatasetDict | pd.DataFrame"
-"""What `load_data` takes as `dataset`."""
 
 _SPLIT_NAMES = {
     "train": "train",
@@ -41,19 +41,19 @@ class RawData:
     """Texts and raw labels of one source.
 
     Attributes:
-        splits: any of "train", "validation", "test". Columns: `text` (string or None), `label` (the raw
-            value; there is no such column where labels were optional and there are none), `row` (where the
-            user finds it), and for the starter `group` (the document) and `ratings` (each rater's value).
-        sources: split → path or name, for messages.
-        text_column: the column that the texts are from.
-        label_column: the column that the labels are from, or None.
-        label_names: the class names in the training split's order, where the source declares them (a `ClassLabel`
+        splits: Any of "train", "validation", "test". Columns: `text` (string or None), `label` (the raw value; there is
+            no such column where labels were optional and there are none), `row` (where the user finds it), and for the
+            starter `group` (the document) and `ratings` (each rater's value).
+        sources: Split → path or name, for messages.
+        text_column: The column that the texts are from.
+        label_column: The column that the labels are from, or None.
+        label_names: The class names in the training split's order, where the source declares them (a `ClassLabel`
             feature). Labels are these names already, each split's its own.
-        description: the source in one line.
-        files: split → the file as it was read, where the splits are from files.
+        description: The source in one line.
+        files: Split → the file as it was read, where the splits are from files.
 
-    Row numbers: in CSV and its kin and in JSONL that of the line, from 1, on which the row begins, as an editor
-    shows it; in Excel the sheet's; elsewhere the row from 1.
+    Row numbers: in CSV and its kin and in JSONL that of the line, from 1, on which the row begins, as an editor shows
+    it; in Excel the sheet's; elsewhere the row from 1.
     """
 
     splits: dict[str, Dataset]
@@ -83,20 +83,19 @@ def load_data(
 
     Args:
         dataset: "starter", "starter:amazon", a Hub id, a `Dataset`, `DatasetDict` or pandas frame.
-        dataset_config_name: the configuration of a Hub data set.
-        dataset_revision: the branch, tag or commit of a Hub data set.
-        train_file: CSV or its kin, JSONL, JSON, Parquet or Excel; a path or a URL. So are `validation_file`
-            and `test_file`.
-        text_column: the column with the text; guessed where one column only has a usual name.
-        label_column: the column with the label; guessed likewise.
-        label_optional: no label is needed (texts to be predicted).
-        encoding: of text files; found out where it is certain.
-        keep_broken: a row that can't be read is a row without text, with a `fault`, and no error.
+        dataset_config_name: The configuration of a Hub data set.
+        dataset_revision: The branch, tag or commit of a Hub data set.
+        train_file: CSV or its kin, JSONL, JSON, Parquet or Excel; a path or a URL. So are `validation_file` and
+            `test_file`.
+        text_column: The column with the text; guessed where one column only has a usual name.
+        label_column: The column with the label; guessed likewise.
+        label_optional: No label is needed (texts to be predicted).
+        encoding: Of text files; found out where it is certain.
+        keep_broken: A row that can't be read is a row without text, with a `fault`, and no error.
 
     Raises:
-        CallError: the call can't be answered: no such file, column, data set or configuration, an ambiguous
-            guess.
-        DataError: a file's content can't be read at all (bad rows are a matter of `Rows.check`).
+        CallError: The call can't be answered: no such file, column, data set or configuration, an ambiguous guess.
+        DataError: A file's content can't be read at all (bad rows are a matter of `Rows.check`).
     """
     named = {"train": train_file, "validation": validation_file, "test": test_file}
     files = {split: file for split, file in named.items() if file is not None}

@@ -16,6 +16,7 @@ from hf_sentiment.errors import CallError, DataError, first_line
 
 logger = logging.getLogger(__name__)
 
+# Known file extensions and their formats; `.gz` may follow.
 EXTENSIONS = {
     ".csv": "csv",
     ".txt": "csv",
@@ -28,7 +29,6 @@ EXTENSIONS = {
     ".xlsx": "excel",
     ".xlsm": "excel",
 }
-"""Known file extensions and their formats; `.gz` may follow."""
 
 _JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"')
 

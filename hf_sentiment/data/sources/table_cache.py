@@ -18,8 +18,8 @@ from huggingface_hub.utils import insecure_hashlib
 from hf_sentiment.data.sources import excel, json_files
 from hf_sentiment.data.tables import encodings, kinds, lines, reader
 
+# The columns beside those of the table, which are named by their position: 0, 1, ...
 ROW, LAST, NOTE, FAULT = "row", "last", "note", "fault"
-"""The columns beside those of the table, which are named by their position: 0, 1, ..."""
 
 _BATCH = 10_000
 
@@ -29,7 +29,7 @@ class RowsConfig(datasets.BuilderConfig):
     """How to read a file.
 
     Attributes:
-        settings: the arguments of the reader as JSON: `dialect`, `encoding`, `start` and `width` of a delimited file,
+        settings: The arguments of the reader as JSON: `dialect`, `encoding`, `start` and `width` of a delimited file,
             `sheet`, `start` and `width` of a workbook.
     """
 

@@ -13,20 +13,20 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+# Texts whose sets of word pairs have at least this Jaccard similarity are near-duplicates.
 NEAR = 0.8
-"""Texts whose sets of word pairs have at least this Jaccard similarity are near-duplicates."""
 
 _ROUNDING = 1e-6
 _BYTES = 8
 
+# How far a shingle reaches that very many texts share; see `_candidates`.
 _FREQUENT = 256
-"""How far a shingle reaches that very many texts share; see `_candidates`."""
 
+# Candidate pairs that are held at a time.
 _BATCH = 2_000_000
-"""Candidate pairs that are held at a time."""
 
+# Candidate pairs whose texts are compared at a time.
 _ROWS = 50_000
-"""Candidate pairs whose texts are compared at a time."""
 
 # Western emoticons with eyes, an optional nose and a mouth, their mirror images, hearts, and faces on a line.
 # A mouth that is a letter must not begin a word ("re:Paris").
@@ -41,8 +41,7 @@ _EMOTICON = re.compile(
 
 
 class _Kept(dict[int, str]):
-    """For `str.translate`: letters, digits, marks and pictures stay, the rest becomes a blank. Filled on
-    demand."""
+    """For `str.translate`: letters, digits, marks and pictures stay, the rest becomes a blank. Filled on demand."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -63,9 +62,9 @@ _KEPT = _Kept()
 def duplicate_key(text: str) -> str:
     """What two texts must share to count as the same.
 
-    Unicode compatibility forms, case, white space and punctuation are folded; words, digits, emoji and
-    emoticons stay, so that "Fun :)" and "Fun :(" differ, while "Fun!" and "fun" do not. A text of nothing but
-    punctuation is its own key.
+    Unicode compatibility forms, case, white space and punctuation are folded; words, digits, emoji and emoticons stay,
+    so that "Fun :)" and "Fun :(" differ, while "Fun!" and "fun" do not. A text of nothing but punctuation is its own
+    key.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     pieces: list[str] = []
@@ -177,17 +176,11 @@ def _shingles(key: str) -> list[str]:
 
 
 def near_pairs(keys: list[str]) -> np.ndarray:
-    """Pairs (i, j), i < j, of keys whose shingle sets have a Jaccard similarity of `NEAR` or more; shape (m,
-    2)."""
+    """Pairs (i, j), i < j, of keys whose shingle sets have a Jaccard similarity of `NEAR` or more; shape (m, 2)."""
     from sklearn.feature_extraction.text import HashingVectorizer
 
     hashing = HashingVectorizer(
-        analyzer=_shingles,
-        n_features=2**31 - 1,
-        binary=True,
-        norm=None,
-        alternate_sign=False,
-        dtype=np.float32,
+        analyzer=_shingles, n_features=2**31 - 1, binary=True, norm=None, alternate_sign=False, dtype=np.float32
     )
     if not keys:
         return np.empty((0, 2), dtype=np.int64)
@@ -208,11 +201,10 @@ def near_pairs(keys: list[str]) -> np.ndarray:
 def _candidates(bags: sparse.csr_array) -> Iterator[np.ndarray]:
     """Batches of pairs that may be near.
 
-    Two sets of Jaccard similarity t share an element among the first n - ⌈t·n⌉ + 1 of each, in any order
-    common to all sets (prefix filtering: Chaudhuri, Ganti & Kaushik 2006; Bayardo, Ma & Srikant 2007). Rarest
-    first, those are few, and hardly any texts share them. A shingle that is in more than `_FREQUENT` prefixes
-    (template text) links each text to its next `_FREQUENT` neighbours in alphabetical order only, which keeps
-    the work linear.
+    Two sets of Jaccard similarity t share an element among the first n - ⌈t·n⌉ + 1 of each, in any order common to all
+    sets (prefix filtering: Chaudhuri, Ganti & Kaushik 2006; Bayardo, Ma & Srikant 2007). Rarest first, those are few,
+    and hardly any texts share them. A shingle that is in more than `_FREQUENT` prefixes (template text) links each text
+    to its next `_FREQUENT` neighbours in alphabetical order only, which keeps the work linear.
     """
     sizes = np.diff(bags.indptr)
     row = np.repeat(np.arange(len(sizes)), sizes)

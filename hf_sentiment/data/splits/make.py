@@ -12,23 +12,22 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from hf_sentiment.errors import DataError
 
+# Up to this many groups, `StratifiedGroupKFold` weighs all of them; it takes minutes for hundreds of thousands.
 _FEW_GROUPS = 1_000
-"""Up to this many groups, `StratifiedGroupKFold` weighs all of them; it takes minutes for hundreds of
-thousands."""
 
 _FOLDS = 5
 
+# The largest denominator of a share: 0.15 is 3 of 20 folds.
 _FINEST = 20
-"""The largest denominator of a share: 0.15 is 3 of 20 folds."""
 
 
 def label_folds(labels: np.ndarray, num_labels: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Rows to learn from and rows to judge, of each fold of a cross-validation; none if a label has fewer than two.
 
     Args:
-        labels: label indices, each with its share in every fold.
-        num_labels: the labels that should occur.
-        seed: of the shuffling.
+        labels: Label indices, each with its share in every fold.
+        num_labels: The labels that should occur.
+        seed: Of the shuffling.
 
     Returns:
         Five folds, or as many as the rarest label has rows.

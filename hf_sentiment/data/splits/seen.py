@@ -18,11 +18,11 @@ from hf_sentiment.data.splits.duplicates import duplicate_key, key_hashes
 from hf_sentiment.errors import DataError
 from hf_sentiment.records.atomic import write_atomically
 
+# The name of the file in `records/`.
 SEEN_TEXTS = "seen_texts.npz"
-"""The name of the file in `records/`."""
 
+# How a text was seen: its label was learned from, or it chose among weights or fitted the temperature.
 TRAINED, CHOSEN = "train", "validation"
-"""How a text was seen: its label was learned from, or it chose among weights or fitted the temperature."""
 
 
 def text_hashes(texts: Iterable[str]) -> np.ndarray:

@@ -1,5 +1,4 @@
-"""Which columns hold the text and the label: as the user names them, or guessed where only one can be
-meant."""
+"""Which columns hold the text and the label: as the user names them, or guessed where only one can be meant."""
 
 from __future__ import annotations
 
@@ -13,17 +12,17 @@ from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)
 
+# Column names (lower case) that are taken for the text.
 TEXT_NAMES = frozenset(
     {"text", "sentence", "review", "content", "comment", "body", "tweet", "message", "document", "snippet"}
     | {"review_text", "reviewtext", "review_body"}
 )
-"""Column names (lower case) that are taken for the text."""
 
+# Column names (lower case) that are taken for the label.
 LABEL_NAMES = frozenset(
     {"label", "labels", "sentiment", "rating", "stars", "score", "class", "target", "polarity"}
     | {"star_rating", "airline_sentiment"}
 )
-"""Column names (lower case) that are taken for the label."""
 
 
 _LONG_NAME = 40  # a text, rather

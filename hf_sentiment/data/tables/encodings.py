@@ -9,8 +9,8 @@ from pathlib import Path
 
 from hf_sentiment.errors import CallError, DataError
 
+# UTF-8, with or without a byte-order mark.
 UTF8 = "utf-8-sig"
-"""UTF-8, with or without a byte-order mark."""
 
 _MARKS = {
     codecs.BOM_UTF8: UTF8,
@@ -20,6 +20,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _NAMES = {UTF8: "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32": "UTF-32"}
+# Encodings that are looked for, and the languages (py3langid's) whose programs write them.
 _HOME = {
     "cp1252": "en fr de es it pt nl sv da no nb nn fi is ca gl eu ga af id ms",
     "cp1250": "pl cs sk hu sl hr bs ro sq",
@@ -37,7 +38,6 @@ _HOME = {
     "big5": "zh",
     "cp949": "ko",
 }
-"""Encodings that are looked for, and the languages (py3langid's) whose programs write them."""
 
 _BLOCK = 2**20
 _EVIDENCE = 2**16  # bytes of lines that are not ASCII: more tell nothing more
@@ -53,9 +53,9 @@ class Encoding:
     """How a file's bytes are read.
 
     Attributes:
-        name: the codec.
-        detected: it is not UTF-8, and the user did not name it.
-        universal: a lone carriage return ends a line, as on old Macs.
+        name: The codec.
+        detected: It is not UTF-8, and the user did not name it.
+        universal: A lone carriage return ends a line, as on old Macs.
     """
 
     name: str
@@ -72,13 +72,13 @@ def find_encoding(path: Path, source: str, said: str | None) -> Encoding:
     """The encoding of a file, and how its lines end.
 
     Args:
-        path: the file.
-        source: its name for messages.
-        said: what the user named, as `--encoding`.
+        path: The file.
+        source: Its name for messages.
+        said: What the user named, as `--encoding`.
 
     Raises:
-        CallError: there is no encoding of that name.
-        DataError: the file is not in the encoding that was named, or which one it is in is not certain.
+        CallError: There is no encoding of that name.
+        DataError: The file is not in the encoding that was named, or which one it is in is not certain.
     """
     if said is not None:
         name = _codec(said)
@@ -98,8 +98,8 @@ def open_lines(path: Path, encoding: Encoding, *, exact: bool = False) -> Iterat
     """The lines of a file, with their ends; bytes that are not in the encoding are U+FFFD.
 
     Args:
-        path: the file.
-        encoding: what `find_encoding` found.
+        path: The file.
+        encoding: What `find_encoding` found.
         exact: UTF-8 keeps its byte-order mark, and broken bytes as surrogates: `surrogateescape` gives the bytes back.
     """
     newline = "" if encoding.universal else "\n"

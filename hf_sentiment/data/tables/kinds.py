@@ -17,11 +17,11 @@ class ColumnKinds:
     """What the columns of a file hold, by the lines that are plainly records.
 
     Attributes:
-        kinds: for each column the few values that occur, or their few shapes, or None where it may hold anything.
-        shapes: for each column whether `kinds` has shapes.
-        unquoted: there are quotes in cells that no program that quotes would have left bare.
-        commas: in a file of one column there are bare commas, which few programs that quote would have left.
-        quoted: there are cells that are quoted for what is in them.
+        kinds: For each column the few values that occur, or their few shapes, or None where it may hold anything.
+        shapes: For each column whether `kinds` has shapes.
+        unquoted: There are quotes in cells that no program that quotes would have left bare.
+        commas: In a file of one column there are bare commas, which few programs that quote would have left.
+        quoted: There are cells that are quoted for what is in them.
     """
 
     kinds: tuple[frozenset[str] | None, ...]

@@ -10,11 +10,11 @@ from hf_sentiment.data.tables.columns import LABEL_NAMES, TEXT_NAMES, WantedColu
 from hf_sentiment.data.tables.lines import WHOLE_LINE, Record, rough_records
 from hf_sentiment.errors import CallError, DataError
 
+# What may separate the cells, by the kind of file: where two would do, the first.
 SEPARATORS = {"csv": ",;\t|", "tsv": "\t,;|"}
-"""What may separate the cells, by the kind of file: where two would do, the first."""
 
+# For messages.
 SEPARATOR_NAMES = {",": ",", ";": ";", "\t": "tabs", "|": "|", WHOLE_LINE: "nothing"}
-"""For messages."""
 
 _TITLE_ROWS = 20
 _STEADY = 0.9
@@ -25,12 +25,12 @@ class Layout:
     """Where the table is.
 
     Attributes:
-        separator: a character, or `lines.WHOLE_LINE`; "" where the format has cells of its own.
-        header_row: the row of the header, from 1.
-        start: the first row below it.
-        header: the names as written.
-        text: the position of the column that holds the texts, where the name says it.
-        spaces: white space stands before quoted cells.
+        separator: A character, or `lines.WHOLE_LINE`; "" where the format has cells of its own.
+        header_row: The row of the header, from 1.
+        start: The first row below it.
+        header: The names as written.
+        text: The position of the column that holds the texts, where the name says it.
+        spaces: White space stands before quoted cells.
     """
 
     separator: str
@@ -57,13 +57,13 @@ def find_layout(lines: Sequence[str], kind: str, wanted: WantedColumns) -> Layou
     """The layout of a delimited file.
 
     Args:
-        lines: the first of the file, with their ends.
-        kind: a key of `SEPARATORS`.
-        wanted: the columns that the user named.
+        lines: The first of the file, with their ends.
+        kind: A key of `SEPARATORS`.
+        wanted: The columns that the user named.
 
     Raises:
-        CallError: there is nothing below the header.
-        DataError: which row is the header is not certain; the message begins with the row.
+        CallError: There is nothing below the header.
+        DataError: Which row is the header is not certain; the message begins with the row.
     """
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
     said = lines[first].strip().strip('"').lower() if lines else ""
@@ -86,8 +86,8 @@ def find_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> int:
     """The position of the header among rows that are not blank: the first, but for title lines above it.
 
     Args:
-        rows: the first of a table.
-        wanted: the columns that the user named.
+        rows: The first of a table.
+        wanted: The columns that the user named.
     """
     for i, cells in enumerate(rows[:_TITLE_ROWS]):
         named = _named(cells, wanted)

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+# In place of a separator: a file of one column, where whatever stands in a line is its cell.
 WHOLE_LINE = "\ufdd0"
-"""In place of a separator: a file of one column, where whatever stands in a line is its cell."""
 
+# How a record was read: as it is written; with a quote that opens nothing taken as text; with separators in the text
+# taken as text; with quotes escaped by backslashes; over several lines, where no other column bears that out; with a
+# formula whose value the workbook does not have.
 AS_WRITTEN, STRAY_QUOTE, BARE_SEPARATOR, BACKSLASH, LINES, NO_VALUE = range(6)
-"""How a record was read: as it is written; with a quote that opens nothing taken as text; with separators in the text
-taken as text; with quotes escaped by backslashes; over several lines, where no other column bears that out;
-with a formula whose value the workbook does not have."""
 
 
 class Record(NamedTuple):
@@ -32,10 +32,10 @@ class Dialect:
     """How records are written.
 
     Attributes:
-        separator: one character, or `WHOLE_LINE`.
-        width: cells of the header.
-        text: which column may hold separators without quotes, or None.
-        spaces: white space before a quoted cell is none of it.
+        separator: One character, or `WHOLE_LINE`.
+        width: Cells of the header.
+        text: Which column may hold separators without quotes, or None.
+        spaces: White space before a quoted cell is none of it.
     """
 
     separator: str
@@ -69,9 +69,9 @@ def parse_alone(line: str, separator: str, spaces: bool = True) -> list[str]:
     """The cells of one line that is a record of its own; a quote that does not close is text.
 
     Args:
-        line: with or without its end.
-        separator: as in `Dialect`.
-        spaces: white space before a cell is none of it.
+        line: With or without its end.
+        separator: As in `Dialect`.
+        spaces: White space before a cell is none of it.
     """
     line = line.rstrip("\r\n")
     cells = strict_cells(line, separator, spaces)
@@ -83,8 +83,8 @@ def rough_records(lines: Iterable[str], separator: str) -> Iterator[tuple[Record
     record of its own, with the note `STRAY_QUOTE`.
 
     Args:
-        lines: of a file, with their ends.
-        separator: as in `Dialect`.
+        lines: Of a file, with their ends.
+        separator: As in `Dialect`.
     """
     source = Lines(iter(lines))
     reader = csv.reader(source, delimiter=separator, strict=True, skipinitialspace=True)

@@ -29,27 +29,27 @@ from hf_sentiment.data.tables.lines import (
 )
 from hf_sentiment.errors import DataError
 
+# How the fault of a record begins that is longer than the header.
 TOO_MANY = "too many cells"
-"""How the fault of a record begins that is longer than the header."""
 
 _LONGEST_CELL = 2**24
 _LONE_CR = "\ue00d"  # in place of a lone carriage return, which the csv module refuses outside of quotes
 _ESCAPED = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 _PROSE = re.compile(r"\s.*[^\W\d_]", re.DOTALL)
+# In a file of one column, nothing but its length tells a cell of many lines from rows that a stray quote swallowed.
 _LONG_CELL_LINES = 25
-"""In a file of one column, nothing but its length tells a cell of many lines from rows that a stray quote swallowed."""
 
 
 def read_records(open_lines: Callable[[], Iterator[str]], dialect: Dialect, start: int = 1) -> Iterator[Record]:
     """The records from a line on; blank lines are left out, short records filled up.
 
     Args:
-        open_lines: opens the file anew: its lines, with their ends.
-        dialect: how they are written.
-        start: the first line that is data.
+        open_lines: Opens the file anew: its lines, with their ends.
+        dialect: How they are written.
+        start: The first line that is data.
 
     Raises:
-        DataError: a quote of which nothing tells whether it opens a cell; the message begins with the row.
+        DataError: A quote of which nothing tells whether it opens a cell; the message begins with the row.
     """
     limit = csv.field_size_limit(_LONGEST_CELL)
     try:

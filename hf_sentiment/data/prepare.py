@@ -111,6 +111,7 @@ def load_rows(
         DataError: As `load_data`.
     """
     raw = load_data(dataset, **source)
+    # A data set of one split has it under "train".
     if split not in raw.splits and split == "test" and list(raw.splits) == ["train"]:
         logger.warning("%s is one split: all of it is used, whether or not the model was trained on it", dataset)
         raw = dataclasses.replace(raw, splits={split: raw.splits["train"]}, sources={split: raw.sources["train"]})
@@ -126,14 +127,7 @@ def load_rows(
 def load_training_rows(
     dataset: Any, *, labels: Sequence[str] | None, num_labels: int | None, keep_broken: bool, **source: Any
 ) -> tuple[RawData, Rows]:
-    """Data to train on, as they are, with the rule that their labels say.
-
-    Args:
-        dataset: As in `prepare_data`; so are `labels` and `num_labels`.
-        labels: See there.
-        num_labels: See there.
-        keep_broken: As in `load_data`.
-        **source: As in `load_data`.
+    """Data to train on, as they are, with the rule that their labels say; arguments as in `prepare_data`.
 
     Raises:
         CallError: As `load_rows` and `infer_label_rule`.
@@ -185,25 +179,18 @@ def prepare_data(
     logger.info("%s: %s", raw.description, rows.rule.description)
     rows.check(on_bad_rows)
     splits = rows.labelled(raw)
-    usual = holdout(len(splits["train"]))
-    shares = {
-        "test": usual.test if test_share is None else test_share,
-        "validation": usual.validation if validation_share is None else validation_share,
-    }
-    for name, share in shares.items():
-        if not 0 <= share < 0.5:
-            raise CallError(f"{name} share {share:g}: give a number between 0 and 0.5, such as 0.1")
+    shares = _shares(holdout(len(splits["train"])), test_share, validation_share)
     missing = {name: share for name, share in shares.items() if share and name not in splits}
     origin = dict.fromkeys(splits, "given")
     if missing:
         rows, made = _hold_out(rows, splits["train"], missing, seed)
         splits |= made
         for name, part in made.items():
-            origin[name] = f"made from train: seed {seed}, " + (
-                f"share {missing[name]:g}" if name in missing else "the rest"
-            )
+            share = f"share {missing[name]:g}" if name in missing else "the rest"
+            origin[name] = f"made from train: seed {seed}, {share}"
             logger.info("%s: %d of %d rows (%s)", name, len(part), rows.counts["train"]["kept"], origin[name])
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
+        # Drawn last: validation and test are the same, however few texts are trained on.
         drawn = _draw(np.asarray(splits["train"]["label"]), max_train_samples, seed)
         splits["train"] = splits["train"].select(drawn)
         rows = rows.assigned("train", {"train": drawn})
@@ -211,6 +198,18 @@ def prepare_data(
         _check_every_label(splits["train"], rows.rule)
     splits = {name: splits[name] for name in SPLITS if name in splits}
     return _prepared(splits, rows, origin, seed if missing else None, raw.description, drop)
+
+
+def _shares(usual: Shares, test: float | None, validation: float | None) -> dict[str, float]:
+    """Split → share to hold out, as said or else as usual; the test split is taken first."""
+    shares = {
+        "test": usual.test if test is None else test,
+        "validation": usual.validation if validation is None else validation,
+    }
+    for name, share in shares.items():
+        if not 0 <= share < 0.5:
+            raise CallError(f"{name} share {share:g}: give a number between 0 and 0.5, such as 0.1")
+    return shares
 
 
 def _hold_out(rows: Rows, train: Dataset, shares: dict[str, float], seed: int) -> tuple[Rows, dict[str, Dataset]]:

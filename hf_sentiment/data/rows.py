@@ -67,9 +67,6 @@ def shortened(text: str, width: int) -> str:
 def leaves_out_bad_rows(on_bad_rows: str) -> bool:
     """Whether `--on_bad_rows` leaves bad rows out; otherwise they are an error.
 
-    Args:
-        on_bad_rows: "error" or "drop".
-
     Raises:
         CallError: It is neither.
     """
@@ -113,6 +110,7 @@ class Rows:
         examined = [examine_rows(raw, name, rule) for name in names]
         texts = np.array([text or "" for name in names for text in raw.splits[name]["text"]], dtype=object)
         codes = np.concatenate([codes for codes, _ in examined])
+        # One array of names for both columns: the splits are reassigned in a copy.
         given = np.repeat(np.array(names, dtype=object), [len(raw.splits[name]) for name in names])
         return cls(
             given=given,
@@ -121,6 +119,7 @@ class Rows:
             texts=texts,
             codes=codes,
             faults=np.concatenate([faults for _, faults in examined]),
+            # Only usable texts are searched for repeats: bad ones are blank or broken, and would be one large group.
             number=np.where(codes >= 0, np.cumsum(codes >= 0) - 1, -1),
             duplicates=Duplicates(texts[codes >= 0]),
             sources=raw.sources,
@@ -155,13 +154,11 @@ class Rows:
     def check(self, on_bad_rows: str) -> None:
         """See that they can be used, and say how many are not.
 
-        Args:
-            on_bad_rows: "error", or "drop" to leave bad rows out.
-
         Raises:
             CallError: `on_bad_rows` is something else.
             DataError: There are bad rows and `on_bad_rows` is "error", or a split has no usable row.
         """
+        # Bad rows come first: what the rule drops is nobody's mistake.
         bad = np.flatnonzero(self.codes == BAD)
         if len(bad) and not leaves_out_bad_rows(on_bad_rows):
             more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
@@ -177,9 +174,6 @@ class Rows:
 
     def labelled(self, raw: RawData) -> dict[str, Dataset]:
         """The usable rows as data sets, by split as given.
-
-        Args:
-            raw: Where they were read.
 
         Returns:
             Columns `text`, `label` (int64 index into `rule.labels`), `row`, and `group` and `ratings` where the source
@@ -205,6 +199,7 @@ class Rows:
             split: Whose usable rows are assigned anew.
             parts: Split → positions among these.
         """
+        # Parts count among the usable rows of the split, as its data set does; the table has the bad ones in between.
         positions = np.flatnonzero(self.is_usable & (self.split == split))
         assigned = self.split.copy()
         assigned[positions] = ""

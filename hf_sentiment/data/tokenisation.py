@@ -25,45 +25,19 @@ def tokenise(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: i
     Returns:
         `tokenizer.model_input_names`, `labels` (where there are labels) and `length` (tokens kept), in the same order.
     """
-    tokenised = _tokenised(dataset, tokenizer, max_length)
-    share = float(np.mean(tokenised["truncated"])) if len(tokenised) else 0.0
-    if share:
-        logger.info("%.1f %% of %d texts are cut at %d tokens", 100 * share, len(tokenised), max_length)
-    return tokenised.remove_columns("truncated")
-
-
-def truncated_share(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> float:
-    """The share (0...1) of texts that `tokenise` cuts; free after it, as the work is cached."""
-    if not len(dataset):
-        return 0.0
-    return float(np.mean(_tokenised(dataset, tokenizer, max_length)["truncated"]))
-
-
-def sort_by_length(dataset: Dataset) -> tuple[Dataset, np.ndarray]:
-    """The longest texts first, so that a batch wastes little padding and a lack of memory shows at once.
-
-    Args:
-        dataset: What `tokenise` returned.
-
-    Returns:
-        The sorted data set, and the permutation that restores the order: `results_of_sorted[permutation]`.
-    """
-    order = np.argsort(-np.asarray(dataset["length"]), kind="stable")
-    restore = np.empty_like(order)
-    restore[order] = np.arange(len(order))
-    return dataset.select(order), restore
-
-
-def _tokenised(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
-    # `datasets` leaves a fast tokenizer's last truncation and padding out of its hash, so the cache holds whatever it
-    # was used for before.
-    return dataset.map(
+    # `datasets` leaves a fast tokenizer's last truncation and padding out of its hash, so the cache holds whatever the
+    # tokenizer was used for before.
+    tokenised = dataset.map(
         _tokenise_batch,
         batched=True,
         fn_kwargs={"tokenizer": tokenizer, "max_length": max_length},
         remove_columns=dataset.column_names,
         desc="Tokenising",
     )
+    share = float(np.mean(tokenised["truncated"])) if len(tokenised) else 0.0
+    if share:
+        logger.info("%.1f %% of %d texts are cut at %d tokens", 100 * share, len(tokenised), max_length)
+    return tokenised.remove_columns("truncated")
 
 
 def _tokenise_batch(

@@ -57,6 +57,7 @@ class Output(ABC):
 
     def __init__(self, columns: Sequence[str], labels: Sequence[str]) -> None:
         self.columns, self.labels = list(columns), list(labels)
+        # A column of the input keeps its name, unless it is one of ours; its new name must be free too.
         taken = {*self.ours(), *columns}
         self.renamed: dict[str, str] = {}
         for column in columns:
@@ -78,19 +79,11 @@ class Output(ABC):
 
     @abstractmethod
     def write(self, row: InputRow, prediction: Prediction) -> None:
-        """Write one row.
-
-        Args:
-            row: Of the input.
-            prediction: Of its text.
-        """
+        """Write one row."""
 
     def predicted(self, prediction: Prediction) -> list[Any]:
-        """The values of the added columns, `None` for empty ones.
-
-        Args:
-            prediction: Of one text.
-        """
+        """The values of the added columns, `None` for empty ones."""
+        # Of a row without a text there is neither; its note says why.
         score, scores = prediction["score"], prediction["scores"]
         shown = [None] * len(self.labels) if scores is None else [round(p, _DIGITS) for p in scores.values()]
         return [prediction["label"], None if score is None else round(score, _DIGITS), *shown, prediction.get("note")]
@@ -174,6 +167,7 @@ class Excel(Output):
         text = as_cell(value)
         if not text:
             return None
+        # "007" and long ids would lose digits as numbers.
         if _PLAIN_NUMBER.fullmatch(text):
             return float(text) if "." in text else int(text)
         return self._text(text)
@@ -191,9 +185,6 @@ OUTPUTS = (".csv", ".tsv", ".xlsx", ".jsonl", ".ndjson")
 def check_output(path: str | os.PathLike[str]) -> None:
     """See that a file of predictions can be written there.
 
-    Args:
-        path: Its name.
-
     Raises:
         CallError: It exists, or its format is not known.
     """
@@ -205,9 +196,6 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
 def check_excel_rows(rows: int) -> None:
     """See that a sheet has room.
-
-    Args:
-        rows: Data rows.
 
     Raises:
         DataError: It has not.
@@ -228,6 +216,7 @@ def open_output(path: str | os.PathLike[str], columns: Sequence[str], labels: Se
     extension = Path(path).suffix.lower()
     with file_atomically(path) as beside:
         if extension == ".xlsx":
+            # openpyxl's open sheet is a temporary file: it is closed even where a row could not be written.
             excel = Excel(columns, labels, beside)
             try:
                 yield excel
@@ -243,11 +232,7 @@ def open_output(path: str | os.PathLike[str], columns: Sequence[str], labels: Se
 
 
 def as_cell(value: Any) -> str:
-    """A value of any type as the text of a cell; what is missing is "".
-
-    Args:
-        value: Of a column.
-    """
+    """A value of any type as the text of a cell; what is missing is ""."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
@@ -258,11 +243,7 @@ def as_cell(value: Any) -> str:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet runs: with a ' in front where it would be a formula and is no number.
-
-    Args:
-        cell: Its text.
-    """
+    """A cell that no spreadsheet runs: with a ' in front where it would be a formula and is no number."""
     return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 

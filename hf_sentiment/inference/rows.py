@@ -68,6 +68,7 @@ def read_rows(file: str, text_column: str | None = None, encoding: str | None = 
     wanted = WantedColumns(text_column, None, True)
     table = read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True)
     text, _ = choose_columns(table.columns, wanted, table.source)
+    # The reader leaves blank rows out: what it knows of lines tells where they were.
     blank = _blank_rows(table)
     rows = _with_blank_rows(_of_table(table, text), blank, table.columns)
     return InputRows(table.source, table.columns, len(table.dataset) + len(blank), rows)
@@ -98,12 +99,14 @@ def _blank_rows(table: FileTable) -> list[int]:
     """
     if table.layout is None or (table.kind != "excel" and len(table.columns) > 1):
         return []
+    # A row may begin just below the one before: where it begins later, nothing is written in between.
     begin = np.append(table.layout.header_row + 1, table.last[:-1] + 1)
     gaps = np.flatnonzero(table.rows > begin)
     return [number for i in gaps for number in range(int(begin[i]), int(table.rows[i]))]
 
 
 def _with_blank_rows(rows: Iterator[InputRow], blank: list[int], columns: list[str]) -> Iterator[InputRow]:
+    # Two ascending sequences in one, by row number; neither is held in memory.
     waiting = iter(blank)
     following = next(waiting, None)
     for row in rows:

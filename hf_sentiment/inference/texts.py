@@ -7,8 +7,8 @@ import unicodedata
 from hf_sentiment.data.audit import is_placeholder
 from hf_sentiment.data.labels import as_number
 
-EMPTY = "empty text"
 # How the notes begin.
+EMPTY = "empty text"
 NOT_A_TEXT = "not a text"
 
 _NOTHING_TO_SEE = ("Cc", "Cf", "Zs", "Zl", "Zp")
@@ -20,10 +20,8 @@ def no_text(value: object) -> str:
     Empty are `None`, NaN, white space and invisible characters, and what stands for an empty cell (`NaN`, `N/A`, `-`;
     see `is_placeholder`). A number is not a text, whether it is a number or a string of one: it depends on the file's
     format which of the two a cell with a number is.
-
-    Args:
-        value: A string, or anything else that stands in a text's place.
     """
+    # Booleans are no empty cells, and no numbers either.
     if value is None or value is True or value is False:
         return EMPTY if value is None else f"{NOT_A_TEXT} ({str(value).lower()})"
     if not isinstance(value, str):

@@ -303,7 +303,7 @@ def test_rows_are_named_with_what_they_hold_in_every_split(tmp_path):
         f"unknown label ' LABEL': the header of a table again; {train}, row 101: unknown label '60' (known: 0, 1, "
     )
     data = prepare_data(train_file=train, on_bad_rows="drop")
-    assert (data.rule.labels, data.rows.splits["train"].bad, data.rows.splits["train"].kept) == (BINARY, 3, 120)
+    assert data.rule.labels == BINARY and data.rows["train"] == {"kept": 120, "dropped_by_rule": 0, "bad": 3}
     good = write(tmp_path / "good.csv", [0, 1] * 60)
     test = write(tmp_path / "test.csv", ["negative", "POSITIVE", "#N/A", "None", "posiitve", "2"] + [1, 0] * 9)
     with pytest.raises(DataError) as caught:

@@ -185,7 +185,7 @@ def test_importing_the_room_is_light():
     import subprocess
     import sys
 
-    code = "import sys, hf_sentiment.data as d; assert 'load_data' in dir(d); "
+    code = "import sys, hf_sentiment.data.sources as d; assert 'load_data' in dir(d); "
     code += "print({'torch', 'datasets'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == "set()"

@@ -1,14 +1,13 @@
-"""Tokenised once, cut and never padded, sorted and put back."""
+"""Tokenised once, cut and never padded."""
 
 from __future__ import annotations
 
 import copy
 
-import numpy as np
 import pytest
 from datasets import Dataset
 
-from hf_sentiment.data.tokenisation import sort_by_length, tokenise, truncated_share
+from hf_sentiment.data.tokenisation import tokenise
 
 TEXTS = ["a film", "a very good film , i loved it", "bad", "it was very very very boring", ""]
 
@@ -30,7 +29,6 @@ def test_columns_lengths_and_truncation(table, tiny_tokenizer, caplog):
     for text, ids in zip(TEXTS, tokenised["input_ids"], strict=True):
         assert ids == tiny_tokenizer(text, truncation=True, max_length=8)["input_ids"]
     # The fourth text has eight tokens and is whole.
-    assert truncated_share(table, tiny_tokenizer, 8) == pytest.approx(0.2)
     assert "20.0 % of 5 texts are cut at 8 tokens" in caplog.text
 
 
@@ -47,11 +45,3 @@ def test_cached_whatever_the_tokenizer_did_before(table, tiny_tokenizer):
     assert first.cache_files and first.cache_files == second.cache_files
     assert first._fingerprint == second._fingerprint
     assert tokenise(table, tokenizer, 6).cache_files != first.cache_files
-
-
-def test_sorting_is_undone_by_its_permutation(table, tiny_tokenizer):
-    tokenised = tokenise(table, tiny_tokenizer, 32)
-    ordered, restore = sort_by_length(tokenised)
-    lengths = np.asarray(ordered["length"])
-    assert (np.diff(lengths) <= 0).all()
-    assert [ordered["input_ids"][i] for i in restore] == tokenised["input_ids"][:]

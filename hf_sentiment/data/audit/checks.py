@@ -26,8 +26,8 @@ from hf_sentiment.data.splits import later
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
-EMPTY, UNREADABLE, UNKNOWN = "empty", "broken", "unknown_labels"
 # Why `--fix` removes a row; the names of the findings that it settles.
+EMPTY, UNREADABLE, UNKNOWN = "empty", "broken", "unknown_labels"
 CONFLICT, LEAK, REPEAT = "conflicts", "leakage", "duplicates"
 
 
@@ -97,12 +97,13 @@ def removals(rows: Rows) -> np.ndarray:
     for i in np.flatnonzero(rows.codes == BAD):
         reasons[i] = _kind_of(rows.faults[i])
     usable = rows.usable
-    found = np.full(len(usable), "", dtype=object)
-    found[later(_codes_of(usable.split), usable.keys, usable.codes)] = REPEAT
+    of_usable = np.full(len(usable), "", dtype=object)
+    # One reason a row, and the later one stands: a contradiction goes before a leak, a leak before a repeat.
+    of_usable[later(_codes_of(usable.split), usable.keys, usable.codes)] = REPEAT
     for first, second in combinations(usable.names, 2):
-        found[(usable.split == first) & np.isin(usable.groups, usable.groups[usable.split == second])] = LEAK
-    found[_conflicting(usable) & (usable.split == "train")] = CONFLICT
-    reasons[rows.is_usable] = found
+        of_usable[(usable.split == first) & np.isin(usable.groups, usable.groups[usable.split == second])] = LEAK
+    of_usable[_conflicting(usable) & (usable.split == "train")] = CONFLICT
+    reasons[rows.is_usable] = of_usable
     return reasons
 
 
@@ -119,6 +120,7 @@ def _codes_of(values: np.ndarray) -> np.ndarray:
 
 def _conflicting(rows: Rows) -> np.ndarray:
     """Whether another row has the same key and another label."""
+    # Distinct pairs of key and label: a key that is in two of them has two labels.
     pairs = np.unique(np.column_stack([rows.keys, rows.codes]), axis=0)
     keys, labels = np.unique(pairs[:, 0], return_counts=True)
     return np.isin(rows.keys, keys[labels > 1])
@@ -137,61 +139,65 @@ def bad_row_findings(rows: Rows, drop: bool) -> list[Finding]:
         UNREADABLE: ("broken encoding, JSON or cells", f"save the file again from its source; or {removed}"),
         UNKNOWN: ("unknown labels", f"correct them; or {removed}"),
     }
-    found_kinds = np.array([_kind_of(fault) if fault else "" for fault in rows.faults], dtype=object)
+    kind_of_row = np.array([_kind_of(fault) if fault else "" for fault in rows.faults], dtype=object)
     findings = []
     for name, (title, advice) in kinds.items():
-        found = np.flatnonzero(found_kinds == name)
-        severity = ("warning" if drop else "error") if len(found) else "ok"
-        examples = tuple(rows.example(i, str(rows.faults[i])) for i in found[:MAX_EXAMPLES])
-        said = advice if len(found) else ""
-        findings.append(Finding(name, title, severity, len(found), len(rows), said, len(found), examples))
+        places = np.flatnonzero(kind_of_row == name)
+        severity = ("warning" if drop else "error") if len(places) else "ok"
+        examples = tuple(rows.example(i, str(rows.faults[i])) for i in places[:MAX_EXAMPLES])
+        what_to_do = advice if len(places) else ""
+        findings.append(Finding(name, title, severity, len(places), len(rows), what_to_do, len(places), examples))
     return findings
 
 
 def _repeats(rows: Rows, fixable: int) -> Finding:
     """Rows with the text and the label of an earlier row of their split."""
-    found = np.flatnonzero(later(_codes_of(rows.split), rows.keys, rows.codes))
-    examples = _pairs(rows, found, (rows.split, rows.keys, rows.codes), "repeats")
+    repeats = np.flatnonzero(later(_codes_of(rows.split), rows.keys, rows.codes))
+    examples = _pairs(rows, repeats, (rows.split, rows.keys, rows.codes), "repeats")
     advice = "--fix DIR keeps one of each" if fixable else "they go with the rows that --fix DIR removes otherwise"
     title = "duplicates within a split"
-    return graded("duplicates", title, len(found), len(rows), advice, fixable=fixable, examples=examples)
+    return graded("duplicates", title, len(repeats), len(rows), advice, fixable=fixable, examples=examples)
 
 
 def _near_repeats(rows: Rows) -> Finding:
     """Rows that nearly repeat an earlier row of their split, and none exactly; `repeats` counts both, by split."""
+    # An exact repeat is near as well, and counted there.
     split = _codes_of(rows.split)
-    found = np.flatnonzero(later(split, rows.groups) & ~later(split, rows.keys))
-    examples = _pairs(rows, found, (rows.split, rows.groups), "nearly repeats")
+    repeats = np.flatnonzero(later(split, rows.groups) & ~later(split, rows.keys))
+    examples = _pairs(rows, repeats, (rows.split, rows.groups), "nearly repeats")
     advice = "look at them: copies with a word changed count double; templates are harmless if the labels are right"
     repeated = Counter(rows.split[later(split, rows.groups)].tolist())
     more: dict[str, Any] = {"examples": examples, "facts": {"repeats": {name: repeated[name] for name in rows.names}}}
-    return graded("near_duplicates", "near-duplicates within a split", len(found), len(rows), advice, **more)
+    return graded("near_duplicates", "near-duplicates within a split", len(repeats), len(rows), advice, **more)
 
 
-def _pairs(rows: Rows, found: np.ndarray, columns: Sequence[np.ndarray], says: str) -> tuple[Row, ...]:
+def _pairs(rows: Rows, places: np.ndarray, columns: Sequence[np.ndarray], says: str) -> tuple[Row, ...]:
     """Each row with the first one that is the same in all columns."""
     first: dict[tuple[Any, ...], int] = {}
     for i, key in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
         first.setdefault(key, i)
-    keys = (tuple(column[i] for column in columns) for i in found[:MAX_EXAMPLES])
-    return tuple(rows.pair(int(i), first[key], says) for i, key in zip(found, keys, strict=False))
+    keys = (tuple(column[i] for column in columns) for i in places[:MAX_EXAMPLES])
+    return tuple(rows.pair(int(i), first[key], says) for i, key in zip(places, keys, strict=False))
 
 
 def _leaks(rows: Rows, reasons: np.ndarray) -> list[Finding]:
     """For each pair of splits the rows of the second that a row of the first repeats, exactly or nearly."""
     findings = []
     for first, second in combinations(rows.names, 2):
+        # Groups hold exact repeats too, as these are near.
         in_first, in_second = rows.split == first, rows.split == second
         shared = in_second & np.isin(rows.groups, rows.groups[in_first])
         exact = int((in_second & np.isin(rows.keys, rows.keys[in_first])).sum())
-        given = {group: i for i, group in reversed(list(enumerate(rows.groups.tolist()))) if in_first[i]}
-        same = {key: i for i, key in reversed(list(enumerate(rows.keys.tolist()))) if in_first[i]}
+        # In reverse, so that the first row of a group or key is what stays in the dictionary.
+        by_group = {group: i for i, group in reversed(list(enumerate(rows.groups.tolist()))) if in_first[i]}
+        by_key = {key: i for i, key in reversed(list(enumerate(rows.keys.tolist()))) if in_first[i]}
         examples = tuple(
-            rows.pair(int(i), same[rows.keys[i]], "is also")
-            if rows.keys[i] in same
-            else rows.pair(int(i), given[rows.groups[i]], "is nearly")
+            rows.pair(int(i), by_key[rows.keys[i]], "is also")
+            if rows.keys[i] in by_key
+            else rows.pair(int(i), by_group[rows.groups[i]], "is nearly")
             for i in np.flatnonzero(shared)[:MAX_EXAMPLES]
         )
+        # Of these the test text stays, and the training text goes.
         leaking = in_first & np.isin(rows.groups, rows.groups[in_second])
         fixable = int((leaking & (reasons == LEAK)).sum())
         advice = (
@@ -207,20 +213,20 @@ def _leaks(rows: Rows, reasons: np.ndarray) -> list[Finding]:
 
 def _conflicts(rows: Rows, fixable: int) -> Finding:
     """Rows with the text of another row and another label, equal texts one after the other."""
-    found = np.flatnonzero(_conflicting(rows))
+    places = np.flatnonzero(_conflicting(rows))
     by_key: dict[int, list[int]] = {}
-    for i in found.tolist():
+    for i in places.tolist():
         by_key.setdefault(int(rows.keys[i]), []).append(i)
     examples: list[Row] = []
     for members in list(by_key.values())[:MAX_EXAMPLES]:
         for i in members:
             other = next(j for j in members if rows.codes[j] != rows.codes[i])
             examples.append(rows.pair(i, other, "contradicts"))
-    elsewhere = len(found) - fixable
+    elsewhere = len(places) - fixable
     advice = "decide which label is right"
     if fixable:
         advice += f"; --fix DIR removes {counted(fixable, 'training row')}"
     if elsewhere and fixable:
         advice += f" and leaves {counted(elsewhere, 'other')} to you"
     more: dict[str, Any] = {"fixable": fixable, "examples": tuple(examples[:MAX_EXAMPLES])}
-    return graded("conflicts", "same text, other label", len(found), len(rows), advice, **more)
+    return graded("conflicts", "same text, other label", len(places), len(rows), advice, **more)

@@ -28,6 +28,7 @@ def contamination_finding(dataset_name: str | None, model_name: str | None) -> F
     if model_name is not None and Path(model_name).expanduser().is_dir():
         # What is said goes into records, where nobody's folders belong.
         model_name = Path(model_name).expanduser().resolve().name
+    # Half a measure each: one of the two is a note, both together a warning.
     data = dataset_name is not None and _is_of_family(dataset_name)
     model = model_name is not None and bool(_SENTENCES.search(model_name))
     advice = ""

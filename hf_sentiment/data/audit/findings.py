@@ -11,6 +11,7 @@ from hf_sentiment.table import table_lines
 
 # From harmless to fatal. An error means: with these data, training stops or its test figures are not to be trusted.
 SEVERITIES = ("ok", "note", "warning", "error")
+_RANK = SEVERITIES.index
 
 # Rows that a finding lists in JSON, in the record of a run, and for people; all of them are counted.
 MAX_EXAMPLES = 1_000
@@ -30,12 +31,8 @@ class Limits:
         """The severity of a measure (of most findings the share, 0...1)."""
         if measure <= 0:
             return "ok"
-        reached = (name for name in reversed(SEVERITIES[1:]) if _reaches(measure, getattr(self, name)))
-        return next(reached, "ok")
-
-
-def _reaches(measure: float, limit: float | None) -> bool:
-    return limit is not None and measure >= limit
+        limits = [("note", self.note), ("warning", self.warning), ("error", self.error)]
+        return max((name for name, limit in limits if limit is not None and measure >= limit), key=_RANK, default="ok")
 
 
 # What is above chance in a clean corpus is a note, what moves a figure by points a warning. Sources: the figures of the
@@ -117,7 +114,7 @@ def graded(name: str, title: str, count: int, total: int, advice: str, **more: A
 
 def worst(findings: Iterable[Finding]) -> str:
     """The highest severity among the findings."""
-    return max((finding.severity for finding in findings), key=SEVERITIES.index, default="ok")
+    return max((finding.severity for finding in findings), key=_RANK, default="ok")
 
 
 def counted(count: int, noun: str) -> str:
@@ -126,13 +123,8 @@ def counted(count: int, noun: str) -> str:
 
 
 def finding_lines(findings: Sequence[Finding], width: int) -> list[str]:
-    """The findings as an aligned table, the most severe first, and below it some rows of each that is not ok.
-
-    Args:
-        findings: One or more.
-        width: Of a line, in characters.
-    """
-    findings = sorted(findings, key=lambda finding: -SEVERITIES.index(finding.severity))
+    """The findings as an aligned table, the most severe first, and below it some rows of each that is not ok."""
+    findings = sorted(findings, key=lambda finding: -_RANK(finding.severity))
     rows = [("severity", "finding", "count", "share", "what to do")]
     for finding in findings:
         share = f"{100 * finding.share:.1f} %" if finding.total else ""

@@ -101,6 +101,7 @@ def write_cleaned(
     written = []
     with folder_atomically(folder) as beside:
         for split, name in targets.items():
+            # Files count rows as `Rows.row` does.
             of_split = rows.split == split
             gone = {int(row) for row in rows.row[of_split & (reasons != "")]}
             if len(gone) == of_split.sum():
@@ -159,6 +160,7 @@ def _copy_file(table: FileTable, target: Path, gone: set[int]) -> None:
 def _copy_lines(table: FileTable, target: Path, gone: set[int]) -> None:
     """A text file without some of its lines."""
     assert table.encoding is not None
+    # A row may go over several lines, and blank lines between rows stay.
     left_out = {
         line
         for row, last in zip(table.rows.tolist(), table.last.tolist(), strict=True)

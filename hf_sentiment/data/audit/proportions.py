@@ -31,6 +31,7 @@ def imbalance_finding(rows: Rows) -> Finding:
     Labels of fewer than `RARE` texts, which have a finding of their own, are left out where two others remain.
     """
     counts = np.bincount(rows.codes[rows.split == "train"], minlength=len(rows.rule.labels))
+    # Labels to judge, as a mask over `[labels]`.
     judged = counts >= RARE if (counts >= RARE).sum() > 1 else counts >= 0
     total, rarest = int(counts[judged].sum()), int(counts[judged].min())
     lacking = 1 - rarest * int(judged.sum()) / total if total else 0.0
@@ -47,7 +48,7 @@ def rare_label_finding(rows: Rows) -> Finding:
     counts = np.bincount(rows.codes[train], minlength=len(rows.rule.labels)).tolist()
     names = rows.rule.labels
     rare = sorted((i for i in range(len(names)) if 0 < counts[i] < RARE), key=lambda i: counts[i])
-    found = [int(i) for label in rare for i in np.flatnonzero(train & (rows.codes == label))]
+    places = [int(i) for label in rare for i in np.flatnonzero(train & (rows.codes == label))]
     hints = []
     for label in rare:
         commoner = [name for name, count in zip(names, counts, strict=True) if count > counts[label]]
@@ -56,10 +57,10 @@ def rare_label_finding(rows: Rows) -> Finding:
     return graded(
         "rare_labels",
         f"labels with < {RARE} texts",
-        len(found),
+        len(places),
         int(train.sum()),
         f"{', '.join(hints[:5])}: correct or add texts, or name the labels to keep with --labels",
-        examples=tuple(rows.example(i) for i in found[:MAX_EXAMPLES]),
+        examples=tuple(rows.example(i) for i in places[:MAX_EXAMPLES]),
     )
 
 
@@ -68,17 +69,17 @@ def size_findings(rows: Rows, shares: Mapping[str, float]) -> list[Finding]:
     findings = []
     train = int((rows.split == "train").sum())
     for name in ("validation", "test"):
-        given = name in rows.names
-        if not given and name not in shares:
+        is_given = name in rows.names
+        if not is_given and name not in shares:
             continue
-        texts = int((rows.split == name).sum()) if given else round(shares[name] * train)
+        texts = int((rows.split == name).sum()) if is_given else round(shares[name] * train)
         half = half_width(max(1, texts))
         severity = LIMITS["small"].severity(half)
-        known = f"accuracy on {counted(texts, 'text')} is known to ±{100 * half:.1f} points (95 %, near 0.85)"
-        known = known if texts else "no text to measure accuracy on"
-        more = "" if given else " if it is made from the training data"
-        wanted = math.ceil(1.96**2 * TYPICAL_ACCURACY * (1 - TYPICAL_ACCURACY) / 0.02**2)
-        advice = f"{known}{more}; {wanted:,} texts give ±2" if severity != "ok" else ""
-        facts = {"split": name, "half_width": round(half, 4), "made": not given}
+        precision = f"accuracy on {counted(texts, 'text')} is known to ±{100 * half:.1f} points (95 %, near 0.85)"
+        precision = precision if texts else "no text to measure accuracy on"
+        more = "" if is_given else " if it is made from the training data"
+        enough = math.ceil(1.96**2 * TYPICAL_ACCURACY * (1 - TYPICAL_ACCURACY) / 0.02**2)
+        advice = f"{precision}{more}; {enough:,} texts give ±2" if severity != "ok" else ""
+        facts = {"split": name, "half_width": round(half, 4), "made": not is_given}
         findings.append(Finding("small", f"{name} texts", severity, texts, 0, advice, facts=facts))
     return findings

@@ -49,15 +49,11 @@ def is_placeholder(text: str) -> bool:
 
 
 def placeholder_finding(rows: Rows) -> Finding:
-    """Texts that stand for no text; they are read as texts all the same.
-
-    Args:
-        rows: Usable ones.
-    """
-    found = np.flatnonzero([is_placeholder(text) for text in rows.texts])
+    """Texts that stand for no text; they are read as texts all the same."""
+    places = np.flatnonzero([is_placeholder(text) for text in rows.texts])
     advice = "they are trained on as texts: empty the cells if nothing was written there"
-    examples = tuple(rows.example(int(i)) for i in found[:MAX_EXAMPLES])
-    return graded("placeholders", 'texts such as "N/A"', len(found), len(rows), advice, examples=examples)
+    examples = tuple(rows.example(int(i)) for i in places[:MAX_EXAMPLES])
+    return graded("placeholders", 'texts such as "N/A"', len(places), len(rows), advice, examples=examples)
 
 
 def token_findings(rows: Rows, tokenizer: PreTrainedTokenizerBase, max_length: int, seed: int = 42) -> list[Finding]:
@@ -93,6 +89,7 @@ def _truncated(rows: Rows, sample: np.ndarray, lengths: np.ndarray, max_length: 
 def _unknown(
     rows: Rows, sample: np.ndarray, lengths: np.ndarray, unknown: np.ndarray, tokenizer: PreTrainedTokenizerBase
 ) -> Finding:
+    # `lengths` and `unknown` are counts of tokens, `[sample]`; the count of this finding is of tokens, not of texts.
     affected = np.flatnonzero(unknown)
     words = _unknown_words(rows.texts[sample[affected[:2_000]]].tolist(), tokenizer) if len(affected) else Counter()
     common = ", ".join(word for word, _ in words.most_common(8))
@@ -121,12 +118,7 @@ def _unknown_words(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Coun
 
 
 def language_finding(rows: Rows, seed: int = 42) -> Finding:
-    """The languages of the texts that are long enough to tell; the count is of those not in the most common one.
-
-    Args:
-        rows: Usable ones.
-        seed: Of the sample.
-    """
+    """The languages of the texts that are long enough to tell; the count is of those not in the most common one."""
     by_row = _languages(rows.texts.tolist(), SAMPLE, seed)
     shares = _shares(by_row)
     main = next(iter(shares), None)
@@ -151,10 +143,6 @@ def language_finding(rows: Rows, seed: int = 42) -> Finding:
 def language_record(texts: Sequence[str], seed: int = 42) -> dict[str, Any]:
     """The languages of some of the texts, for the record of a run.
 
-    Args:
-        texts: any.
-        seed: Of the sample.
-
     Returns:
         `texts`, how many were asked, and `shares`, language (ISO 639-1) → its share of them, the most common first.
     """
@@ -166,11 +154,12 @@ def _languages(texts: Sequence[str], most: int, seed: int) -> dict[int, str]:
     """Index → language of at most so many of the texts that are long enough to tell, in order."""
     import py3langid
 
+    # The sample is of what can tell a language, so that short texts do not use it up.
     long_enough = [i for i, text in enumerate(texts) if _tells_language(text)]
     sample = [long_enough[j] for j in _sample(len(long_enough), seed, most).tolist()]
     words = {i: _words(texts[i][:_LANGUAGE_CHARACTERS]) for i in sample}
-    found = {i: py3langid.classify(text)[0] for i, text in words.items() if _tells_language(text)}
-    return {i: name for i, name in found.items() if name != _NO_LANGUAGE}
+    languages = {i: py3langid.classify(text)[0] for i, text in words.items() if _tells_language(text)}
+    return {i: name for i, name in languages.items() if name != _NO_LANGUAGE}
 
 
 def _words(text: str) -> str:

@@ -72,6 +72,7 @@ class Augmenter:
             draw: Where every random number comes from.
             same_label: Texts of the same label, for `joining`.
         """
+        # The guard knows English only: of other texts no word is changed.
         tokens = read(text)
         kinds = self.kinds if is_english(tokens) else [kind for kind in self.kinds if kind in LANGUAGE_NEUTRAL]
         if not kinds or not tokens:
@@ -137,6 +138,7 @@ class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
         self._tokenizer, self._max_length, self._seed = tokenizer, max_length, seed
         self._texts: list[str] = texts["text"][:]
         self._labels: list[int] = texts["label"][:]
+        # Label → its texts, of which `joining` draws.
         self._same_label: dict[int, list[str]] = {}
         for text, label in zip(self._texts, self._labels, strict=True):
             self._same_label.setdefault(label, []).append(text)
@@ -161,6 +163,7 @@ class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
         text, epoch = self._texts[row], int(self._epoch)
         if epoch < 0:
             return text
+        # A generator of its own for each row and epoch: the order in which rows are asked for changes nothing.
         draw = Random(f"{self._seed} {epoch} {row}")
         return self._augment(text, draw, self._same_label[self._labels[row]]) if draw.random() < _EDITED else text
 
@@ -207,7 +210,7 @@ class AugmentationEpoch(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Begin clean, also after a training that broke off."""
+        """Begin clean, also after a training that broke off, and end so."""
         self._dataset.begin_epoch(None)
 
     def on_epoch_begin(
@@ -216,8 +219,4 @@ class AugmentationEpoch(TrainerCallback):
         """The epoch that begins, also one that is taken up in its middle."""
         self._dataset.begin_epoch(int((state.epoch or 0.0) + 1e-6))
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """No epoch is under way any more."""
-        self._dataset.begin_epoch(None)
+    on_train_end = on_train_begin

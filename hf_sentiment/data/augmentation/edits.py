@@ -45,6 +45,7 @@ def deletion(tokens: list[Token], draw: Random) -> list[str] | None:
 
 def swap(tokens: list[Token], draw: Random) -> list[str] | None:
     """Exchange words with nothing but free words between them, so that none moves across a guarded one or a comma."""
+    # Runs of neighbouring free words; the longer a run, the likelier it is drawn.
     runs: list[list[int]] = []
     for place in _movable(tokens):
         if runs and runs[-1][-1] == place - 1:

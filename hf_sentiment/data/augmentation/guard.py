@@ -88,8 +88,9 @@ def _phrases() -> dict[str, list[tuple[str, ...]]]:
 def token(text: str) -> Token:
     """A token read on its own."""
     plain = text.lower().replace("’", "'")
-    found = _WORD.fullmatch(text)
-    before, word, after = found.groups() if found else ("", "", "")
+    match = _WORD.fullmatch(text)
+    before, word, after = match.groups() if match else ("", "", "")
+    # A token carries sentiment if it does as a whole, as a word without its punctuation, or in one of its parts.
     parts = {plain, word.lower().replace("’", "'"), *_INSIDE.split(plain)}
     negation = "n't" in plain or not parts.isdisjoint([*NEGATE, _RULE_NEGATION])
     emoji = not _analyzer().emojis.keys().isdisjoint(text)

@@ -45,12 +45,14 @@ def near_words(
         raise CallError("--augment neighbour needs a WordPiece vocabulary, such as BERT's: leave `neighbour` out")
     pieces = sorted(piece for piece in vocabulary if piece.isalpha() and len(piece) >= _SHORTEST)
     rows = torch.tensor([vocabulary[piece] for piece in pieces], dtype=torch.long)
+    # `[pieces, width]`, of length 1: their products are cosines.
     vectors = functional.normalize(embeddings.detach().float().cpu()[rows], dim=1)
     place_of = {piece: place for place, piece in enumerate(pieces)}
     lexical = torch.tensor([piece.lower() in guarded_words() for piece in pieces])
     found = {place_of[form] for word in words for form in (word, word.lower()) if form in place_of}
     places = torch.tensor(sorted(place for place in found if not lexical[place]), dtype=torch.long)
     similarities, nearest = _nearest(vectors, places)
+    # Whatever may be put into a text is asked too whether it is polar: two of its ten nearest are in the lexicon.
     candidates = torch.unique(nearest[similarities >= _SIMILARITY])
     candidates = torch.unique(torch.cat([places, candidates[~lexical[candidates]]]))
     polar = lexical.clone()
@@ -74,6 +76,7 @@ def _nearest(vectors: torch.Tensor, places: torch.Tensor) -> tuple[torch.Tensor,
     """Cosine and place of the words nearest to each of `places`, itself left out, `[places, 10]`, nearest first."""
     count = min(_AROUND, len(vectors) - 1)
     values, others = torch.empty(len(places), count), torch.empty(len(places), count, dtype=torch.long)
+    # Some rows at a time: all products at once would be vocabulary by vocabulary.
     for start in range(0, len(places), _ROWS):
         chunk = places[start : start + _ROWS]
         likeness = vectors[chunk] @ vectors.T

@@ -67,24 +67,20 @@ def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
 
 def _headers(raw: RawData, table: pa.Table, labels: list[Any]) -> list[int]:
     """The rows that are the names of columns, as where two files were put together."""
+    # A header's cell is the name of the label column beside that of the text, or a usual name beside a usual one.
     text, label = canonical(raw.text_column), canonical(raw.label_column)
     keys = {value: canonical(value) for value in set(labels) if isinstance(value, str)}
-    named = {value: key for value, key in keys.items() if key == label or key in LABEL_NAMES}
-    found = []
-    for i in (i for i, value in enumerate(labels) if isinstance(value, str) and value in named):
-        key, beside = named[labels[i]], canonical(table.column("text")[i].as_py())
+    names = {value: key for value, key in keys.items() if key == label or key in LABEL_NAMES}
+    headers = []
+    for i in (i for i, value in enumerate(labels) if isinstance(value, str) and value in names):
+        key, beside = names[labels[i]], canonical(table.column("text")[i].as_py())
         own = key == label and (beside == text or label in LABEL_NAMES)
-        found += [i] if own or (key in LABEL_NAMES and beside in TEXT_NAMES) else []
-    return found
+        headers += [i] if own or (key in LABEL_NAMES and beside in TEXT_NAMES) else []
+    return headers
 
 
 def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
     """What each row of a raw split is to the rule.
-
-    Args:
-        raw: What `load_data` returned, with labels.
-        split: One of its splits.
-        rule: What `infer_label_rule` returned.
 
     Returns:
         Class indices (int64), or `DROPPED`, or `BAD`; and for the bad ones what is wrong, "" for the others: a string
@@ -92,14 +88,17 @@ def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray,
     """
     table = raw.splits[split].with_format("arrow")[:]
     faults = _text_faults(table.column("text").to_pylist())
+    # What the reader could not read it says itself, and better than an empty text does.
     if "fault" in table.column_names:
         broken = table.column("fault").to_pylist()
         faults = np.array([why or fault for why, fault in zip(broken, faults, strict=True)], dtype=object)
     labels = table.column("label").to_pylist()
     for row in _headers(raw, table, labels):
         faults[row] = f"{UNKNOWN_LABEL} {labels[row]!r}: {_HEADER}"
+    # A split may have a scheme of its own; only the labels of good texts tell.
     good = (label for label, fault in zip(labels, faults, strict=True) if not fault)
     rule = rule_for_split(good, rule, raw.sources[split])
+    # Each distinct label is looked up once: `which` is its number for every row, shape (rows,).
     codes, uniques, which = _label_codes(labels, rule)
     for i in np.flatnonzero((faults == "") & (codes <= _UNKNOWN)):
         faults[i] = _label_fault(int(codes[i]), uniques[which[i]], rule)

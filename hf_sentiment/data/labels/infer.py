@@ -126,13 +126,16 @@ def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> La
         CallError: The split's numbers are another scheme, in which some mean another class (0 and 1 beside stars), or
             may, as many are unknown and a class is missing (1 and 5 beside 0 and 1).
     """
+    # Key → the name of its class by the training split's rule, or None.
     column = LabelColumn.of(values)
     known = {key: _class_of(key, rule) for key in column.counts}
+    # Rows of which the training split's rule knows nothing: a few are slips, which will be bad rows.
     strange = sum(column.counts[key] for key, name in known.items() if name is None)
     if strange <= _STRANGE * column.rows:
         return rule
     numbers = _numbers(known)
     own = _own_rule(column, rule)
+    # Its own scheme is taken where it adds something and contradicts nothing.
     if own is not None:
         meant = {key: _class_of(key, own) for key in known}
         alike = list(map(_folded, own.labels)) == list(map(_folded, rule.labels))
@@ -140,11 +143,13 @@ def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> La
         if alike and more and all(name in (None, meant[key]) for key, name in known.items()):
             logger.info("%s: labels in a scheme of their own: %s", source, own.description)
             return own
+        # Numbers that mean one class here and another there must not be read by either rule.
         shared = set(map(_folded, own.labels)) & set(map(_folded, rule.labels))
         for key in numbers if own.kind != "scores" else ():
             name, other = known[key], meant[key]
             if name and other and name != other and shared & {_folded(name), _folded(other)}:
                 raise _another_scheme(f"({own.description[:100]}) ", f", in which {key} is {name}", source, rule)
+    # No scheme of its own, yet most of its numbers are unknown and a class never occurs: 1 and 5 beside 0 and 1.
     foreign = [key for key in numbers if known[key] is None]
     lacking = [name for name in rule.labels if name not in known.values()]
     most = sum(column.counts[key] for key in foreign) > _STRANGE * column.rows
@@ -201,8 +206,8 @@ def _checked_names(labels: Sequence[str] | None, num_labels: int | None) -> tupl
 
 def _numbers(keys: Iterable[str]) -> dict[str, float]:
     """The keys that are numbers or stars, and which."""
-    found = {key: as_number(key) if stars_of(key) is None else stars_of(key) for key in keys}
-    return {key: number for key, number in found.items() if number is not None}
+    numbers = {key: as_number(key) if stars_of(key) is None else stars_of(key) for key in keys}
+    return {key: number for key, number in numbers.items() if number is not None}
 
 
 def _found(column: LabelColumn, wanted: int | None, declared: Sequence[str]) -> LabelRule:
@@ -211,6 +216,8 @@ def _found(column: LabelColumn, wanted: int | None, declared: Sequence[str]) -> 
     perhaps = [key for key in column.counts if key in PERHAPS_MISSING and key not in column.declared]
     words = [key for key in column.counts if key not in numbers and key not in perhaps]
     _refuse_placeholders([key for key in words if not column.are_strays([key])])
+    # From what is most certain to what is least: words and codes of one scheme, numbers, truth values, polarity words,
+    # names. What is left beside them must be slips, or it is another kind of column.
     mixed = as_polarities(column, numbers, words)
     if mixed is not None:
         return rule_of_polarities(column, mixed, perhaps, wanted, declared)
@@ -264,6 +271,7 @@ def _of_numbers(
 def _of_names(column: LabelColumn, names: tuple[str, ...], owner: str) -> LabelRule:
     """The rule for names that are given: of the values themselves, in any spelling that can mean one only, or of truth
     values, stars, scores or indices in their order."""
+    # Without a key that is one of the names, these go to LABEL_0, LABEL_1, or to truth values, in order.
     keys, numbers = list(column.counts), _numbers(column.counts)
     own = _named(keys, names)
     placed = {int(found[1]): key for key in keys if (found := _PLACEHOLDER.fullmatch(key))}
@@ -278,6 +286,7 @@ def _of_names(column: LabelColumn, names: tuple[str, ...], owner: str) -> LabelR
     if not own:
         held = ", ".join(sorted(column.name([key]) for key in keys)[:5])
         raise CallError(f"none of {owner} {','.join(names)} is in the label column, which holds {held}")
+    # A name in any spelling, unless two names share it ("Neg" and "negative"); and each name as it is written.
     folded = Counter(_folded(name) for name in names)
     mapping: dict[str, int | None] = {_folded(name): index for index, name in enumerate(names)}
     mapping = {key: index for key, index in mapping.items() if folded[key] == 1}
@@ -300,7 +309,7 @@ def _say_what_was_done(column: LabelColumn, rule: LabelRule, why_unknown: str) -
     """One line on labels of several spellings, one on what is no label, and one on what else is no class."""
     if column.lists:
         logger.info("%d labels are lists of one value, which is taken", column.lists)
-    found: dict[str, Counter[str]] = {}
+    by_class: dict[str, Counter[str]] = {}
     unknown: Counter[str] = Counter()
     for spelling, count in (item for spellings in column.spellings.values() for item in spellings.items()):
         try:
@@ -310,8 +319,9 @@ def _say_what_was_done(column: LabelColumn, rule: LabelRule, why_unknown: str) -
             continue
         star = _numbers([canonical(spelling)]).values() if rule.kind == "stars" else ()
         name = " ".join(map(plain, star)) or ("dropped" if index is None else rule.labels[index])
-        found.setdefault(name, Counter())[spelling] += count
-    merged = [f"{name} = {_counted(found[name])}" for name in sorted(found) if len(found[name]) > 1]
+        by_class.setdefault(name, Counter())[spelling] += count
+    # Of scores every class has many spellings: only those of names and stars are worth a line.
+    merged = [f"{name} = {_counted(by_class[name])}" for name in sorted(by_class) if len(by_class[name]) > 1]
     if merged and rule.kind != "scores":
         logger.info("labels in several spellings are one class: %s", "; ".join(merged[:_SHOWN]))
     empty = Counter({spelling: count for spelling, count in unknown.items() if rule.lacks(spelling)})

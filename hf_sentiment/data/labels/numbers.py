@@ -48,6 +48,8 @@ def rule_of_numbers(
         CallError: No rule is certain.
     """
     seen = sorted(counts)
+    # First as classes: of the common numbers alone, or of all. The first refusal is what the user hears in the end, as
+    # it is about the reading that is most likely meant.
     few = frozenset() if declared else _strays(counts)
     common = [number for number in seen if number not in few]
     attempts = [common, seen] if wanted is None else [seen, common]
@@ -60,6 +62,7 @@ def rule_of_numbers(
             continue
         if rule is not None:
             return rule
+    # Then as stars. A scale is no way out of a refusal: numbers that could be classes are no scores.
     rule = _of_stars(counts, names, wanted, starred)
     if rule is None and not refused:
         rule = _of_scale(counts, names, wanted)
@@ -82,6 +85,8 @@ def _of_classes(seen: list[float], names: Names, wanted: int | None) -> LabelRul
     """The rule for numbers each of which is a class of its own."""
     if not all(number == int(number) for number in seen):
         return None
+    # 0 and 1 are indices and codes at once, and mean the same as either. Other integers are classes only if there are
+    # as many as names, lowest first; 1 to 5 with five names are stars all the same.
     rule = _of_codes(seen, names, wanted) or _of_indices(seen, names, wanted)
     if rule is None and names and len(seen) == len(names) and not _is_star_scale(seen):
         rule = discrete("integers", {plain(number): index for index, number in enumerate(seen)}, names)
@@ -93,6 +98,7 @@ def _of_codes(seen: list[float], names: Names, wanted: int | None) -> LabelRule 
     meaning = POLARITY_CODES.get(tuple(seen))
     if meaning is None or seen == list(range(len(seen))):
         return None
+    # {-1, 0, 1} with two classes asked for.
     if len(meaning) == 3 and wanted == 2:
         middle_dropped = {plain(seen[0]): 0, plain(seen[1]): None, plain(seen[2]): 1}
         return discrete("integers", middle_dropped, names or BINARY)
@@ -111,6 +117,7 @@ def _of_indices(seen: list[float], names: Names, wanted: int | None) -> LabelRul
         return None
     if wanted not in (None, count):
         raise contradiction(wanted, f"the integers {shown(seen)}", f"use --num_labels {count}")
+    # Two and three have a usual meaning; of more, nobody knows which is which.
     default = {2: BINARY, 3: TERNARY}.get(count)
     if default is None:
         example = ",".join("abcdefghijklmnopqrstuvwxyz"[:count]) if count <= 26 else "a,b,c,..."
@@ -119,15 +126,13 @@ def _of_indices(seen: list[float], names: Names, wanted: int | None) -> LabelRul
 
 
 def _of_stars(counts: Mapping[float, int], names: Names, wanted: int | None, starred: bool) -> LabelRule | None:
-    """Ratings from 1 to 5, if that is what most of the numbers are.
-
-    Numbers that are not written as stars are stars only if there are three of them or more and 4 and 5 are among them
-    in numbers. What lies off the scale is left out, if it is too little to be meant.
-    """
+    """Ratings from 1 to 5, if that is what most of the numbers are."""
+    # Halves are on the scale, but where all five classes are asked for, which half stars do not have.
     scale = {number for number in counts if number * 2 == int(number * 2) and 0.5 <= number <= 5}
     if wanted == 5:
         whole = {number for number in scale if number == int(number)}
         scale = whole if _are_strays([number for number in counts if number not in whole], counts) else scale
+    # What lies off the scale is left out, if it is too little to be meant.
     off = [number for number in counts if number not in scale]
     if off and not _are_strays(off, counts):
         if starred:
@@ -135,6 +140,8 @@ def _of_stars(counts: Mapping[float, int], names: Names, wanted: int | None, sta
                 f"star labels {shown(sorted(counts))}: only 1 to 5 have a rule; put class names in the file"
             )
         return None
+    # Plain numbers are stars only if there are three of them or more and the scale's end is among them: a 5 that is
+    # frequent, or a rare one beside a 4 that is frequent.
     few = _strays(counts)
     high = max(scale) == 5 and (5 not in few or (4 in counts and 4 not in few))
     return rule_of_stars(sorted(scale), names, wanted) if starred or (len(scale) > 2 and high) else None
@@ -176,9 +183,11 @@ def _star_class(star: float, count: int) -> int | None:
 
 def _of_scale(counts: Mapping[float, int], names: Names, wanted: int | None) -> LabelRule | None:
     """Scores in 0...1 or about 0; a few numbers that are far off the scale are left out."""
+    # Fractions in 0...1 make a scale of it; 0 and 1 alone are classes, which were tried before.
     unit = [number for number in counts if 0 <= number <= 1]
     if any(number != int(number) for number in unit) and _is_most(unit, counts):
         return _of_unit_scores(names, wanted)
+    # A scale about 0 has both signs.
     near = _without_far(counts)
     if near and min(near) < 0 < max(near):
         return _of_signed_scores(sorted(near), names, wanted)
@@ -192,6 +201,7 @@ def _is_most(inside: Sequence[float], counts: Mapping[float, int]) -> bool:
 
 def _without_far(counts: Mapping[float, int]) -> list[float]:
     """The numbers without those few that no scale has which holds the others."""
+    # The narrowest scale that holds all but a few numbers, these being far beyond it: 35 among -4...4.
     for end in _SCALE_ENDS:
         inside = [number for number in counts if abs(number) <= end]
         outside = [abs(number) for number in counts if abs(number) > end]
@@ -205,12 +215,14 @@ def _of_signed_scores(seen: list[float], names: Names, wanted: int | None) -> La
     count = wanted or 2
     if count not in (2, 3):
         raise contradiction(wanted, f"scores from {plain(seen[0])} to {plain(seen[-1])}", "use --num_labels 2 or 3")
+    # The scale reaches to the next usual end: scores up to 3.94 are of -4...4.
     largest = max(-seen[0], seen[-1])
     end = next((end for end in _SCALE_ENDS if end >= largest), largest)
     cut = end / 8
     labels = names or (BINARY if count == 2 else TERNARY)
     middle = "dropped" if count == 2 else labels[1]
     text = f"scores: below {-cut:g} -> {labels[0]}; above {cut:g} -> {labels[-1]}; between -> {middle}"
+    # The index of each interval between the cuts; None drops the middle.
     classes = (0, None, 1) if count == 2 else (0, 1, 2)
     limits = (-_FAR_OUT * end, _FAR_OUT * end)
     return LabelRule("scores", labels, text, cuts=(-cut, cut), classes=classes, symmetric=True, limits=limits)

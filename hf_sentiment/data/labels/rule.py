@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -84,6 +84,7 @@ class LabelRule:
         written = str(value).strip()
         if written in self.mapping:  # rules of earlier versions have keys in any case
             return self.mapping[written]
+        # As the key, with polarity words spelt out, or as a number of stars.
         star = stars_of(key) if self.kind == "stars" else None
         for spelling in (key, fold(key), plain(star) if star is not None else key):
             if spelling in self._by_key:
@@ -96,6 +97,7 @@ class LabelRule:
         named: list[tuple[str, int | None]] = [(fold(canonical(name)), i) for i, name in enumerate(self.labels)]
         if None in (*self.mapping.values(), *self.classes):
             named.append(("neutral", None))
+        # True and false are 1 and 0, positive and negative, or nothing at all: on a scale they are no values.
         of_scale = self.kind in ("stars", "scores")
         truth: dict[str, int | None] = {"false": 0, "true": 1} if self.labels == BINARY and not of_scale else {}
         if self.kind == "integers" and set(self.mapping) == {"0", "1"}:
@@ -126,38 +128,23 @@ class LabelRule:
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as plain JSON, for the model's config and the run's records."""
-        return {
-            "kind": self.kind,
-            "labels": list(self.labels),
-            "description": self.description,
-            "mapping": dict(self.mapping),
-            "cuts": list(self.cuts),
-            "classes": list(self.classes),
-            "symmetric": self.symmetric,
-            "limits": list(self.limits),
-        }
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> LabelRule:
         """The rule that `to_dict` wrote."""
-        return cls(
-            kind=saved["kind"],
-            labels=tuple(saved["labels"]),
-            description=saved["description"],
-            mapping=dict(saved.get("mapping", {})),
-            cuts=tuple(saved.get("cuts", ())),
-            classes=tuple(saved.get("classes", ())),
-            symmetric=bool(saved.get("symmetric", False)),
-            limits=tuple(saved.get("limits", ())),
-        )
+        known: dict[str, Any] = {field.name: saved[field.name] for field in fields(cls) if field.name in saved}
+        values: dict[str, Any] = {name: tuple(v) if isinstance(v, list) else v for name, v in known.items()}
+        return cls(**values)
 
 
 def _certain(pairs: Iterable[tuple[str, int | None]]) -> dict[str, int | None]:
     """The pairs as a dictionary, without the keys that have several values."""
-    found: dict[str, set[int | None]] = {}
+    indices_of: dict[str, set[int | None]] = {}
     for key, index in pairs:
-        found.setdefault(key, set()).add(index)
-    return {key: next(iter(indices)) for key, indices in found.items() if len(indices) == 1}
+        indices_of.setdefault(key, set()).add(index)
+    return {key: next(iter(indices)) for key, indices in indices_of.items() if len(indices) == 1}
 
 
 def discrete(kind: str, mapping: Mapping[str, int | None], labels: tuple[str, ...]) -> LabelRule:

@@ -80,12 +80,14 @@ def only_value(value: object) -> object:
     if not isinstance(value, str) or value.strip()[:1] not in ("[", "{"):
         return value
     text = value.strip()
+    # JSON first; Python and NumPy write lists that are none: ['a'], [1 0].
     try:
         parsed = json.loads(text)
     except (json.JSONDecodeError, RecursionError):
         parsed = _written_list(text)
     if isinstance(parsed, list) and len(parsed) == 1 and not isinstance(parsed[0], list | dict):
         return parsed[0]
+    # "[any other name]" is a name, and an empty list no label at all.
     if parsed is None or parsed in ([], {}):
         return value
     raise SeveralLabels(value)
@@ -116,6 +118,7 @@ def is_missing(value: object) -> bool:
         return True
     if not isinstance(value, str | bytes):
         return False
+    # (blank), [NULL], <NA>
     key = canonical(value)
     bracketed = key[:1] in ("(", "[", "<") and key.strip("()[]<>") in _BRACKETED
     return key in _MISSING or bracketed or _MISSING_FORMS.fullmatch(key) is not None
@@ -128,6 +131,7 @@ def as_number(value: object) -> float | None:
     """
     if isinstance(value, bool | np.bool_):
         return None
+    # Full-width digits and minus signs of all kinds are digits and a minus.
     if isinstance(value, str):
         value = visible(unicodedata.normalize("NFKC", value)).translate(_ALIKE)
         # float() alone also takes "1_000" and "infinity".
@@ -174,6 +178,7 @@ def canonical(value: object) -> str:
     number = as_number(value)
     if number is not None:
         return plain(number)
+    # NFKC twice: folding case can undo it. It also makes of İ an i with a combining dot, which goes.
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", str(value)).casefold())
     return visible(folded).translate(_ALIKE).replace("i\u0307", "i")
 
@@ -196,6 +201,7 @@ def strays(counts: Mapping[Any, int], rows: int, among_words: bool = False) -> f
     """
     if rows < (FEWEST_ROWS_OF_WORDS if among_words else FEWEST_ROWS):
         return frozenset()
+    # 1 % of the rows, and never less than one row; of words five at most.
     most = max(1, int(STRAY_SHARE * rows))
     most = min(most, STRAY_ROWS_OF_WORDS) if among_words else most
     few = frozenset(value for value, count in counts.items() if count <= most)
@@ -232,9 +238,10 @@ class LabelColumn:
             values: Raw values.
             declared: Names that are classes for certain, whatever they look like.
         """
-        # True == 1 in a dict: keep them apart by type.
+        # Distinct raw values first: a column of millions has few. True == 1 in a dict, so the type is in the key.
         raw = Counter((type(value), value) for value in values if value is not None)
         sure = frozenset(canonical(name) for name in declared)
+        # "-" is no label in most columns; beside a "+" it is one.
         signs = any(isinstance(value, str) and canonical(value) in ("+", "++") for _, value in raw)
         labels = sure | (set(_SIGNS) if signs else set())
         counts: Counter[str] = Counter()
@@ -263,6 +270,7 @@ class LabelColumn:
 
     def name(self, keys: Iterable[str]) -> str:
         """The most frequent spelling of the given keys, as a reader sees it; of equally frequent ones the first."""
+        # Spellings that a reader cannot tell apart count as one.
         seen: Counter[str] = Counter()
         for key in keys:
             for spelling, count in self.spellings[key].items():

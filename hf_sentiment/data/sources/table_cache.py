@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ class Rows(datasets.ArrowBasedBuilder):
 
     def _info(self) -> datasets.DatasetInfo:
         width = json.loads(self.config.settings)["width"]
+        # Cells are strings, whatever they look like: "007" keeps its zeros.
         types = {str(i): "string" for i in range(width)} | {ROW: "int64", LAST: "int64", NOTE: "int8", FAULT: "string"}
         return datasets.DatasetInfo(
             features=datasets.Features({name: datasets.Value(kind) for name, kind in types.items()})
@@ -53,20 +55,14 @@ class Rows(datasets.ArrowBasedBuilder):
         return [datasets.SplitGenerator(name="train", gen_kwargs={"path": str(self.config.data_files["train"][0])})]
 
     def _generate_tables(self, path: str) -> Iterator[tuple[Key, pa.Table]]:
-        found = _records(Path(path), json.loads(self.config.settings))
+        records = _records(Path(path), json.loads(self.config.settings))
         schema = self.info.features.arrow_schema
-        for i, batch in enumerate(iter(lambda: list(islice(found, _BATCH)), [])):
+        for i, batch in enumerate(iter(lambda: list(islice(records, _BATCH)), [])):
+            # Records to columns: those of the cells, then the row numbers, notes and faults.
             cells, *beside = zip(*batch, strict=True)
-            yield (
-                Key(0, i),
-                pa.Table.from_arrays(
-                    [
-                        pa.array(column, kind.type)
-                        for column, kind in zip([*zip(*cells, strict=True), *beside], schema, strict=True)
-                    ],
-                    schema=schema,
-                ),
-            )
+            columns = zip([*zip(*cells, strict=True), *beside], schema, strict=True)
+            arrays = [pa.array(column, kind.type) for column, kind in columns]
+            yield Key(0, i), pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _records(path: Path, settings: dict[str, Any]) -> Iterator[lines.Record]:
@@ -90,11 +86,8 @@ def sheet_rows(path: Path, sheet: str, start: int, width: int) -> datasets.Datas
 
 def _cached(path: Path, settings: dict[str, Any]) -> datasets.Dataset:
     # A name with [ or * is a pattern to `datasets`, which would read other files.
-    import glob
-
-    builder = Rows(
-        data_files={"train": [glob.escape(str(path))]}, settings=json.dumps(settings, sort_keys=True), hash=code_hash()
-    )
+    files = {"train": [glob.escape(str(path))]}
+    builder = Rows(data_files=files, settings=json.dumps(settings, sort_keys=True), hash=code_hash())
     builder.download_and_prepare()
     return builder.as_dataset(split="train")
 

@@ -16,8 +16,9 @@ from scipy.sparse.csgraph import connected_components
 # Texts whose sets of word pairs have at least this Jaccard similarity are near-duplicates.
 NEAR = 0.8
 
+# 4 of 5 shingles are 0.8, and floats must not make less of it.
 _ROUNDING = 1e-6
-_BYTES = 8
+_BYTES = 8  # of a hash
 
 # How far a shingle reaches that very many texts share; see `_candidates`.
 _FREQUENT = 256
@@ -47,13 +48,13 @@ class _Kept(dict[int, str]):
         character = chr(code)
         category = unicodedata.category(character)
         if character in "'\u2019" or category == "Cf" or 0xFE00 <= code <= 0xFE0F:
-            kept = ""  # an apostrophe joins its word; joiners and variation selectors only style a picture
+            replacement = ""  # an apostrophe joins its word; joiners and variation selectors only style a picture
         elif category[0] in "LMN" or category == "So" or 0x1F3FB <= code <= 0x1F3FF:
-            kept = character
+            replacement = character
         else:
-            kept = " "
-        self[code] = kept
-        return kept
+            replacement = " "
+        self[code] = replacement
+        return replacement
 
 
 _KEPT = _Kept()
@@ -67,6 +68,7 @@ def duplicate_key(text: str) -> str:
     key.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    # An emoticon stands as it is between the words, which lose their punctuation.
     pieces: list[str] = []
     end = 0
     for match in _EMOTICON.finditer(folded):
@@ -154,11 +156,7 @@ class Duplicates:
 
 
 def key_hashes(keys: Iterable[str]) -> np.ndarray:
-    """A hash for each key, uint64: among a million, another key is mistaken for one of them once in 10^13.
-
-    Args:
-        keys: Any strings.
-    """
+    """A hash for each key, uint64: among a million, another key is mistaken for one of them once in 10^13."""
     digests = (blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest() for key in keys)
     return np.frombuffer(b"".join(digests), dtype="<u8")
 
@@ -184,6 +182,7 @@ def near_pairs(keys: list[str]) -> np.ndarray:
     )
     if not keys:
         return np.empty((0, 2), dtype=np.int64)
+    # One row a key, one column a word pair: 1 where the key has it. 2^31 columns make collisions too rare to matter.
     bags = hashing.transform(keys)
     features, columns = np.unique(bags.indices, return_inverse=True)
     if not len(features):
@@ -194,28 +193,26 @@ def near_pairs(keys: list[str]) -> np.ndarray:
     rank[np.argsort(frequency, kind="stable")] = np.arange(len(features))
     bags = sparse.csr_array((bags.data, rank[columns], bags.indptr), shape=(len(keys), len(features)))
     bags.sort_indices()
-    found = [_confirmed(bags, pairs) for pairs in _candidates(bags)]
-    return np.concatenate(found) if found else np.empty((0, 2), dtype=np.int64)
+    batches = [_confirmed(bags, pairs) for pairs in _candidates(bags)]
+    return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.int64)
 
 
 def _candidates(bags: sparse.csr_array) -> Iterator[np.ndarray]:
-    """Batches of pairs that may be near.
-
-    Two sets of Jaccard similarity t share an element among the first n - ⌈t·n⌉ + 1 of each, in any order common to all
-    sets (prefix filtering: Chaudhuri, Ganti & Kaushik 2006; Bayardo, Ma & Srikant 2007). Rarest first, those are few,
-    and hardly any texts share them. A shingle that is in more than `_FREQUENT` prefixes (template text) links each text
-    to its next `_FREQUENT` neighbours in alphabetical order only, which keeps the work linear.
-    """
-    sizes = np.diff(bags.indptr)
-    row = np.repeat(np.arange(len(sizes)), sizes)
-    place = np.arange(len(row)) - np.repeat(bags.indptr[:-1], sizes)
+    """Batches of pairs that may be near, `[m, 2]`."""
+    # Two sets of Jaccard similarity t share an element among the first n - ⌈t·n⌉ + 1 of each, in any order common to
+    # all sets (prefix filtering: Chaudhuri, Ganti & Kaushik 2006; Bayardo, Ma & Srikant 2007). Rarest first, those are
+    # few, and hardly any texts share them.
+    sizes = np.diff(bags.indptr)  # shingles of each key
+    row = np.repeat(np.arange(len(sizes)), sizes)  # of each entry, as `bags.indices` is its column
+    place = np.arange(len(row)) - np.repeat(bags.indptr[:-1], sizes)  # of the entry within its row, rarest first
     prefix = (sizes - np.ceil(NEAR * sizes - _ROUNDING).astype(np.int64) + 1)[row]
     in_prefix = place < prefix
     row, column = row[in_prefix], bags.indices[in_prefix]
     order = np.lexsort((row, column))
     row, column = row[order], column[order]
-    # Within a run of one column the rows ascend: pair each with the one `step` places on, for all steps at
-    # once.
+    # Within a run of one column the rows ascend: pair each with the one `step` places on. So a shingle in more than
+    # `_FREQUENT` prefixes (template text) links a text to its next neighbours in alphabetical order only, which keeps
+    # the work linear; a chain of neighbours still joins them all.
     batch: list[np.ndarray] = []
     waiting = 0
     for step in range(1, min(_FREQUENT, len(column) - 1) + 1):
@@ -223,6 +220,7 @@ def _candidates(bags: sparse.csr_array) -> Iterator[np.ndarray]:
         if not len(together):
             break
         left, right = row[together], row[together + step]
+        # |A ∩ B| is at most the smaller set, |A ∪ B| at least the larger: sizes alone rule most pairs out.
         smaller, larger = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
         alike = smaller >= NEAR * larger - _ROUNDING
         batch.append(left[alike] * len(sizes) + right[alike])
@@ -245,6 +243,7 @@ def _confirmed(bags: sparse.csr_array, pairs: np.ndarray) -> np.ndarray:
     near = np.zeros(len(pairs), dtype=bool)
     for start in range(0, len(pairs), _ROWS):
         left, right = pairs[start : start + _ROWS].T
+        # Jaccard: shared / (left + right - shared), without a division.
         shared = bags[left].multiply(bags[right]).sum(axis=1)
         near[start : start + _ROWS] = shared >= NEAR * (sizes[left] + sizes[right] - shared) - _ROUNDING
     return pairs[near]

@@ -15,7 +15,8 @@ from hf_sentiment.errors import DataError
 # Up to this many groups, `StratifiedGroupKFold` weighs all of them; it takes minutes for hundreds of thousands.
 _FEW_GROUPS = 1_000
 
-_FOLDS = 5
+# Of a cross-validation.
+FOLDS = 5
 
 # The largest denominator of a share: 0.15 is 3 of 20 folds.
 _FINEST = 20
@@ -32,7 +33,7 @@ def label_folds(labels: np.ndarray, num_labels: int, seed: int) -> list[tuple[np
     Returns:
         Five folds, or as many as the rarest label has rows.
     """
-    folds = min(_FOLDS, int(np.bincount(labels, minlength=num_labels).min()))
+    folds = min(FOLDS, int(np.bincount(labels, minlength=num_labels).min()))
     if folds < 2:
         return []
     return list(StratifiedKFold(folds, shuffle=True, random_state=seed).split(labels, labels))
@@ -86,18 +87,22 @@ def make_splits(
         DataError: A label is too rare to be in every split, or the texts are too alike to be divided.
     """
     classes = set(labels.tolist())
+    # A label needs a group of its own in each split, train included: two texts that are alike count once.
     for label in sorted(classes):
         if len(np.unique(groups[labels == label])) <= len(shares):
             raise _too_rare(label, labels, groups, len(shares) + 1, label_names)
+    # Equal folds, each stratified, are dealt out to the splits, so that all shares come from one division.
     folds = _folds(labels, groups, shares, seed)
-    members = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]
-    held = [set(labels[rows].tolist()) for rows in members]
+    members = [np.flatnonzero(folds == fold) for fold in range(int(folds.max()) + 1)]  # fold → its rows
+    held = [set(labels[rows].tolist()) for rows in members]  # fold → the labels in it
     free = list(range(len(members)))
     made: dict[str, list[int]] = {}
+    # `left` counts the splits that still want a fold after this one, train among them.
     for left, (name, share) in zip(range(len(shares), 0, -1), shares.items(), strict=True):
         made[name] = _take(free, held, classes, max(1, round(share * len(members))), left)
         free = [fold for fold in free if fold not in made[name]]
     made["train"] = free
+    # Dealing cannot always bring a rare label everywhere: then the rarest of those that are absent is named.
     for taken in made.values():
         absent = classes.difference(*(held[fold] for fold in taken))
         if absent:
@@ -122,9 +127,11 @@ def _too_rare(
 
 def _folds(labels: np.ndarray, groups: np.ndarray, shares: Mapping[str, float], seed: int) -> np.ndarray:
     """The fold of each row: as few folds as give the shares, and never more than the data can fill."""
+    # 0.1 and 0.15 are 2 and 3 of 20 folds: the least common multiple of the denominators has both without a rest.
     denominators = [Fraction(share).limit_denominator(_FINEST).denominator for share in shares.values()]
     number = int(groups.max()) + 1
     largest_class = int(np.bincount(labels).max())
+    # No more folds than groups, or than the largest class has rows: the others would be empty or of one label.
     count = min(int(np.lcm.reduce(denominators)), 2 * _FINEST, number, largest_class)
     count = max(count, len(shares) + 1)
     if number < count:
@@ -132,10 +139,10 @@ def _folds(labels: np.ndarray, groups: np.ndarray, shares: Mapping[str, float], 
             f"the training texts form only {number} groups of near-duplicates, too few for {len(shares) + 1} "
             "splits: add others, or give --validation_file and --test_file"
         )
+    # The exact way weighs every group against every fold.
     if number <= _FEW_GROUPS:
         return _stratified(labels, groups, count, seed)
-    # Most texts are alone in their group, and for those the plain stratified folds are as good and far
-    # faster.
+    # Most texts are alone in their group, and for those the plain stratified folds are as good and far faster.
     alone = (np.bincount(groups) == 1)[groups]
     folds = np.empty(len(labels), dtype=np.int64)
     for part, own in ((alone, None), (~alone, groups)):
@@ -165,10 +172,11 @@ def _stratified(labels: np.ndarray, groups: np.ndarray | None, count: int, seed:
 def _take(free: list[int], held: list[set[int]], classes: set[int], wanted: int, splits_left: int) -> list[int]:
     """`wanted` of the free folds, so that every class is among them; more if it takes more."""
     taken: list[int] = []
-    lacking = set(classes)
+    lacking = set(classes)  # labels that no fold taken so far has
     # A fold is left for each split still to come, and for train.
     room = len(free) - splits_left
     while len(taken) < room and (len(taken) < wanted or lacking):
+        # The fold with most of what is lacking; of equally good ones the first, so that the choice is always the same.
         best = max((fold for fold in free if fold not in taken), key=lambda fold: len(held[fold] & lacking))
         taken.append(best)
         lacking -= held[best]

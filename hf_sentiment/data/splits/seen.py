@@ -26,21 +26,12 @@ TRAINED, CHOSEN = "train", "validation"
 
 
 def text_hashes(texts: Iterable[str]) -> np.ndarray:
-    """A hash for each text, the same for texts with the same `duplicate_key`; uint64, `[texts]`.
-
-    Args:
-        texts: Any strings.
-    """
+    """A hash for each text, the same for texts with the same `duplicate_key`; uint64, `[texts]`."""
     return key_hashes(map(duplicate_key, texts))
 
 
 def write_seen_texts(records: Path, seen: Mapping[str, np.ndarray]) -> None:
-    """Keep the hashes in a run's `records/`, eight bytes a text.
-
-    Args:
-        records: The folder.
-        seen: `PreparedData.seen`.
-    """
+    """Keep the hashes in a run's `records/`, eight bytes a text."""
     buffer = io.BytesIO()
     np.savez(buffer, **seen)  # type: ignore[arg-type]  # the names are those of arrays
     write_atomically(records / SEEN_TEXTS, buffer.getvalue())
@@ -55,6 +46,7 @@ def read_seen_texts(model: str | os.PathLike[str]) -> dict[str, np.ndarray] | No
     Raises:
         DataError: The file is there and cannot be read.
     """
+    # A checkpoint of an unfinished run has seen what the run has.
     folder = Path(model).expanduser()
     places = [folder, folder.parent] if folder.name.startswith("checkpoint-") else [folder]
     path = next((path for place in places if (path := place / "records" / SEEN_TEXTS).is_file()), None)
@@ -68,26 +60,18 @@ def read_seen_texts(model: str | os.PathLike[str]) -> dict[str, np.ndarray] | No
 
 
 def joined(*seen: Mapping[str, np.ndarray] | None) -> dict[str, np.ndarray]:
-    """The hashes of several runs in one: of a run that goes on from another's model, and of that other.
-
-    Args:
-        *seen: What `read_seen_texts` returned, or `PreparedData.seen`.
-    """
-    found = [of_run for of_run in seen if of_run]
-    names = dict.fromkeys(name for of_run in found for name in of_run)
-    return {name: np.unique(np.concatenate([run[name] for run in found if name in run])) for name in names}
+    """The hashes of several runs in one: of a run that goes on from another's model, and of that other."""
+    runs = [of_run for of_run in seen if of_run]
+    names = dict.fromkeys(name for of_run in runs for name in of_run)
+    return {name: np.unique(np.concatenate([run[name] for run in runs if name in run])) for name in names}
 
 
 def how_seen(texts: Sequence[str], seen: Mapping[str, np.ndarray]) -> np.ndarray:
-    """How each text was seen: `TRAINED`, `CHOSEN` (and not trained on), or "" for not at all; `[texts]`.
-
-    Args:
-        texts: To look up.
-        seen: What `read_seen_texts` returned.
-    """
+    """How each text was seen: `TRAINED`, `CHOSEN` (and not trained on), or "" for not at all; `[texts]`."""
     hashes = text_hashes(texts)
     how = np.full(len(hashes), "", dtype=object)
-    for name in (CHOSEN, TRAINED):  # trained on counts for more
+    # What is both is overwritten: trained on counts for more.
+    for name in (CHOSEN, TRAINED):
         if name in seen:
             how[np.isin(hashes, seen[name])] = name
     return how

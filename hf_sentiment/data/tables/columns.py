@@ -50,8 +50,8 @@ def choose_columns(columns: Sequence[str], given: WantedColumns, source: str) ->
     if given.label:
         return text, given.label
     if given.label_optional:
-        found = _candidates(columns, LABEL_NAMES, text)
-        return text, found[0] if len(found) == 1 else None
+        candidates = _candidates(columns, LABEL_NAMES, text)
+        return text, candidates[0] if len(candidates) == 1 else None
     return text, _guess(columns, LABEL_NAMES, "label", source, text)
 
 
@@ -68,20 +68,21 @@ def require_columns(columns: Sequence[str], text: str | None, label: str | None,
 
 def _candidates(columns: Sequence[str], usual: Iterable[str], taken: str | None) -> list[str]:
     """The columns with a usual name; a second one of the same name, which readers call "label.1", is one too."""
+    # "label.1" is what readers make of a second "label"; a column that is called so by itself has no "label" beside it.
     bases = {column: _SECOND.sub("", column) for column in columns}
-    named = {column: base if base in columns else column for column, base in bases.items()}
-    return [column for column in columns if named[column].strip().lower() in usual and column != taken]
+    names = {column: base if base in columns else column for column, base in bases.items()}
+    return [column for column in columns if names[column].strip().lower() in usual and column != taken]
 
 
 def _guess(columns: Sequence[str], usual: Iterable[str], role: str, source: str, taken: str | None) -> str:
     """The one column with a usual name; anything else is the user's to say."""
-    found = _candidates(columns, usual, taken)
-    if len(found) == 1:
-        logger.info('%s: the %s column is "%s"', source, role, found[0])
-        return found[0]
-    why = f"{' and '.join(found)} could each be the {role}" if found else f"no column looks like the {role}"
+    candidates = _candidates(columns, usual, taken)
+    if len(candidates) == 1:
+        logger.info('%s: the %s column is "%s"', source, role, candidates[0])
+        return candidates[0]
+    why = f"{' and '.join(candidates)} could each be the {role}" if candidates else f"no column looks like the {role}"
     header = ""
-    if not found and any(len(name) > _LONG_NAME or name.strip().isdecimal() for name in columns):
+    if not candidates and any(len(name) > _LONG_NAME or name.strip().isdecimal() for name in columns):
         header = "; if the first row is no header, put one above it, such as text,label"
     raise CallError(f"{source}: {why}; name it with --{role}_column NAME (columns: {_listed(columns)}){header}")
 

@@ -69,17 +69,13 @@ class Encoding:
 
 
 def find_encoding(path: Path, source: str, said: str | None) -> Encoding:
-    """The encoding of a file, and how its lines end.
-
-    Args:
-        path: The file.
-        source: Its name for messages.
-        said: What the user named, as `--encoding`.
+    """The encoding of a file (`said`, where the user named one), and how its lines end.
 
     Raises:
         CallError: There is no encoding of that name.
         DataError: The file is not in the encoding that was named, or which one it is in is not certain.
     """
+    # What the user says goes before what the bytes tell, but is checked against them.
     if said is not None:
         name = _codec(said)
         if name != UTF8:
@@ -103,6 +99,7 @@ def open_lines(path: Path, encoding: Encoding, *, exact: bool = False) -> Iterat
         exact: UTF-8 keeps its byte-order mark, and broken bytes as surrogates: `surrogateescape` gives the bytes back.
     """
     newline = "" if encoding.universal else "\n"
+    # A copy must be the same to the byte, a reader must not stumble: U+FFFD marks what was broken.
     utf8 = exact and encoding.name == UTF8
     name, errors = ("utf-8", "surrogateescape") if utf8 else (encoding.name, "replace")
     with open(path, encoding=name, errors=errors, newline=newline) as file:
@@ -152,6 +149,7 @@ def _by_content(path: Path, source: str) -> str:
             pass
         else:
             return UTF8
+    # Lines of ASCII are the same in all of these; `good` and `broken` count the others.
     good, broken, first, evidence = _lines_not_ascii(path)
     if broken <= _STRAY_BYTES * good or (good and broken < _LEAST_LINES):
         return UTF8  # some rows are broken, and are named by what reads them
@@ -197,6 +195,8 @@ def _by_language(evidence: bytes) -> str | None:
     import charset_normalizer
     import py3langid
 
+    # Text → the first encoding that reads it so. A reading counts if its language is one that is written in it, and
+    # nothing in it is odd; if two different texts remain, nothing is certain.
     readings: dict[str, str] = {}
     known = set(" ".join(_HOME.values()).split())
     for match in charset_normalizer.from_bytes(evidence, cp_isolation=list(_HOME), threshold=_CHAOS):
@@ -212,6 +212,7 @@ def _by_language(evidence: bytes) -> str | None:
 
 def _by_script(text: str) -> str | None:
     """Japanese, Korean, Chinese or Greek by their letters; None for other scripts, and where letters are mixed."""
+    # Of the letters beyond ASCII nearly all must be of the script; Japanese mixes kana with Chinese characters.
     every = [letter for letter in text if letter.isalpha()]
     letters = [letter for letter in every if not letter.isascii()]
     if len(letters) < 0.2 * len(every) or max(letters) < "\u0370":

@@ -41,6 +41,7 @@ class ColumnKinds:
             # All of a small file, and parts from all over a large one, whose labels may be in order.
             if i >= _SAMPLE and i % 16:
                 continue
+            # Plain are records of one line and of the header's width, whose quotes nobody has to think about.
             if last > first or len(cells) > dialect.width:
                 others.add(cells)
                 continue
@@ -80,6 +81,7 @@ class _Tally:
     def add(self, cells: Sequence[str]) -> None:
         """Count a record; of one with too many cells, the text takes those that are too many."""
         text, more = self._dialect.text, len(cells) - self._dialect.width
+        # Cells that are too many are taken for bare separators in the text, and only there can they be.
         if more < 0 or (more > 0 and text is None):
             return
         if text is not None:
@@ -93,6 +95,7 @@ class _Tally:
     def kinds(self) -> list[tuple[frozenset[str] | None, bool]]:
         """For each column its values or shapes; see `ColumnKinds`."""
         text = self._dialect.text
+        # Every record is too long by as much.
         if len(self._widths) == 1 and 0 not in self._widths:  # not commas of prose, but a column without a name
             return [(None, False)] * self._dialect.width
         return [(None, False) if i == text else _kind(values, self.rows) for i, values in enumerate(self._values)]
@@ -102,6 +105,7 @@ def _kind(counter: Counter[str], rows: int) -> tuple[frozenset[str] | None, bool
     """Values or shapes of a column; see `ColumnKinds`."""
     if rows < 2 or sum(counter.values()) < 0.9 * rows:  # long cells are texts
         return None, False
+    # A column of few values has most of them more than once: labels, countries, yes and no.
     shapes: Counter[str] = Counter()
     for value, count in counter.items():
         shapes[_shape(value)] += count
@@ -109,6 +113,7 @@ def _kind(counter: Counter[str], rows: int) -> tuple[frozenset[str] | None, bool
     words = any("a" in shape for shape in shapes)  # of numbers there may be more than were seen
     if words and len(again) <= 50 and sum(counter[value] for value in again) >= 0.9 * rows:
         return again, False
+    # Otherwise of few shapes: dates, figures, ids. A space in a shape is prose, which can hold anything.
     common = frozenset(shape for shape, count in shapes.items() if count >= 0.02 * rows)
     if not any(" " in shape for shape in common) and sum(shapes[shape] for shape in common) >= 0.9 * rows:
         return common, True

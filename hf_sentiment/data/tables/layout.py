@@ -54,46 +54,38 @@ class Layout:
 
 
 def find_layout(lines: Sequence[str], kind: str, wanted: WantedColumns) -> Layout:
-    """The layout of a delimited file.
-
-    Args:
-        lines: The first of the file, with their ends.
-        kind: A key of `SEPARATORS`.
-        wanted: The columns that the user named.
+    """The layout of a delimited file, by its first lines; `wanted` are the columns that the user named.
 
     Raises:
         CallError: There is nothing below the header.
         DataError: Which row is the header is not certain; the message begins with the row.
     """
     first = next((i for i, line in enumerate(lines) if line.strip()), 0)
-    said = lines[first].strip().strip('"').lower() if lines else ""
-    if said in ("sep=", "sep=\\t") or (said.startswith("sep=") and len(said) == 5 and not said[4].isalnum()):
-        return _layout(lines, "\t" if said in ("sep=", "sep=\\t") else said[4], first + 1, wanted)
-    found = [_layout(lines, separator, first, wanted) for separator in SEPARATORS[kind]]
-    named = [_named(layout.header, wanted) for layout in found]
-    steady = [_steadiness(lines, layout) for layout in found]
-    wide = [i for i, layout in enumerate(found) if len(layout.header) > 1]
+    # Excel's own line: `sep=;`. It is above the header, and a label may begin with the same letters.
+    top = lines[first].strip().strip('"').lower() if lines else ""
+    if top in ("sep=", "sep=\\t") or (top.startswith("sep=") and len(top) == 5 and not top[4].isalnum()):
+        return _layout(lines, "\t" if top in ("sep=", "sep=\\t") else top[4], first + 1, wanted)
+    layouts = [_layout(lines, separator, first, wanted) for separator in SEPARATORS[kind]]
+    names = [_named(layout.header, wanted) for layout in layouts]
+    steady = [_steadiness(lines, layout) for layout in layouts]
+    wide = [i for i, layout in enumerate(layouts) if len(layout.header) > 1]
     if not wide:
-        return _one_column(lines, found, steady)
+        return _one_column(lines, layouts, steady)
     # Names in the header tell the separator; then rows as long as the header; then what the extension says.
     best = max(
-        wide, key=lambda i: (min(named[i], 2), steady[i] >= _STEADY, steady[i] if steady[i] < _STEADY else 1, -i)
+        wide, key=lambda i: (min(names[i], 2), steady[i] >= _STEADY, steady[i] if steady[i] < _STEADY else 1, -i)
     )
-    return found[best]
+    return layouts[best]
 
 
 def find_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> int:
-    """The position of the header among rows that are not blank: the first, but for title lines above it.
-
-    Args:
-        rows: The first of a table.
-        wanted: The columns that the user named.
-    """
+    """The position of the header among rows that are not blank: the first, but for title lines above it."""
+    # Two usual names or more, and nothing else, are a header for certain; one is, if all above it has fewer cells.
     for i, cells in enumerate(rows[:_TITLE_ROWS]):
-        named = _named(cells, wanted)
-        if named > 1 and named == _filled(cells):
+        names = _named(cells, wanted)
+        if names > 1 and names == _filled(cells):
             return i
-        if named:
+        if names:
             # A comment may have commas in it.
             above = (1 if title[0].startswith("#") else _filled(title) for title in rows[:i])
             return i if all(filled < _filled(cells) for filled in above) else 0
@@ -119,8 +111,8 @@ def _filled(cells: Sequence[str]) -> int:
 
 def _rows(lines: Sequence[str], separator: str, start: int) -> list[Record]:
     """The records from a line on that are not blank; roughly, as the columns are not known."""
-    found = (record for record, _ in rough_records(lines[start:], separator))
-    shifted = (record._replace(first=record.first + start, last=record.last + start) for record in found)
+    records = (record for record, _ in rough_records(lines[start:], separator))
+    shifted = (record._replace(first=record.first + start, last=record.last + start) for record in records)
     return [record for record in shifted if _filled(record.cells)]
 
 
@@ -133,6 +125,7 @@ def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColu
     below = [record.cells for record in rows[at + 1 :]]
     if not below:
         raise CallError("the file has no data rows")
+    # A comma at the end of every line makes a last column without a name or a value.
     while len(header) > 1 and not header[-1] and not any(_cell(cells, len(header) - 1) for cells in below):
         header.pop()
     longer = all(len(cells) == len(header) + 1 for cells in below) and any(cells[-1].strip() for cells in below)
@@ -144,12 +137,12 @@ def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColu
 
 def text_position(header: Sequence[str], wanted: WantedColumns) -> int | None:
     """Which column holds the texts, where the header or the user says it."""
-    for found in (
+    for places in (
         [i for i, name in enumerate(header) if name == wanted.text],
         [i for i, name in enumerate(header) if name.lower() in TEXT_NAMES],
     ):
-        if len(found) == 1:
-            return found[0]
+        if len(places) == 1:
+            return places[0]
     return None
 
 
@@ -167,6 +160,7 @@ def _count_up(cells: Sequence[str]) -> bool:
 
 def _steadiness(lines: Sequence[str], layout: Layout) -> float:
     """The share of rows below the header that are as long as it."""
+    # A last cell too many does not count if it is blank.
     widths = Counter(
         len(cells) - (len(cells) > len(layout.header) and not _filled(cells[len(layout.header) :]))
         for cells in (record.cells for record in _rows(lines, layout.separator, layout.start - 1))
@@ -176,6 +170,7 @@ def _steadiness(lines: Sequence[str], layout: Layout) -> float:
 
 def _one_column(lines: Sequence[str], found: Sequence[Layout], steady: Sequence[float]) -> Layout:
     """The layout of a file whose header has one cell under every separator."""
+    # One name above rows of several cells is an error, not a file of one column: it would read whole lines as texts.
     row = found[0].header_row
     for layout in found:
         # Commas of prose have a space behind them.

@@ -66,13 +66,7 @@ class Lines:
 
 
 def parse_alone(line: str, separator: str, spaces: bool = True) -> list[str]:
-    """The cells of one line that is a record of its own; a quote that does not close is text.
-
-    Args:
-        line: With or without its end.
-        separator: As in `Dialect`.
-        spaces: White space before a cell is none of it.
-    """
+    """The cells of one line that is a record of its own; a quote that does not close is text."""
     line = line.rstrip("\r\n")
     cells = strict_cells(line, separator, spaces)
     return literal_cells(line, separator) if cells is None else cells
@@ -80,12 +74,7 @@ def parse_alone(line: str, separator: str, spaces: bool = True) -> list[str]:
 
 def rough_records(lines: Iterable[str], separator: str) -> Iterator[tuple[Record, str]]:
     """The records as the csv module takes them, each with its first line; a line whose quotes are not in order is a
-    record of its own, with the note `STRAY_QUOTE`.
-
-    Args:
-        lines: Of a file, with their ends.
-        separator: As in `Dialect`.
-    """
+    record of its own, with the note `STRAY_QUOTE`."""
     source = Lines(iter(lines))
     reader = csv.reader(source, delimiter=separator, strict=True, skipinitialspace=True)
     at = 1
@@ -96,6 +85,7 @@ def rough_records(lines: Iterable[str], separator: str) -> Iterator[tuple[Record
             cells = next(reader)
         except StopIteration:
             return
+        # A quote that never closes has read on to the end: all but the first line come again.
         except csv.Error:
             source.put_back(source.taken[1:])
             del source.taken[1:]

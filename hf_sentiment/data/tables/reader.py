@@ -73,8 +73,8 @@ class _Reader:
 
     def __iter__(self) -> Iterator[Record]:
         separator, width = self._dialect.separator, self._dialect.width
-        lines, at = self._lines, self._start
-        taken = lines.taken
+        lines, at = self._lines, self._start  # `at` is the line on which the next record begins
+        taken = lines.taken  # the lines that the csv module has read for the present record
         spaced = f'{separator} "'
         reader = csv.reader(lines, delimiter=separator, strict=True, skipinitialspace=self._dialect.spaces)
         while True:
@@ -85,12 +85,15 @@ class _Reader:
                 return
             except csv.Error:
                 cells = None
+            # Nearly all records of nearly all files: one line, as many cells as the header, no quote in doubt.
             one = len(taken) == 1
             if one and cells and len(cells) == width and not (spaced in taken[0] and any(map(_spaced, cells))):
                 yield Record(cells, at, at)
                 at += 1
+            # A blank line.
             elif cells == []:
                 at += len(taken)
+            # Without quotes only the number of cells can be wrong.
             elif one and cells and '"' not in taken[0]:
                 yield self._fitted(cells, at, at, AS_WRITTEN, cells)
                 at += 1
@@ -101,9 +104,11 @@ class _Reader:
 
     def _settle(self, cells: list[str] | None, at: int) -> Record:
         """A record that is not plain: as it was read, or its first line in another way."""
+        # A cell over several lines is believed, unless its lines are records of their own.
         taken = list(self._lines.taken)
         if cells is not None and len(taken) > 1 and not self._swallowed(taken, cells, at):
             return self._fitted(cells, at, at + len(taken) - 1, AS_WRITTEN if self._columns.tell else LINES)
+        # Otherwise only the first line is this record's, and the others come again.
         self._lines.put_back(taken)
         if cells is None and '\\"' in taken[0]:
             unescaped = self._unescaped(at)
@@ -111,6 +116,7 @@ class _Reader:
                 return unescaped
         line = next(self._lines).rstrip("\r\n")
         readings = list(self._readings(line))
+        # The first reading in which every cell is what its column holds; or else the first of the right length.
         for fits in (self._columns.fit, lambda found: len(found) == self._dialect.width):
             for found, note in readings:
                 if fits(found):
@@ -121,6 +127,8 @@ class _Reader:
     def _readings(self, line: str) -> Iterator[tuple[list[str], int]]:
         """The ways to read a line that is one record, the most plausible first."""
         separator = self._dialect.separator
+        # As it stands; with white space before quotes; with backslashes for doubled quotes; without white space behind
+        # closing quotes; with quotes as text; and as the csv module takes it when it is not strict.
         plain = line.replace("\r", _LONE_CR)
         ways = [(plain, False, AS_WRITTEN), (plain, True, AS_WRITTEN)]
         if '\\"' in line:
@@ -155,21 +163,21 @@ class _Reader:
         return None
 
     def _swallowed(self, taken: Sequence[str], cells: Sequence[str], at: int) -> bool:
-        """Whether a quoted cell over several lines is none: its lines are records of their own.
-
-        A line within a cell may have as many separators as the header by chance, but hardly a known label beside them:
-        then the first and the last line, which have what is around the cell, tell.
-        """
+        """Whether a quoted cell over several lines is none: its lines are records of their own."""
         columns, width = self._columns, self._dialect.width
         alone = [parse_alone(line, self._dialect.separator, spaces=False) for line in taken]
+        # Lines within the cell; the first and the last have what is around it.
         inner = [found for found in alone[1:-1] if found]
         fit = [columns.fit(found) for found in inner]
+        # A line within a cell may have as many separators as the header by chance, but hardly a known label as well.
+        # Where the whole fits the header too, its first and last line must be records as well.
         if columns.tell:
             ends = [columns.fit(self._merged(found) or found) for found in (alone[0], alone[-1])]
             most = sum(fit) >= len(inner) / 2
             if columns.fit(cells):
                 return most and all(ends)
             return most and (ends[0] or bool(inner))
+        # Columns of anything: then lines like records tell, or how the file uses quotes elsewhere.
         alike = len(taken) > _LONG_CELL_LINES if width == 1 else len(inner) > 1 and sum(fit) >= len(inner) / 2
         if columns.quoted is not columns.unquoted:
             return columns.unquoted and (width == 1 or alike)
@@ -183,6 +191,7 @@ class _Reader:
     def _fitted(self, cells: list[str], first: int, last: int, note: int, bare: list[str] | None = None) -> Record:
         """Cells brought to the header's width; `bare` are those between the separators, quotes and all."""
         width, separator = self._dialect.width, self._dialect.separator
+        # Too few are filled up, too many cut if they are blank, as behind a comma at each line's end.
         missing = width - len(cells)
         if missing >= 0:
             return Record([*cells, *[""] * missing], first, last, note)
@@ -199,14 +208,11 @@ class _Reader:
         return Record([""] * width, first, last, note, fault)
 
     def _merged(self, cells: list[str]) -> list[str] | None:
-        """Too many cells as what the header wants, the text taking those beside it, where all columns then fit.
-
-        What it takes must look like prose, which has a space behind its commas: a figure or a date may be of another
-        column.
-        """
+        """Too many cells as what the header wants, the text taking those beside it, where all columns then fit."""
         text, more = self._dialect.text, len(cells) - self._dialect.width
         if text is None or more <= 0 or not self._columns.tell:
             return None
+        # Prose has a space behind its commas; a figure or a date may be of another column.
         if not all(_PROSE.match(cell) for cell in cells[text + 1 : text + more + 1]):
             return None
         merged = [*cells[:text], self._dialect.separator.join(cells[text : text + more + 1]), *cells[text + more + 1 :]]

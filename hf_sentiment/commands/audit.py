@@ -43,15 +43,15 @@ class AuditResult:
     """What an audit found.
 
     Attributes:
-        source: the data in one line.
-        label_rule: how raw labels became class indices, in one line.
-        sizes: rows of each split, bad ones included.
-        dropped: good rows that the label rule drops.
-        findings: in the order of the report.
-        written: the cleaned copies, where `fix` was given.
-        command: what trains on the copies.
-        obstacle: why that command would stop all the same, in a line; `None` where it would not.
-        hint: what keeps the dropped rows, where something does.
+        source: The data in one line.
+        label_rule: How raw labels became class indices, in one line.
+        sizes: Rows of each split, bad ones included.
+        dropped: Good rows that the label rule drops.
+        findings: In the order of the report.
+        written: The cleaned copies, where `fix` was given.
+        command: What trains on the copies.
+        obstacle: Why that command would stop all the same, in a line; `None` where it would not.
+        hint: What keeps the dropped rows, where something does.
     """
 
     source: str
@@ -87,7 +87,7 @@ class AuditResult:
         """The report for people.
 
         Args:
-            width: of a line, in characters.
+            width: Of a line, in characters.
         """
         sizes = ", ".join(f"{name} {size:,}" for name, size in self.sizes.items())
         dropped = f", of which the label rule drops {self.dropped:,}{self.hint}" if self.dropped else ""
@@ -167,6 +167,7 @@ def audit(
     result = AuditResult(raw.description, rule.description, sizes, dropped, findings, [], hint=_hint(ours, rule))
     if fix is None:
         return result
+    # Whether the copies can be trained on is tried, as removed rows may leave other labels.
     written = write_cleaned(rows, raw, fix, overwrite)
     call = call_on_copies(ours, training, written, raw, rule)
     return replace(result, written=written, command=call.command, obstacle=call.obstacle(rule))

@@ -76,6 +76,7 @@ def call_on_copies(
     skipped = {*_SOURCES, *(() if raw.files else _OF_FILES)}
     if any(table.encoding is not None and table.encoding.name != UTF8 for table in raw.files.values()):
         skipped.add("encoding")  # the copies are in UTF-8
+    # Files first, then what differs from its default, then what was said of training.
     said: dict[str, Any] = {f"{copy.split}_file": copy.path for copy in written}
     for field in fields(arguments):
         value = getattr(arguments, field.name)
@@ -91,6 +92,7 @@ def call_on_copies(
 
 def _free(folder: Path) -> str:
     """The folder, or one beside it that is not there yet."""
+    # `train` would go on with a run of other arguments that is there, or refuse it.
     number, free = 1, folder
     while free.exists():
         number += 1

@@ -119,7 +119,7 @@ class Rows:
             texts=texts,
             codes=codes,
             faults=np.concatenate([faults for _, faults in examined]),
-            # Only usable texts are searched for repeats: bad ones are blank or broken, and would be one large group.
+            # Only usable texts are searched for repeats: what is not used leaks nowhere.
             number=np.where(codes >= 0, np.cumsum(codes >= 0) - 1, -1),
             duplicates=Duplicates(texts[codes >= 0]),
             sources=raw.sources,

@@ -8,10 +8,17 @@ import random
 import pytest
 
 from hf_sentiment.data.labels import LabelRule, UnknownLabel, as_number, canonical, infer_label_rule, is_missing
+from hf_sentiment.data.labels import rule as rules
 from hf_sentiment.errors import CallError
+from hf_sentiment.model.configuration_bert_sentiment import DEFAULT_LABELS
 
 BINARY = ("negative", "positive")
 TERNARY = ("negative", "neutral", "positive")
+
+
+def test_models_and_rules_have_the_same_names() -> None:
+    # The model's file travels alone and has a list of its own.
+    assert DEFAULT_LABELS == {2: rules.BINARY, 3: rules.TERNARY} == {2: BINARY, 3: TERNARY}
 
 
 @pytest.mark.parametrize(

@@ -152,8 +152,9 @@ def bad_row_findings(rows: Rows, drop: bool) -> list[Finding]:
 
 def _repeats(rows: Rows, fixable: int) -> Finding:
     """Rows with the text and the label of an earlier row of their split."""
-    repeats = np.flatnonzero(later(_codes_of(rows.split), rows.keys, rows.codes))
-    examples = _pairs(rows, repeats, (rows.split, rows.keys, rows.codes), "repeats")
+    columns = (_codes_of(rows.split), rows.keys, rows.codes)
+    repeats = np.flatnonzero(later(*columns))
+    examples = _pairs(rows, repeats, columns, "repeats")
     advice = "--fix DIR keeps one of each" if fixable else "they go with the rows that --fix DIR removes otherwise"
     title = "duplicates within a split"
     return graded("duplicates", title, len(repeats), len(rows), advice, fixable=fixable, examples=examples)
@@ -164,7 +165,7 @@ def _near_repeats(rows: Rows) -> Finding:
     # An exact repeat is near as well, and counted there.
     split = _codes_of(rows.split)
     repeats = np.flatnonzero(later(split, rows.groups) & ~later(split, rows.keys))
-    examples = _pairs(rows, repeats, (rows.split, rows.groups), "nearly repeats")
+    examples = _pairs(rows, repeats, (split, rows.groups), "nearly repeats")
     advice = "look at them: copies with a word changed count double; templates are harmless if the labels are right"
     repeated = Counter(rows.split[later(split, rows.groups)].tolist())
     more: dict[str, Any] = {"examples": examples, "facts": {"repeats": {name: repeated[name] for name in rows.names}}}
@@ -172,12 +173,17 @@ def _near_repeats(rows: Rows) -> Finding:
 
 
 def _pairs(rows: Rows, places: np.ndarray, columns: Sequence[np.ndarray], says: str) -> tuple[Row, ...]:
-    """Each row with the first one that is the same in all columns."""
-    first: dict[tuple[Any, ...], int] = {}
-    for i, key in enumerate(zip(*(column.tolist() for column in columns), strict=True)):
-        first.setdefault(key, i)
-    keys = (tuple(column[i] for column in columns) for i in places[:MAX_EXAMPLES])
-    return tuple(rows.pair(int(i), first[key], says) for i, key in zip(places, keys, strict=False))
+    """Each row with the first one that is the same in all columns, which are of integers."""
+    _, first, which = np.unique(np.column_stack(columns), axis=0, return_index=True, return_inverse=True)
+    first_row = first[which.ravel()]  # NumPy 2.0 gives `which` as a column
+    return tuple(rows.pair(int(i), int(first_row[i]), says) for i in places[:MAX_EXAMPLES])
+
+
+def _first_of(column: np.ndarray, which: np.ndarray) -> dict[int, int]:
+    """The values of some rows, and the first of these that has each."""
+    places = np.flatnonzero(which)
+    values, first = np.unique(column[places], return_index=True)
+    return dict(zip(values.tolist(), places[first].tolist(), strict=True))
 
 
 def _leaks(rows: Rows, reasons: np.ndarray) -> list[Finding]:
@@ -188,16 +194,14 @@ def _leaks(rows: Rows, reasons: np.ndarray) -> list[Finding]:
         in_first, in_second = rows.split == first, rows.split == second
         shared = in_second & np.isin(rows.groups, rows.groups[in_first])
         exact = int((in_second & np.isin(rows.keys, rows.keys[in_first])).sum())
-        # In reverse, so that the first row of a group or key is what stays in the dictionary.
-        by_group = {group: i for i, group in reversed(list(enumerate(rows.groups.tolist()))) if in_first[i]}
-        by_key = {key: i for i, key in reversed(list(enumerate(rows.keys.tolist()))) if in_first[i]}
+        by_group, by_key = _first_of(rows.groups, in_first), _first_of(rows.keys, in_first)
         examples = tuple(
             rows.pair(int(i), by_key[rows.keys[i]], "is also")
             if rows.keys[i] in by_key
             else rows.pair(int(i), by_group[rows.groups[i]], "is nearly")
             for i in np.flatnonzero(shared)[:MAX_EXAMPLES]
         )
-        # Of these the test text stays, and the training text goes.
+        # Of each pair the row of the earlier split goes.
         leaking = in_first & np.isin(rows.groups, rows.groups[in_second])
         fixable = int((leaking & (reasons == LEAK)).sum())
         advice = (

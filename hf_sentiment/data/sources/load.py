@@ -85,8 +85,9 @@ def load_data(
         dataset: "starter", "starter:amazon", a Hub id, a `Dataset`, `DatasetDict` or pandas frame.
         dataset_config_name: The configuration of a Hub data set.
         dataset_revision: The branch, tag or commit of a Hub data set.
-        train_file: CSV or its kin, JSONL, JSON, Parquet or Excel; a path or a URL. So are `validation_file` and
-            `test_file`.
+        train_file: CSV or its kin, JSONL, JSON, Parquet or Excel; a path or a URL.
+        validation_file: Likewise.
+        test_file: Likewise.
         text_column: The column with the text; guessed where one column only has a usual name.
         label_column: The column with the label; guessed likewise.
         label_optional: No label is needed (texts to be predicted).
@@ -208,7 +209,6 @@ def _from_frame(frame: pd.DataFrame, text: str, label: str | None) -> Dataset:
 
     if frame.empty:
         raise CallError("the data frame is empty")
-    # pandas holds mixed columns as objects, which Arrow refuses: they become strings.
     texts = frame[text]
     if pd.api.types.is_numeric_dtype(texts):
         raise CallError(
@@ -217,6 +217,7 @@ def _from_frame(frame: pd.DataFrame, text: str, label: str | None) -> Dataset:
     cells: dict[str, list[Any]] = {text: [value if isinstance(value, str) else None for value in texts]}
     if label is not None:
         values = [None if missing else value for value, missing in zip(frame[label], frame[label].isna(), strict=True)]
+        # pandas holds mixed columns as objects, which Arrow refuses: they become strings.
         mixed = len({type(value) for value in values if value is not None}) > 1
         plain = [value.item() if isinstance(value, np.generic) else value for value in values]
         cells[label] = [None if value is None else str(value) for value in plain] if mixed else plain

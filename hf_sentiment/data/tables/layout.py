@@ -80,7 +80,7 @@ def find_layout(lines: Sequence[str], kind: str, wanted: WantedColumns) -> Layou
 
 def find_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> int:
     """The position of the header among rows that are not blank: the first, but for title lines above it."""
-    # Two usual names or more, and nothing else, are a header for certain; one is, if all above it has fewer cells.
+    # Usual names alone, two or more, are a header for certain; beside others, if all rows above have fewer cells.
     for i, cells in enumerate(rows[:_TITLE_ROWS]):
         names = _named(cells, wanted)
         if names > 1 and names == _filled(cells):

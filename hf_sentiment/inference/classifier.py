@@ -131,13 +131,13 @@ class SentimentClassifier:
         with tqdm(total=total, disable=total is None, unit=" texts", desc="Predicting") as bar:
             iterator = iter(texts)
             while chunk := list(islice(iterator, _CHUNK)):
+                # Only texts are predicted; a note stands in the place of what is none.
                 notes = [no_text(value) for value in chunk]
-                found = iter(
-                    self._predictions([text for text, note in zip(chunk, notes, strict=True) if not note], bar)
-                )
+                given = [text for text, note in zip(chunk, notes, strict=True) if not note]
+                predictions = iter(self._predictions(given, bar))
                 bar.update(sum(map(bool, notes)))
                 for note in notes:
-                    yield {"label": None, "score": None, "scores": None, "note": note} if note else next(found)
+                    yield {"label": None, "score": None, "scores": None, "note": note} if note else next(predictions)
 
     def _predictions(self, texts: list[str], bar: Any) -> Iterator[Prediction]:
         """Of texts that are all texts."""
@@ -159,9 +159,11 @@ class SentimentClassifier:
         whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # half an emoji is no text
         encodings = self.tokenizer(whole, truncation=True, max_length=self.max_length)
         ids = encodings["input_ids"]
+        # Only fast tokenizers keep what they cut off.
         cut = sum(encoding is not None and bool(encoding.overflowing) for encoding in encodings.encodings or [])
         if cut:
             logger.warning("%d of %d texts are longer than %d tokens and were cut", cut, len(texts), self.max_length)
+        # Batches of about equal length, in any order: each writes the rows of its texts.
         outputs = np.empty((len(ids), len(self.labels)), dtype=np.float32)
         with torch.inference_mode():
             for rows in length_sorted_batches([len(sequence) for sequence in ids]):

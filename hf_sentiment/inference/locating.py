@@ -68,12 +68,14 @@ def _is_hub_id(name: str) -> bool:
         validate_repo_id(name)
     except HFValidationError:
         return False
+    # `runs/demo` is a misspelt path where there is a folder `runs`, and a Hub id where there is none.
     owner, slash, _ = name.partition("/")
     return not slash or not (Path(owner).is_dir() or owner.lower() in _FOLDERS_OF_RUNS)
 
 
 @functools.cache  # what the Hub has; an error is asked again
 def _ask_the_hub(name: str, revision: str | None) -> str:
+    # Offline, and where the Hub does not answer, its copy in the cache will do.
     cached = try_to_load_from_cache(name, _CONFIG, revision=revision)
     nowhere = f"{name}: no such folder{nearest_folder(Path(name)).rstrip('?')}, and"
     if constants.is_offline_mode():

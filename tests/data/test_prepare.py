@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hf_sentiment.data.audit import audit, write_cleaned
+from hf_sentiment.data.audit import audit_rows, write_cleaned
 from hf_sentiment.data.prepare import load_training_rows, prepare_data, prepare_unlabelled
 from hf_sentiment.data.splits import Shares, duplicates
 from hf_sentiment.errors import CallError, DataError
@@ -85,7 +85,7 @@ def test_near_duplicates_are_searched_for_once(
         assert data.seen.keys() == {"train", "validation"}
     searched.clear()
     raw, rows = load_training_rows(None, labels=None, num_labels=None, keep_broken=True, train_file=str(reviews_file))
-    audit(rows)
+    audit_rows(rows)
     write_cleaned(rows, raw, tmp_path / "copies")
     assert len(searched) == 1
 

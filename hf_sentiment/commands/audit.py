@@ -167,7 +167,6 @@ def audit(
     result = AuditResult(raw.description, rule.description, sizes, dropped, findings, [], hint=_hint(ours, rule))
     if fix is None:
         return result
-    # Whether the copies can be trained on is tried, as removed rows may leave other labels.
     written = write_cleaned(rows, raw, fix, overwrite)
     call = call_on_copies(ours, training, written, raw, rule)
     return replace(result, written=written, command=call.command, obstacle=call.obstacle(rule))

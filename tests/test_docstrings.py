@@ -22,19 +22,10 @@ UNEXPLAINED = {
     "hf_sentiment.callbacks.early_stopping.monitor.resolve_monitor",
     "hf_sentiment.callbacks.gap_test.sequential.OverfittingGapTest.update",
     "hf_sentiment.callbacks.shared.base.log_scalars",
-    "hf_sentiment.data.audit.findings.graded",
-    "hf_sentiment.data.labels.words.rule_of_polarities",
-    "hf_sentiment.data.labels.words.rule_of_strings",
-    "hf_sentiment.data.sources.load.load_data",
-    "hf_sentiment.data.sources.table_cache.delimited_rows",
-    "hf_sentiment.data.sources.table_cache.sheet_rows",
-    "hf_sentiment.data.tables.columns.require_columns",
     "hf_sentiment.hub.remote.Repository.commit",
     "hf_sentiment.hub.verification.verify",
 }
 NOT_CAPITAL = (
-    "hf_sentiment.commands.audit",
-    "hf_sentiment.data.",
     "hf_sentiment.model.",
     "hf_sentiment.records.schema.evaluation",
 )

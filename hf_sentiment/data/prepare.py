@@ -127,7 +127,14 @@ def load_rows(
 def load_training_rows(
     dataset: Any, *, labels: Sequence[str] | None, num_labels: int | None, keep_broken: bool, **source: Any
 ) -> tuple[RawData, Rows]:
-    """Data to train on, as they are, with the rule that their labels say; arguments as in `prepare_data`.
+    """Data to train on, as they are, with the rule that their labels say.
+
+    Args:
+        dataset: As in `prepare_data`; so are `labels` and `num_labels`.
+        labels: See there.
+        num_labels: See there.
+        keep_broken: As in `load_data`.
+        **source: As in `load_data`.
 
     Raises:
         CallError: As `load_rows` and `infer_label_rule`.

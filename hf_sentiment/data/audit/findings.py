@@ -107,7 +107,16 @@ class Finding:
 
 
 def graded(name: str, title: str, count: int, total: int, advice: str, **more: Any) -> Finding:
-    """A finding whose severity follows from its share by `LIMITS`; the advice is left out where all is well."""
+    """A finding whose severity follows from its share by `LIMITS`; the advice is left out where all is well.
+
+    Args:
+        name: As in `Finding`; so are the others.
+        title: See there.
+        count: See there.
+        total: See there.
+        advice: See there.
+        **more: See there.
+    """
     severity = LIMITS[name].severity(count / total if total else 0.0)
     return Finding(name, title, severity, count, total, advice if count and severity != "ok" else "", **more)
 

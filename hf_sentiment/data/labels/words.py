@@ -67,7 +67,15 @@ def as_polarities(column: LabelColumn, numbers: Mapping[str, float], words: Sequ
 def rule_of_polarities(
     column: LabelColumn, meaning: Mapping[str, str], perhaps: Sequence[str], wanted: int | None, declared: Sequence[str]
 ) -> LabelRule:
-    """The rule for values whose polarity word is known; one of these in a row or two is a slip among hundreds."""
+    """The rule for values whose polarity word is known; one of these in a row or two is a slip among hundreds.
+
+    Args:
+        column: Of the labels.
+        meaning: Key → polarity word.
+        perhaps: Keys that may mean "no label".
+        wanted: The number of classes, or `None`.
+        declared: Names in the data set's own order, which then is that of the classes.
+    """
     counts: Counter[str] = Counter()
     for key, word in meaning.items():
         counts[word] += column.counts[key]
@@ -122,7 +130,14 @@ def classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelCol
 
 
 def rule_of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None, declared: Sequence[str]) -> LabelRule:
-    """The rule for class names in the data."""
+    """The rule for class names in the data.
+
+    Args:
+        column: Of the labels.
+        keys: The values that are classes.
+        wanted: The number of classes, or `None`.
+        declared: Names in the data set's own order.
+    """
     if len(keys) > MAX_STRING_LABELS:
         raise CallError(
             f"{len(keys)} different labels, such as {keys[0][:40]!r}: probably not the label column; "

@@ -34,8 +34,13 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns) -> tuple[str, Layout, int]:
-    """The sheet that holds the table (the one named, or the only one that can be meant), its layout, and how many hold
-    anything.
+    """The sheet that holds the table, its layout, and how many sheets hold anything.
+
+    Args:
+        path: The workbook.
+        source: Its name for messages.
+        sheet: As the user named it, or `None` for the only one that can be meant.
+        wanted: The columns that the user named.
 
     Raises:
         CallError: No such sheet, several that could be meant, or nothing in it.
@@ -67,7 +72,14 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
 
 
 def read_rows(path: Path, sheet: str, start: int, width: int) -> Iterator[Record]:
-    """The rows of a sheet from `start` on, as Excel counts, of `width` cells each; blank ones are left out."""
+    """The rows of a sheet from `start` on; blank ones are left out.
+
+    Args:
+        path: The workbook.
+        sheet: Its name there.
+        start: A row number of Excel's.
+        width: Cells of a row.
+    """
     # Values alone do not tell an empty cell from a formula that was never computed: then the formulas are read beside.
     with contextlib.ExitStack() as stack:
         found = stack.enter_context(_opened(path, str(path)))[sheet].iter_rows(min_row=start, values_only=True)
@@ -89,7 +101,14 @@ def _has_formulas(path: Path) -> bool:
 
 
 def copy_rows(path: Path, sheet: str, target: Path, gone: Container[int]) -> None:
-    """Write a workbook of one sheet: the values of another one's, of every row but those in `gone`, and no formats."""
+    """Write a workbook of one sheet: the values of another one's, of every row but some, and no formats.
+
+    Args:
+        path: The workbook.
+        sheet: Its name there.
+        target: Where to write.
+        gone: Numbers of rows, as Excel counts them.
+    """
     from openpyxl import Workbook
 
     copy = Workbook(write_only=True)

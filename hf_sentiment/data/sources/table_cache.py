@@ -74,13 +74,27 @@ def _records(path: Path, settings: dict[str, Any]) -> Iterator[lines.Record]:
 
 
 def delimited_rows(path: Path, encoding: encodings.Encoding, dialect: lines.Dialect, start: int) -> datasets.Dataset:
-    """The rows of a delimited file from the line `start` on: columns 0, 1, ..., `ROW`, `LAST`, `NOTE`, `FAULT`."""
+    """The rows of a delimited file from the line `start` on: columns 0, 1, ..., `ROW`, `LAST`, `NOTE`, `FAULT`.
+
+    Args:
+        path: The file.
+        encoding: Of the file.
+        dialect: How its records are written.
+        start: The first line that is data.
+    """
     settings = {"encoding": dataclasses.asdict(encoding), "dialect": dataclasses.asdict(dialect)}
     return _cached(path, settings | {"start": start, "width": dialect.width})
 
 
 def sheet_rows(path: Path, sheet: str, start: int, width: int) -> datasets.Dataset:
-    """The rows of a sheet from the row `start` on, likewise."""
+    """The rows of a sheet from the row `start` on, likewise.
+
+    Args:
+        path: The workbook.
+        sheet: Its name there.
+        start: A row number of Excel's.
+        width: Cells of a row.
+    """
     return _cached(path, {"sheet": sheet, "start": start, "width": width})
 
 

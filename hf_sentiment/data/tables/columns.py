@@ -56,7 +56,14 @@ def choose_columns(columns: Sequence[str], given: WantedColumns, source: str) ->
 
 
 def require_columns(columns: Sequence[str], text: str | None, label: str | None, source: str) -> None:
-    """`CallError` with the nearest name where one of the two is not among the columns."""
+    """`CallError` with the nearest name where one of the two is not among the columns.
+
+    Args:
+        columns: All there are.
+        text: The column of the texts, or `None`.
+        label: The column of the labels, or `None`.
+        source: Of the table, for messages.
+    """
     for role, column in (("text", text), ("label", label)):
         if column is None or column in columns:
             continue

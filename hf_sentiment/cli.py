@@ -21,6 +21,7 @@ from hf_sentiment.compute.threads import wait_briefly
 from hf_sentiment.errors import CallError, SentimentError, first_line
 from hf_sentiment.parser import FlagParser, nearest, switch
 
+# What to do about an error of the system, by its number.
 _REMEDIES = {errno.ENOSPC: "make room there, or name another place", errno.EDQUOT: "make room there"}
 _REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name another place, or change its rights")
 
@@ -54,6 +55,8 @@ def main(words: Sequence[str] | None = None) -> None:
     wait_briefly()
     with one_line_errors(every_kind=True):
         parser = FlagParser("hf-sentiment", Everywhere)
+        # It takes three flags, wherever they stand; a value that looks like one is part of another word
+        # (--text_column=--debug). What it does not know is the command and its words.
         everywhere, rest = parser.parse_known_args(sys.argv[1:] if words is None else list(words))
     with one_line_errors(everywhere.debug, every_kind=True):
         code = _run(everywhere, rest)
@@ -82,6 +85,7 @@ def _run(everywhere: argparse.Namespace, words: list[str]) -> int:
         said = parse_call(rest, command, command=f"hf-sentiment {name}")
     else:
         said = FlagParser(f"hf-sentiment {name}", command).said(rest)
+    # A command's own flags are its fields; the rest are arguments of training.
     own = {field.name: said.pop(field.name) for field in dataclasses.fields(command) if field.name in said}
     return command(**own).run(said)
 
@@ -137,6 +141,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 def _set_up_logging() -> None:
     """Our own messages on stderr, plain; the libraries' from warnings on."""
+    # Made anew at every call: tests and notebooks replace sys.stderr.
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     package = logging.getLogger("hf_sentiment")

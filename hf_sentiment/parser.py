@@ -20,7 +20,8 @@ import yaml
 
 from hf_sentiment.errors import CallError
 
-_TRUTH = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+# The words that `HfArgumentParser` takes.
+_TRUTH = dict.fromkeys(("true", "t", "yes", "y", "1"), True) | dict.fromkeys(("false", "f", "no", "n", "0"), False)
 
 
 def flag(default: Any, help: str) -> Any:
@@ -76,12 +77,13 @@ class FlagParser(argparse.ArgumentParser):
     ) -> None:
         super().__init__(command, parents=list(parents), add_help=False, allow_abbrev=False)
         self._both = both
+        # Of all arguments, those of the parents too: to find the nearest to a wrong one.
         self._names: list[str] = []
         for parent in parents:
             for arguments in getattr(parent, "dataclass_types", ()):
                 self._names += [field.name for field in dataclasses.fields(arguments) if field.init]
         for arguments in flags:
-            hints = get_type_hints(arguments)
+            hints = get_type_hints(arguments)  # a field alone has its type as a string
             for field in dataclasses.fields(arguments):
                 self._names.append(field.name)
                 self._add(field, hints[field.name])
@@ -102,6 +104,8 @@ class FlagParser(argparse.ArgumentParser):
         Raises:
             CallError: An unknown flag (with the nearest known one), a value of the wrong type, an unreadable recipe.
         """
+        # The recipe is a word like any other, so that it may stand anywhere. Its flags are parsed on their own, and
+        # those of the command line win whatever their order.
         said = self._explicit(words)
         recipe = said.pop("recipe", None)
         if recipe is None:
@@ -128,6 +132,7 @@ class FlagParser(argparse.ArgumentParser):
         """Add the flag, or the word, of a field whose type is `hint`."""
         metadata = field.metadata
         if "word" in metadata:
+            # A word that is left out is not said: argparse would set its default.
             optional: dict[str, Any] = {}
             if field.default is not dataclasses.MISSING:
                 optional = {"nargs": "?", "default": dataclasses.MISSING}
@@ -137,6 +142,7 @@ class FlagParser(argparse.ArgumentParser):
         default = "" if field.default in (None, False) else f" (default: {field.default})"
         spellings = [*self._spellings(field.name), *metadata.get("aliases", ())]
         self.add_argument(*spellings, help=metadata["help"].replace("%", "%%") + default, **options)
+        # What is on, or decided elsewhere, can be switched off.
         if hint in (bool, bool | None) and field.default is not False:
             opposite = f"Do not: the opposite of --{field.name}."
             spellings = self._spellings(f"no_{field.name}")
@@ -150,7 +156,7 @@ class FlagParser(argparse.ArgumentParser):
 def _options(name: str, hint: Any) -> dict[str, Any]:
     """What `add_argument` wants for a type: `str | None` is one word, `list[str]` are several."""
     shown = name.rpartition("_")[2].upper()  # --text_column COLUMN
-    if isinstance(hint, UnionType):
+    if isinstance(hint, UnionType):  # X | None
         hint = next(part for part in get_args(hint) if part is not NoneType)
     if get_origin(hint) is list:
         return {"type": get_args(hint)[0], "nargs": "+", "metavar": shown}

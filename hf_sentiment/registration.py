@@ -18,7 +18,9 @@ from typing import Any
 
 import hf_sentiment.model
 
+# What our configs call themselves: the key of all of transformers' tables.
 _MODEL_TYPE = "bert_sentiment"
+# Modules of transformers and of ours whose import we wait for.
 _CONFIGURATION_AUTO = "transformers.models.auto.configuration_auto"
 _MODELING_AUTO = "transformers.models.auto.modeling_auto"
 _MODELING = "hf_sentiment.model.modeling_bert_sentiment"
@@ -29,10 +31,11 @@ class _AddingLoader(Loader):
 
     def __init__(self, loader: Loader, loaded: Callable[[ModuleType], None]) -> None:
         self._loader = loader
-        self._loaded = loaded
+        self._loaded = loaded  # called with the module, once it is imported
 
     def __getattr__(self, name: str) -> Any:
-        # Whoever asks the module's loader for its source, its path or its data gets them from its own.
+        # Whoever asks the module's loader for its source, its path or its data gets them from its own. Through
+        # __dict__: `self._loader` would come back here, without end, on an object that has none yet, as a copy has.
         return getattr(self.__dict__["_loader"], name)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:
@@ -47,19 +50,20 @@ class _WaitingFinder(MetaPathFinder):
     """Finds the modules that we wait for through the other finders and wraps their loaders, until each is imported."""
 
     def __init__(self, waiting: set[str]) -> None:
-        self._waiting = waiting
+        self._waiting = waiting  # full names of modules that are not imported yet
         self._looking_for: set[str] = set()
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname not in self._waiting or fullname in self._looking_for:
-            return None
+            return None  # not ours: the next finder is asked
         self._looking_for.add(fullname)
         try:
             spec = find_spec(fullname)  # comes back here, and goes on to the next finder
         finally:
             self._looking_for.discard(fullname)
+        # To find is not to import: `importlib.util.find_spec` alone must leave us waiting.
         if spec is not None and spec.loader is not None:
             spec.loader = _AddingLoader(spec.loader, self._loaded)
         return spec
@@ -70,6 +74,7 @@ class _WaitingFinder(MetaPathFinder):
             _add_config_name()
         elif module.__name__ == _MODELING_AUTO:
             _add_model_names()
+        # The classes of `AutoModel` and of ours are both there, whichever came last.
         if not self._waiting & {_MODELING_AUTO, _MODELING}:
             _register_classes()
         if not self._waiting and self in sys.meta_path:
@@ -77,6 +82,7 @@ class _WaitingFinder(MetaPathFinder):
 
 
 def _add_config_name() -> None:
+    # The Auto classes look a model type up here, and import `transformers.models.<model type>` for the class.
     sys.modules[_CONFIGURATION_AUTO].CONFIG_MAPPING_NAMES[_MODEL_TYPE] = "BertSentimentConfig"
 
 
@@ -87,6 +93,7 @@ def _add_model_names() -> None:
 
 
 def _register_classes() -> None:
+    # Cheap now: both modules are imported, or are what asked for this.
     from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
     from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 

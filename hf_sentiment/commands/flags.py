@@ -20,6 +20,7 @@ from typing import Any, ClassVar
 from hf_sentiment.parser import FlagParser, Recipe, flag, switch, word
 from hf_sentiment.records.atomic import refuse_existing
 
+# The help of the switch that most commands have.
 _JSON = "Print the result as JSON on stdout."
 
 
@@ -107,6 +108,7 @@ class Audit(Command):
 
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Print the report; the exit code is 1 where it has errors."""
+        # Before minutes of work, and before seconds of imports.
         if self.output is not None:
             refuse_existing(self.output)
         from hf_sentiment.commands.audit import audit
@@ -202,12 +204,14 @@ class Publish(Command):
 
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Publish, and print the address."""
+        # Before torch and the Hub's client are imported.
         from hf_sentiment.records.folder import existing_folder
 
         existing_folder(self.folder)
         from hf_sentiment.hub.publish import publish
 
         quieten_libraries()
+        # On the command line what is left out is the usual: quotes are, so the switch is `--no_quotes`.
         call = _without(self, "json", "card_template", "no_quotes")
         published = publish(**call, template=self.card_template, quote_texts=not self.no_quotes)
         if not self.dry_run:
@@ -221,6 +225,7 @@ class Publish(Command):
         return 0
 
 
+# In the order of a user's way, which is that of the help.
 COMMANDS: dict[str, type[Command]] = {
     command.__name__.lower(): command for command in (Train, Plan, Audit, Evaluate, Predict, Publish)
 }
@@ -239,6 +244,7 @@ def help_of(name: str) -> str:
     first, _, rest = (command.__doc__ or "").partition("\n\n")
     parser = FlagParser(f"hf-sentiment {name}", *kinds, both=False)
     words = [kind.metadata["word"] for kind in dataclasses.fields(command) if "word" in kind.metadata]
+    # argparse's own usage would repeat every flag.
     parser.usage = " ".join([parser.prog, *(["[RECIPE.yaml]"] if command.trains else words), "[--name value ...]"])
     parser.description, parser.epilog = first, " ".join(rest.split())
     return parser.format_help()

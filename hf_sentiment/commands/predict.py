@@ -81,6 +81,7 @@ def predict(
         check_output(output)
     find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
     rows = read_rows(file, text_column, encoding)
+    # A sheet has 1,048,576 rows: said before the work, not after it.
     if output is not None and Path(output).suffix.lower() == ".xlsx":
         check_excel_rows(rows.total or 0)
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
@@ -106,6 +107,7 @@ def _write(rows: InputRows, classifier: SentimentClassifier, output: Output) -> 
 
 def _predicted(rows: InputRows, classifier: SentimentClassifier) -> Iterator[tuple[InputRow, Prediction]]:
     """Each row with its prediction; as many wait as the classifier reads at once."""
+    # The classifier takes some thousand texts at a time, and answers in their order.
     waiting: deque[InputRow] = deque()
 
     def texts() -> Iterator[Any]:
@@ -115,6 +117,7 @@ def _predicted(rows: InputRows, classifier: SentimentClassifier) -> Iterator[tup
 
     for prediction in classifier.predict_iter(texts(), rows.total):
         row = waiting.popleft()
+        # A row that cannot be read goes through as one without a text, so that rows and predictions stay in step.
         if row.fault:
             prediction["note"] = f"unreadable row ({row.fault})"
         elif "note" not in prediction and "\N{REPLACEMENT CHARACTER}" in row.text:

@@ -127,6 +127,7 @@ class SentimentArguments:
             raise CallError(
                 f"--train_file {self.train_file} and --dataset_name {self.dataset_name} are two sources: name one"
             )
+        # One word is a list with commas; several words are names, which may hold commas themselves.
         if self.labels is not None and len(self.labels) == 1:
             self.labels = self.labels[0].split(",")
         if self.augment is not None:
@@ -137,7 +138,7 @@ class SentimentArguments:
             raise CallError(f"--fine_tuned_share must be more than 0 and at most 1, got {self.fine_tuned_share}")
         if self.unlabeled_file is not None:
             self._check_unlabelled()
-            return
+            return  # without the default data set
         given = self.validation_file or self.test_file
         if given and self.train_file is None and self.dataset_name is None:
             raise CallError(f"{given} is nothing to train on: name it with --train_file FILE or --dataset_name NAME")
@@ -180,7 +181,7 @@ def parse_call(words: Sequence[str], *more: type[Any], command: str = "hf-sentim
     """
     from transformers import HfArgumentParser, TrainingArguments
 
-    kinds: Any = TrainingArguments
+    kinds: Any = TrainingArguments  # of a type that transformers declares and mypy does not recognise
     theirs = HfArgumentParser(kinds, add_help=False, allow_abbrev=False)
     return FlagParser(command, Recipe, SentimentArguments, *more, parents=[theirs]).said(words)
 

@@ -58,7 +58,7 @@ format: $(VENV)/.installed  ## Let ruff mend what it can
 	$(BIN)/ruff format .
 
 docs: $(VENV)/.installed  ## Build the documentation into site/, offline; a warning is an error
-	$(BIN)/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
 
 bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmarks/README.md
 	$(BIN)/python benchmarks/prediction_speed.py

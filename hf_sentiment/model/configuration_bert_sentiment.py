@@ -73,17 +73,17 @@ class BertSentimentConfig(BertConfig):
     """A `BertConfig` with the options of the sentiment head.
 
     Args:
-        classifier_dropout (`float`, defaults to 0.3): Dropout between the pooled output and the linear head. `None`,
-            which stock BERT checkpoints store, means the default as well.
-        pooling (`str`, defaults to `"pooler"`): How token states become one vector: `"pooler"` (the pre-trained dense
-            layer and tanh on [CLS]), `"cls"` (the raw [CLS] state), `"mean"` or `"max"` (over the unmasked tokens).
-            Only `"pooler"` builds the pre-trained pooler, so that no weight is stored or trained that is never used.
-        class_weights (`list[float]`, *optional*): One weight a label for the training loss of single-label models:
-            the loss is the mean over examples of weight[label] * cross-entropy. Weights whose mean over the training
-            examples is 1 (scikit-learn's "balanced") keep the learning rate's meaning.
-        label_smoothing (`float`, defaults to 0.0): Label smoothing of the training loss, in [0, 1). The smoothed part
-            has no class weight. The Trainer's own `label_smoothing_factor` knows no class weights: leave it at 0.
-        label_rule (`dict`, *optional*): How the labels of the training data were read; for the record only.
+        classifier_dropout (float): Dropout between the pooled output and the linear head; 0.3 by default. `None`, which
+            stock BERT checkpoints store, means the default as well.
+        pooling (str): How token states become one vector: `"pooler"` (default; the pre-trained dense layer and tanh on
+            [CLS]), `"cls"` (the raw [CLS] state), `"mean"` or `"max"` (over the unmasked tokens). Only `"pooler"`
+            builds the pre-trained pooler, so that no weight is stored or trained that is never used.
+        class_weights (list[float]): One weight a label for the training loss of single-label models: the loss is the
+            mean over examples of weight[label] * cross-entropy. Weights whose mean over the training examples is 1
+            (scikit-learn's "balanced") keep the learning rate's meaning.
+        label_smoothing (float): Label smoothing of the training loss, in [0, 1); 0 by default. The smoothed part has no
+            class weight. The Trainer's own `label_smoothing_factor` knows no class weights: leave it at 0.
+        label_rule (dict): How the labels of the training data were read; for the record only.
 
     Every other option is stock BERT's. Without names, 2 labels are negative/positive and 3 negative/neutral/positive.
 

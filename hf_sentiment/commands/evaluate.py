@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from functools import partial
 
 from hf_sentiment.data.audit import bad_row_findings
 from hf_sentiment.data.labels import LabelRule, labels_of, rule_of_classes
@@ -61,16 +62,9 @@ def evaluate(
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
-    raw, rows = load_rows(
-        dataset_name,
-        lambda raw: _rule(raw, classifier, model, drop),
-        split="test",
-        test_file=test_file,
-        text_column=text_column,
-        label_column=label_column,
-        encoding=encoding,
-        keep_broken=drop,
-    )
+    source = {"test_file": test_file, "text_column": text_column, "label_column": label_column, "encoding": encoding}
+    rule_of = partial(_rule, classifier=classifier, model=model, keep_bad=drop)
+    raw, rows = load_rows(dataset_name, rule_of, split="test", keep_broken=drop, **source)
     rows.check(on_bad_rows)
     test = rows.labelled(raw)["test"]
     probabilities = softmax(classifier.logits(test["text"][:]))
@@ -78,14 +72,10 @@ def evaluate(
     seen = seen_record(model, test, probabilities)
     if (warning := seen_warning(seen, len(test))) is not None:
         logger.warning(warning)
+    counts = {name: RowCounts(**of) for name, of in rows.counts.items()}
     bad = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
-    return replace(
-        report,
-        seen=seen,
-        source=raw.description,
-        rows={name: RowCounts(**of) for name, of in rows.counts.items()},
-        findings=tuple(from_json(FindingRecord, finding) for finding in bad),
-    )
+    findings = tuple(from_json(FindingRecord, finding) for finding in bad)
+    return replace(report, seen=seen, source=raw.description, rows=counts, findings=findings)
 
 
 def _rule(raw: RawData, classifier: SentimentClassifier, model: str, keep_bad: bool) -> LabelRule:

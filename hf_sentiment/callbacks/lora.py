@@ -74,12 +74,7 @@ class LoraCallback(SuiteCallback):
         super().__init__()
 
     def on_init_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Put the adapters in, before the optimizer is made.
 
@@ -106,6 +101,7 @@ class LoraCallback(SuiteCallback):
             self._put_in_late(args, self._checked(model), optimizer)
         self._begin(args, state)
         assert isinstance(model, PeftModel)
+        # Compared as objects: an optimizer made before the adapters holds frozen weights, and would train nothing.
         trained = {id(parameter) for parameter in model.parameters() if parameter.requires_grad}
         optimized = {id(parameter) for group in optimizer.param_groups for parameter in group["params"]}
         if trained != optimized:
@@ -117,12 +113,7 @@ class LoraCallback(SuiteCallback):
             self._say(args, model)
 
     def on_train_end(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Write the adapter and, if asked for, merge it."""
         if not self._training or not isinstance(model, PeftModel):
@@ -145,6 +136,7 @@ class LoraCallback(SuiteCallback):
             raise CallError(
                 f"LoraCallback works with a transformers PreTrainedModel, not with a {type(model).__name__}"
             )
+        # Set on the instance, it would go with the attributes to the inner model and be called for both.
         if "forward" in vars(model):
             raise CallError(
                 "LoraCallback: something has replaced the model's forward (device_map does): load the model without it"
@@ -163,6 +155,8 @@ class LoraCallback(SuiteCallback):
 
     def _wrap(self, model: PreTrainedModel, seed: int) -> None:
         """Make the object `model` a `PeftModel` around what it was."""
+        # peft wraps a second object with the same attributes, and returns a new model. The object that the script and
+        # the Trainer hold then becomes that model, so that one callback is all that a script needs.
         base = object.__new__(type(model))
         base.__dict__ = model.__dict__
         config = LoraConfig(
@@ -232,8 +226,12 @@ def save_adapter(model: PeftModel, folder: Path, base_model: str | None = None) 
 
 def _take_place(model: nn.Module, other: nn.Module) -> None:
     """Let the object `model` be `other` from now on, for all who hold a reference to it; its own hooks stay with it."""
+    # Hooks were registered on the object (our recorders, a profiler), so they stay on the outside: the two sets are
+    # exchanged before `model` takes the attributes of `other`.
     for name in [name for name in vars(model) if name.startswith(("_forward_", "_backward_"))]:
         model.__dict__[name], other.__dict__[name] = other.__dict__[name], model.__dict__[name]
+    # Class and attributes are all that an instance of a Python class is. `nn.Module` has no `__slots__`, so both may be
+    # assigned.
     model.__class__ = type(other)
     model.__dict__ = other.__dict__
 
@@ -258,7 +256,8 @@ def _aim_optimizer(optimizer: Any, model: nn.Module) -> None:
             "LoraCallback: the optimizer was made before the adapters were put in: give LoraCallback to the "
             "constructor, Trainer(callbacks=[LoraCallback()]), and let the Trainer make the optimizer"
         )
+    # With weight decay: matrices. Without: biases and the weights of layer norms, as the Trainer divides them.
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     groups[0]["params"] = [parameter for parameter in trained if parameter.dim() > 1]
     groups[1]["params"] = [parameter for parameter in trained if parameter.dim() <= 1]
-    getattr(optimizer, "optimizer", optimizer).state.clear()
+    getattr(optimizer, "optimizer", optimizer).state.clear()  # of accelerate's wrapper, the optimizer inside

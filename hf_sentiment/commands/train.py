@@ -33,7 +33,7 @@ from hf_sentiment.records.serialisation import write_record
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.plan import plan_lines, plan_record
-from hf_sentiment.training.run import Run
+from hf_sentiment.training.run import Diverged, Run
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +69,7 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     Raises:
         CallError: An argument that is wrong or contradicts the run in `output_dir`, or several processes.
         DataError: Data that cannot be used.
+        Diverged: The loss is not finite any more, and no weights from before are kept.
         Interrupted: Ctrl-C or SIGTERM; the message says how to go on.
 
     Examples:
@@ -109,7 +110,11 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     before = read_seen_texts(ours.model_name_or_path)  # by the run whose model this one goes on from
     write_seen_texts(folder.records, joined(before, run.data.seen))
     run.curve.began = began
-    run.fit(checkpoint)
+    try:
+        run.fit(checkpoint)
+    except Diverged:
+        folder.discard_failed(run.stopping.stopped_step or 0)
+        raise
     return _finish(run, ours, folder, began)
 
 
@@ -148,6 +153,10 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
             )
         if seen is not None:
             logger.warning(seen)
+    if run.stopping.advice is not None:
+        logger.warning(
+            "%s; the model is that of step %d: %s", run.stopping.divergence, run.stopping.best_step, run.stopping.advice
+        )
     return RunResult(folder.path, evaluation)
 
 
@@ -209,7 +218,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
 
 def _best_epoch(run: Run) -> float | None:
     """The epoch whose weights were kept, where the best ones were."""
-    if run.stopping is None or not run.stopping.restore_best:
+    if not run.stopping.keeps_best:
         return None
     # A step may be logged twice, by a run that was taken up: the last one counts.
     step = run.stopping.best_step

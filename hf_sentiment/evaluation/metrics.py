@@ -15,8 +15,6 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
-from hf_sentiment.errors import SentimentError
-
 CONFIDENCE = 0.95
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 RESAMPLES = 1000
@@ -234,11 +232,11 @@ def compute_metrics(prediction: Any) -> dict[str, float]:
 
     `calibrated_loss` is the log loss at the temperature that is fitted on the evaluated texts. Overconfidence, which a
     temperature mends after training, does not count in it, so it is the loss by which to keep the best evaluation of
-    a run whose head is calibrated.
+    a run whose head is calibrated. Of logits that are not finite every metric is NaN.
     """
     logits, references = prediction.predictions, prediction.label_ids
     if not np.isfinite(logits).all():
-        raise SentimentError("training diverged, the model's outputs are not numbers: set a lower --learning_rate")
+        return dict.fromkeys(TRAINER_METRICS, float("nan"))  # the run's early stopping ends it
     metrics: dict[str, float] = SentimentMetrics().compute(predictions=softmax(logits), references=references)
     del metrics["log_loss"]  # the Trainer reports it as eval_loss
     calibrated = softmax(logits / fit_temperature(logits, references))

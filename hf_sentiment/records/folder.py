@@ -148,6 +148,15 @@ class RunFolder:
         if not keep_checkpoints:
             self.clear_up()
 
+    def discard_failed(self, step: int) -> None:
+        """Clear up after a run that failed for good at `step`, unless it has a checkpoint from before.
+
+        Args:
+            step: From where on its weights are of no use.
+        """
+        if all(int(path.name[len(_CHECKPOINT) :]) >= step for path in self._checkpoints()):
+            self.clear_up()
+
     def clear_up(self) -> None:
         """Remove what only an unfinished run needs."""
         for leftover in (*self._checkpoints(), *self.path.glob(f"{KEPT}*")):

@@ -24,7 +24,7 @@ from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
-from hf_sentiment.callbacks.shared import less_is_better
+from hf_sentiment.callbacks.shared import StopAtDivergence, less_is_better
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT
@@ -230,10 +230,10 @@ def augmentation(
     return AugmentedDataset(data.splits["train"], tokenizer, max_length, named, seed, model) if named else None
 
 
-def _early_stopping(plan: Plan, call: Call) -> EarlyStoppingCallback | None:
-    """The callback that stops and keeps the best, as planned; none where nothing is evaluated."""
+def _early_stopping(plan: Plan, call: Call) -> StopAtDivergence:
+    """The callback that stops and keeps the best, as planned; where nothing is evaluated, it stops at divergence."""
     if not plan.evaluates or plan.metric_for_best_model is None:
-        return None
+        return StopAtDivergence()
     name, greater = _metric_name(plan.metric_for_best_model.value), call.training.get("greater_is_better")
     if greater is not None and bool(greater) == less_is_better(name):
         raise CallError(

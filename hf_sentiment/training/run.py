@@ -9,10 +9,11 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer
 
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
+from hf_sentiment.callbacks.shared import StopAtDivergence
 from hf_sentiment.data.prepare import PreparedData
+from hf_sentiment.errors import SentimentError
 from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
@@ -21,6 +22,10 @@ from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
 from hf_sentiment.training.plan import Plan, label_counts
+
+
+class Diverged(SentimentError):
+    """Training diverged and left nothing to keep; exit code 1."""
 
 
 @dataclasses.dataclass
@@ -35,7 +40,7 @@ class Run:
         splits: Tokenised texts of "train" and "validation"; "unlabeled" are texts to make a head of without labels.
         plan: What was decided, and what it is based on.
         curve: The callback that writes the history.
-        stopping: The callback that keeps the best weights; `None` where nothing is evaluated.
+        stopping: The callback that stops the run and, where there are evaluations, keeps the best weights.
         alarm: The overfitting alarm, unless it is off.
         out_of_fold: Logits `[texts, labels]` of the training texts, each by a head that was solved for without it,
             where the head is all that was trained and there are folds. What is folded into the head is in them too.
@@ -49,7 +54,7 @@ class Run:
     splits: dict[str, Dataset]
     plan: Plan
     curve: LearningCurveCallback
-    stopping: EarlyStoppingCallback | None
+    stopping: StopAtDivergence
     alarm: OverfittingGapCallback | None
     out_of_fold: np.ndarray | None = None
     unlabeled_texts: int = 0
@@ -65,6 +70,7 @@ class Run:
 
         Raises:
             Interrupted: A signal came; the state is saved.
+            Diverged: The loss is not finite any more, and no weights from before are kept.
         """
         share = self.plan.fine_tuned_share.value
         # A checkpoint has its head. But where the end is to be mixed with the start, that start is made again: it
@@ -80,8 +86,16 @@ class Run:
             # The callback speaks to scripts, of `resume_from_checkpoint`; here the same command does it.
             done = f"stopped at step {stop.step} of {self.trainer.state.max_steps}, which is saved"
             raise Interrupted(f"{done}: say the same command again to go on", stop.step, stop.checkpoint) from None
+        self._check_finite()
         if start is not None:
             interpolate_weights(self.model, start, share)
+
+    def _check_finite(self) -> None:
+        """Refuse to go on with weights that are not finite."""
+        stopping = self.stopping
+        went_back = stopping.restored is not None or self.trainer.state.best_model_checkpoint is not None
+        if stopping.advice is not None and not went_back:
+            raise Diverged(f"{stopping.divergence}, before which no weights were kept: {stopping.advice}")
 
     def _fit_head(self) -> None:
         arguments = self.trainer.args

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -9,15 +10,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from hf_sentiment.callbacks.gap_test import (
-    GapLevel,
-    GapVerdict,
-    OverfittingGapTest,
-    RiseTest,
-    gap_interval,
-    null_means,
-    pooled_skewness,
-)
+from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
+from hf_sentiment.callbacks.gap_test.statistics import RiseTest, gap_interval, null_means, pooled_skewness
 from hf_sentiment.errors import CallError
 
 Array = np.ndarray[Any, Any]
@@ -192,7 +186,7 @@ def test_state_survives_json_at_every_point() -> None:
                 validation_correct=correct[index],
             )
             assert verdict == whole[index]
-    assert json.loads(json.dumps(whole[-1].to_dict()))["level"] == whole[-1].level.value
+    assert json.loads(json.dumps(dataclasses.asdict(whole[-1])))["level"] == whole[-1].level.value
 
 
 def test_shares_of_tokens_serve_as_accuracy() -> None:

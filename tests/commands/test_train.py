@@ -352,9 +352,62 @@ def test_a_run_that_failed_before_it_learned_anything_does_not_block_its_folder(
     call: list[str], tmp_path: Path, run_cli: Cli
 ) -> None:
     code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run", "--learning_rate", "1e30")
-    assert code == 1 and "training diverged" in err
+    assert code == 1 and not list((tmp_path / "run").glob("checkpoint-*"))
+    last = err.strip().splitlines()[-1]
+    assert "training diverged, " in last and "no weights were kept: set learning_rate=5e-05 (it is 1e+30)" in last
     code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run", "--max_steps", "2")
     assert code == 0, err
+
+
+class _LoseAt(TrainerCallback):
+    """Loses a weight at a step, as a run that diverges."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        if state.global_step == self.step:
+            model.classifier.weight.data.fill_(float("nan"))
+
+
+@pytest.mark.parametrize("lora", ["false", "true"])
+def test_a_run_that_diverges_ends_with_its_best_weights_and_says_what_to_change(
+    call: list[str], tmp_path: Path, run_cli: Cli, finished: Path, monkeypatch: pytest.MonkeyPatch, lora: str
+) -> None:
+    steps = [json.loads(line)["step"] for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
+    words = ["train", *call, "--lora", lora, "--num_train_epochs", "6", "--output_dir", tmp_path / "run"]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hf_sentiment.training.assemble.SeedEveryEpoch", lambda: _LoseAt(steps[1] + 2))
+        patch.setattr("hf_sentiment.commands.train.render_card", lambda *_: 1 / 0)  # a kill after training
+        assert run_cli(*words)[0] == 1
+    code, _, err = run_cli(*words)
+    assert code == 0 and "stays stopped: training diverged" in err
+    assert "; the model is that of step" in err.splitlines()[-2] and err.count("(it is 0.001)") == 1
+    training = json.loads((tmp_path / "run" / "records" / "evaluation.json").read_text())["training"]
+    assert training["stopped"] == "training diverged, the weights are not finite"
+    assert training["best_epoch"] in (1, 2) and training["epochs"] < 4
+    assert f"Stopped early: {training['stopped']}." in (tmp_path / "run" / "README.md").read_text()
+    saved = load_file(tmp_path / "run" / "model.safetensors")
+    assert all(tensor.isfinite().all() for tensor in saved.values())
+
+
+def test_a_run_without_evaluations_that_diverges_fails_and_stays_failed(
+    call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["train", *call, "--eval_strategy", "no", "--save_strategy", "epoch", "--output_dir", tmp_path / "run"]
+    words.remove("--metric_for_best_model")
+    words.remove("calibrated_loss")
+    with monkeypatch.context() as patch:
+        patch.setattr("hf_sentiment.training.assemble.SeedEveryEpoch", lambda: _LoseAt(25))
+        code, _, err = run_cli(*words)
+        assert code == 1 and "training diverged, the weights are not finite at step" in err.strip().splitlines()[-1]
+    kept = {path.name for path in (tmp_path / "run").glob("checkpoint-*")}
+    assert kept  # from before, and from where it stopped: nobody's weights are thrown away
+    code, _, again = run_cli(*words)
+    assert code == 1 and "stays stopped" in again
+    assert again.strip().splitlines()[-1] == err.strip().splitlines()[-1]
+    assert not (tmp_path / "run" / "records" / "evaluation.json").exists()
 
 
 def test_the_card_claims_only_what_was_done(call: list[str], tmp_path: Path, run_cli: Cli) -> None:

@@ -14,10 +14,9 @@ from hf_sentiment.callbacks.early_stopping.monitor import Monitor, read_min_delt
 from hf_sentiment.callbacks.gap_test import Array, decode, encode
 from hf_sentiment.callbacks.shared import (
     Evaluations,
-    JudgingCallback,
     Kept,
     KeptWeights,
-    can_be_resumed,
+    StopAtDivergence,
     check_whole_weights,
     counted,
     from_main_process,
@@ -28,7 +27,7 @@ from hf_sentiment.errors import CallError
 logger = logging.getLogger(__name__)
 
 
-class EarlyStoppingCallback(JudgingCallback):
+class EarlyStoppingCallback(StopAtDivergence):
     """Stops training when a metric of the validation set no longer improves; takes the place of transformers' class.
 
     Works with any Trainer and model, whatever is saved and when: it keeps the best weights itself.
@@ -50,21 +49,20 @@ class EarlyStoppingCallback(JudgingCallback):
         restore_best: End with the weights of the best evaluation, whatever ended training.
 
     An improvement is measured from the last one that counted, so that small steps add up. The best weights are those
-    of the best value ever, counted or not. NaN and infinity stop the run. A run that had stopped and is resumed stays
-    stopped: the Trainer cannot but take one step, and that step changes no weight.
+    of the best value ever, counted or not. A run whose loss, weights or metric are not finite any more has diverged and
+    stops, with advice. A run that had stopped and is resumed stays stopped: the Trainer cannot but take one step, and
+    that step changes no weight.
 
     Examples:
         >>> trainer = Trainer(model, args, callbacks=[EarlyStoppingCallback(2)], ...)  # doctest: +SKIP
     """
 
-    _FRESH: ClassVar[dict[str, Any]] = JudgingCallback._FRESH | {
+    _FRESH: ClassVar[dict[str, Any]] = StopAtDivergence._FRESH | {
         "early_stopping_patience_counter": 0,
         "evaluations": 0,
         "reference": None,  # value at the last improvement that counted
         "reference_values": None,  # its per-text values, encoded, where improvements are counted in standard errors
         "best_value": None,
-        "best_step": None,
-        "last_step": None,
     }
 
     early_stopping_patience_counter: int
@@ -72,8 +70,6 @@ class EarlyStoppingCallback(JudgingCallback):
     reference: float | None
     reference_values: str | None
     best_value: float | None
-    best_step: int | None
-    last_step: int | None
 
     def __init__(
         self,
@@ -104,9 +100,7 @@ class EarlyStoppingCallback(JudgingCallback):
         self.restore_best = restore_best
         self._least, self._in_errors = read_min_delta(min_delta, early_stopping_threshold)
         self._watched: Monitor | None = None
-        self._evaluations: Evaluations | None = None
         self._seen: dict[str, float] = {}
-        self._kept: KeptWeights | None = None
         super().__init__()
 
     @property
@@ -117,12 +111,7 @@ class EarlyStoppingCallback(JudgingCallback):
     # The run
 
     def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Say what will be done, or why it cannot be done; a run that had stopped stays stopped.
 
@@ -235,16 +224,18 @@ class EarlyStoppingCallback(JudgingCallback):
         self.last_step = state.global_step
         values = monitor.values(recorded)
         value, counts = from_main_process(self._measured(monitor, float(metrics[monitor.name]), values))
+        self.evaluations += 1
+        # The set's loss, whatever is watched: from NaN a metric can be a number.
+        figures = {name: metrics[name] for name in evaluations.losses if name in metrics} | {monitor.name: value}
+        lost = next((f"{name} is {figure}" for name, figure in figures.items() if not math.isfinite(figure)), None)
+        if lost is not None:
+            self._diverge(lost, args, state, control, model)
+            return
         self._judge(monitor, value, counts, state, control)
         if counts:
             self.reference, self.reference_values = value, None if values is None else encode(values)
         if self.best_step == state.global_step and self._kept is not None and model is not None:
             self._kept.keep(model, state.global_step)
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Now that a checkpoint names the best weights, those before them are not needed any more."""
-        if self._training and self._kept is not None:
-            self._kept.named_by_checkpoint(self.best_step)
 
     def on_log(
         self,
@@ -255,11 +246,12 @@ class EarlyStoppingCallback(JudgingCallback):
         model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        """Put the best weights back at the Trainer's last log of the run.
+        """Stop at divergence; put the best weights back at the Trainer's last log of the run.
 
         It comes before `on_train_end` of any callback, so that an adapter, say, is merged with its best weights
         whatever the order of the callbacks.
         """
+        super().on_log(args, state, control, logs=logs, model=model)
         if not self._training or not logs or "train_runtime" not in logs or self._kept is None or model is None:
             return
         if self.best_step is None or not self._kept.has(self.best_step):
@@ -276,17 +268,6 @@ class EarlyStoppingCallback(JudgingCallback):
                     self.best_value,
                 )
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Clear up; a run that can be resumed keeps its copy of the best weights."""
-        if not self._training:
-            return
-        self._end(state)
-        self._recorder.detach()
-        if self._kept is not None and not can_be_resumed(args, self._folder):
-            self._kept.forget()
-
     # The decision
 
     def _measured(self, monitor: Monitor, value: float, values: Array | None) -> tuple[float, bool]:
@@ -300,10 +281,6 @@ class EarlyStoppingCallback(JudgingCallback):
         self, monitor: Monitor, value: float, counts: bool, state: TrainerState, control: TrainerControl
     ) -> None:
         """Count, keep the best in mind, and stop if it is time."""
-        self.evaluations += 1
-        if not math.isfinite(value):
-            self._stop(f"{monitor.name} is {value}", state, control)
-            return
         if self.best_value is None or monitor.beats(value, self.best_value):
             self.best_value, self.best_step = value, state.global_step
         if counts:
@@ -327,6 +304,3 @@ class EarlyStoppingCallback(JudgingCallback):
                 f"best {self.best_value:.5g} at step {self.best_step}"
             )
         return None
-
-
-__all__ = ["EarlyStoppingCallback"]

@@ -5,7 +5,3 @@ from .levels import ALARMS as ALARMS
 from .levels import GapLevel as GapLevel
 from .levels import GapVerdict as GapVerdict
 from .sequential import OverfittingGapTest as OverfittingGapTest
-from .statistics import RiseTest as RiseTest
-from .statistics import gap_interval as gap_interval
-from .statistics import null_means as null_means
-from .statistics import pooled_skewness as pooled_skewness

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class GapLevel(StrEnum):
@@ -55,11 +54,3 @@ class GapVerdict:
     p_value: float
     best_step: int
     reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """The verdict as plain JSON values."""
-        return asdict(self) | {
-            "level": self.level.value,
-            "gap_interval": list(self.gap_interval),
-            "worsening_interval": list(self.worsening_interval),
-        }

@@ -68,18 +68,27 @@ from hf_sentiment.callbacks.gap_test.levels import GapLevel, GapVerdict
 from hf_sentiment.callbacks.gap_test.statistics import FEWEST_TEXTS, RiseResult, RiseTest, gap_interval, has_fallen
 from hf_sentiment.errors import CallError
 
-NEAR_CHANCE = 0.95  # a mean loss above this share of the loss of guessing is near chance
-HELD_BACK = 0.3  # share of alpha that the probe cannot release before its planned time
+# A mean loss above this share of the loss of guessing is near chance.
+NEAR_CHANCE = 0.95
+# Share of alpha that the probe cannot release before its planned time.
+HELD_BACK = 0.3
+# Of `state_dict`.
 _VERSION = 2
 
 
 class OverfittingGapTest:
     """Sequential test of overfitting on per-text losses; the module's docstring explains the statistics.
 
-    `alpha`: probability of any alarm in a run whose expected validation loss never rises. `planned_evaluations`: how
-    many evaluations are planned, one before training (step 0) not counted. `minimum_rise`: smallest estimated rise of
-    the validation loss (nats) worth an alarm. `chance_loss`: loss of guessing (nats), the entropy of the labels; by
-    default read from the evaluation before training, else ln 2. `seed`: of the simulated null runs.
+    Args:
+        alpha: Probability of any alarm in a run whose expected validation loss never rises.
+        planned_evaluations: How many evaluations are planned, one before training (step 0) not counted.
+        minimum_rise: Smallest estimated rise of the validation loss that is worth an alarm, in nats.
+        chance_loss: Loss of guessing in nats, the entropy of the labels; by default read from the evaluation before
+            training, else ln 2.
+        seed: Of the simulated null runs.
+
+    Raises:
+        CallError: An argument outside its range.
     """
 
     def __init__(
@@ -123,13 +132,18 @@ class OverfittingGapTest:
         validation_losses: npt.ArrayLike,
         validation_correct: npt.ArrayLike | None = None,
     ) -> GapVerdict:
-        """Add the evaluation at `step` and judge the run so far.
+        """Add an evaluation and judge the run so far; after an error the test is as it was.
 
-        `train_losses` [probe texts] and `validation_losses` [validation texts] are cross-entropies in nats, in the same
-        order of texts at each evaluation; `validation_correct` [validation texts] is bool, or the share in [0, 1] of a
-        text's tokens that is labelled rightly, given always or never. Raises `CallError`, and leaves the test as it
-        was, if a loss is not finite, texts were added or lost, the step is not after the last one, or
-        `validation_correct` comes and goes.
+        Args:
+            step: Training steps before the evaluation.
+            train_losses: Of the probe, `[texts]` in nats, in the same order at each evaluation.
+            validation_losses: Of the validation texts, likewise.
+            validation_correct: Of the validation texts, bool or the share in [0, 1] of a text's tokens that is labelled
+                rightly; given always or never.
+
+        Raises:
+            CallError: A loss is not finite, texts were added or lost, the step is not after the last one, or
+                `validation_correct` comes and goes.
         """
         probe = self._checked(train_losses, "train_losses", step, self._probe)
         losses = self._checked(validation_losses, "validation_losses", step, self._loss_test.rows)
@@ -170,7 +184,11 @@ class OverfittingGapTest:
 
     @classmethod
     def from_state_dict(cls, state: dict[str, Any]) -> OverfittingGapTest:
-        """The test that gave `state`; raises `CallError` if another version of this package wrote it."""
+        """The test that gave `state`.
+
+        Raises:
+            CallError: Another version of this package wrote it.
+        """
         if state.get("version") != _VERSION:
             raise CallError(
                 f"OverfittingGapTest: the saved state has version {state.get('version')}, this package reads "
@@ -235,16 +253,19 @@ class OverfittingGapTest:
     def _share_to_spend(self) -> tuple[float, bool]:
         """The share of `alpha` that may have been spent by the last evaluation, and whether it lies past the plan."""
         trained = sum(step > 0 for step in self.steps)
+        # By time: the power family of Kim & DeMets (1987).
         planned = min(1.0, trained / self.planned_evaluations) ** 1.5
         means = [float(row.mean()) for row in self._loss_test.rows]
         at_best = float(self._probe[int(np.argmin(means))].mean()) if means else 0.0
+        # By the probe: how far its loss has fallen since the best evaluation, which is when memorisation would show.
         learnt = max(0.0, 1.0 - float(self._probe[-1].mean()) / at_best) if at_best > 0 else 0.0
         share = HELD_BACK * planned + (1.0 - HELD_BACK) * max(planned, min(1.0, learnt) ** 2)
         return share, trained > self.planned_evaluations
 
     def _gap(self) -> tuple[float, float, float]:
         """The gap at the last evaluation with its interval, in nats."""
-        losses, probe = self._loss_test.rows[-1], self._probe[-1]
+        losses, probe = self._loss_test.rows[-1], self._probe[-1]  # [validation texts], [probe texts]
+        # Less what the two sets differed by before training: one may simply be harder.
         if self.steps[0] == 0 and len(self.steps) > 1:
             losses, probe = losses - self._loss_test.rows[0], probe - self._probe[0]
         return gap_interval(losses, probe, 1 - self.alpha / self.planned_evaluations)
@@ -261,6 +282,7 @@ class OverfittingGapTest:
         means = [float(row.mean()) for row in self._loss_test.rows]
         gap, low, high = self._gap()
         alarm = loss.significant and loss.rise >= self.minimum_rise
+        # A model that no longer fits its training texts is in another trouble than overfitting.
         improving = has_fallen(self._probe[loss.reference], self._probe[-1], self.alpha)
         if alarm and improving and error is not None and error.significant:
             level = GapLevel.OVERFITTING

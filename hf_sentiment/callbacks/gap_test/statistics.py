@@ -16,20 +16,30 @@ from scipy.stats import qmc
 
 from hf_sentiment.callbacks.gap_test.arrays import Array
 
-REPLICATES = 8192  # null runs that are simulated, a power of two; a critical value is known to about ±0.01
-SKEWNESS_CLIP = 3.0  # standard deviations at which a text's share in the skewness is bounded, at 50 texts
-NEAR_BEST = 3.0  # standard errors above the best within which an evaluation still serves as a reference
-ERROR_FLOOR = 0.1  # smallest standard error, as a share of the largest among the contrasts of an evaluation
-FEWEST_TEXTS = 20  # below this no normal approximation is worth an alarm
-_TINY = 1e-9  # stands in for a standard error of zero
+# Null runs that are simulated, a power of two as Sobol points need; a critical value is known to about ±0.01.
+REPLICATES = 8192
+# Standard deviations at which a text's share in the skewness is bounded, at 50 texts.
+SKEWNESS_CLIP = 3.0
+# Standard errors above the best within which an evaluation still serves as a reference.
+NEAR_BEST = 3.0
+# Smallest standard error, as a share of the largest among the contrasts of an evaluation.
+ERROR_FLOOR = 0.1
+# Below this no normal approximation is worth an alarm.
+FEWEST_TEXTS = 20
+# Stands in for a standard error of zero.
+_TINY = 1e-9
 
 
 @dataclass(frozen=True)
 class RiseResult:
     """What one evaluation showed.
 
-    `rise` is its mean minus the lowest earlier mean, `interval` its interval, `p_value` at most `alpha` exactly if
-    `significant`, and `reference` the index of the evaluation with the lowest earlier mean.
+    Attributes:
+        rise: Its mean minus the lowest earlier mean.
+        interval: Of the rise, at level 1 − alpha.
+        p_value: At most `alpha` exactly if the rise is significant.
+        significant: Whether chance explains the rise too seldom.
+        reference: Index of the evaluation with the lowest earlier mean.
     """
 
     rise: float
@@ -43,9 +53,14 @@ class RiseResult:
 class RiseTest:
     """Sequential test of "the expected value never rose above an earlier evaluation's", with error rate `alpha` a run.
 
-    `tolerance` is the rise of the expected value that still counts as none, in the unit of the values. `crossed` holds
-    the indices of the simulated null runs that would have been called significant so far, `spent` the share of `alpha`
-    that has been released, `rejected` whether an earlier evaluation was significant.
+    Attributes:
+        alpha: Probability of any significant evaluation in a run without a rise.
+        tolerance: The rise of the expected value that still counts as none, in the unit of the values.
+        seed: Of the simulated null runs.
+        rows: The values of the evaluations so far, each `[texts]`.
+        crossed: Indices of the simulated null runs that would have been called significant so far.
+        spent: The share of `alpha` that has been released.
+        rejected: Whether an earlier evaluation was significant.
     """
 
     alpha: float
@@ -57,25 +72,32 @@ class RiseTest:
     rejected: bool = False
 
     def update(self, row: Array, share: float, overrun: bool = False) -> RiseResult:
-        """Add the values `row` [texts] of the next evaluation and test it.
+        """Add the next evaluation and test it.
 
-        `share` in [0, 1] is the share of `alpha` that may have been spent by now (it never falls back); past the plan
-        (`overrun`) nothing new is released, and an evaluation is significant if no simulated null run matches it.
+        Args:
+            row: Its values, `[texts]`.
+            share: The share of `alpha`, in [0, 1], that may have been spent by now; it never falls back.
+            overrun: Whether it lies past the plan: nothing new is released, and it is significant if no simulated null
+                run matches it.
         """
         self.rows.append(row)
         self.spent = max(self.spent, min(share, 1.0))
         now = len(self.rows) - 1
         if now == 0:
             return RiseResult(0.0, (0.0, 0.0), 1.0, False, 0)
-        values = np.stack(self.rows)
+        values = np.stack(self.rows)  # [evaluations, texts]
         means = values.mean(axis=1)
         centred = values - means[:, None]
-        noise = null_means(centred, self.seed)
+        noise = null_means(centred, self.seed)  # [REPLICATES, evaluations]
         best = int(np.argmin(means[:now]))
+        # The references are the earlier evaluations that chance can have kept from being the best. One that is clearly
+        # worse hides a rise behind it, and would cost power in the maximum.
         near = np.flatnonzero(means[:now] - means[best] <= NEAR_BEST * _standard_errors(centred[:now] - centred[best]))
-        errors = _standard_errors(centred[now] - centred[near])
+        errors = _standard_errors(centred[now] - centred[near])  # [references], paired text by text
+        # Neighbours differ by little: with their own tiny errors, jitter between them would be the largest contrast.
         scale = np.sqrt(errors**2 + (ERROR_FLOOR * errors.max()) ** 2)
         statistic = float(((means[now] - means[near] - self.tolerance) / scale).max())
+        # The same maximum over the same references in every null run, so that the choice among them is corrected for.
         simulated = ((noise[:, [now]] - noise[:, near]) / scale).max(axis=1)
         if statistic > 0.0:
             statistic = _normal_score(statistic, pooled_skewness(centred, near), values.shape[1])
@@ -87,25 +109,35 @@ class RiseTest:
         return RiseResult(rise, self._interval(rise, means, centred, noise), p_value, significant, best)
 
     def _decide(self, observed: float, simulated: Array, overrun: bool) -> tuple[float, bool]:
-        """The p-value of the statistic `observed`, and whether it is significant.
+        """The p-value of a statistic, and whether it is significant; spends what is released of the error rate.
 
-        Before the first significant evaluation: the share of simulated null runs that were called significant by now
-        or match the statistic, over the share of `alpha` released. After it the null is rejected and no error is left
-        to be spent; the p-value is then that of this evaluation alone.
+        Args:
+            observed: The run's largest contrast.
+            simulated: Those of the null runs, `[REPLICATES]`.
+            overrun: As in `update`.
         """
         total = len(simulated)
         if self.rejected:
+            # No error is left to be made about the run: each later evaluation is judged by itself, at level alpha.
             p_value = float((simulated >= observed).sum() + 1) / (total + 1)
             return p_value, observed > 0.0 and p_value <= self.alpha
+        # A null run that was called at an earlier evaluation has had its false alarm: the others can still have one.
         alive = np.ones(total, dtype=bool)
         alive[self.crossed] = False
+        # Of all null runs this share may have been called by now, so this many of the living at this evaluation. The
+        # 1e-9 keeps a product that is whole but for rounding from losing a run.
         allowed = int(np.floor(self.alpha * self.spent * total + 1e-9)) - len(self.crossed)
         allowed = max(allowed, 1 if overrun else 0)
+        # Significant: more extreme than the critical value, which is the statistic of the last null run to be called.
         matching = int((simulated[alive] >= observed).sum())
         significant = observed > 0.0 and matching < allowed
+        # Over the run so far: the null runs called up to here or as extreme here, the run itself among them (+ 1), as a
+        # share of those that the released part of alpha is a share of.
         released = max(self.spent, 1.0 / total)
         p_value = min(1.0, (len(self.crossed) + matching + 1) / (total * released))
         p_value = min(p_value, self.alpha) if significant else p_value
+        # The most extreme null runs are called, whatever the run itself showed, or the critical values would depend on
+        # it. A null run that has not risen at all is not called, and its share is left for later.
         if allowed > 0 and alive.any():
             left = np.flatnonzero(alive)
             order = left[np.argsort(-simulated[left], kind="stable")[:allowed]]
@@ -113,17 +145,17 @@ class RiseTest:
         return p_value, significant
 
     def _interval(self, rise: float, means: Array, centred: Array, noise: Array) -> tuple[float, float]:
-        """Interval of level 1 − alpha of the expected rise over the evaluation picked as best, at this one alone.
-
-        In the simulated null runs the best is picked anew, so that the optimism of the pick is part of the quantiles.
-        """
+        """Interval of level 1 − alpha of the expected rise over the evaluation picked as best, at this one alone."""
         now = len(means) - 1
         best = int(np.argmin(means[:now]))
         error = _standard_errors(centred[now] - centred[:now])
         behind = means[:now] - means[best]
         far = behind > NEAR_BEST * _standard_errors(centred[:now] - centred[best])
+        # Every null run picks its own best, so that the optimism of the pick is part of the quantiles: [REPLICATES].
+        # Evaluations that are clearly worse keep their distance, or they would be picked as often as the near ones.
         picked = np.argmin(noise[:, :now] + np.where(far, behind, 0.0), axis=1)
         scores = (noise[:, now] - noise[np.arange(len(noise)), picked]) / error[picked]
+        # A high score of the noise stands for a rise that was overestimated: its quantile gives the lower end.
         low, high = np.quantile(scores, [self.alpha / 2, 1 - self.alpha / 2])
         return float(rise - high * error[best]), float(rise - low * error[best])
 
@@ -137,8 +169,11 @@ def null_means(centred: Array, seed: int) -> Array:
     evaluations before. A run keeps its simulated past, so that no state has to be kept.
     """
     texts = centred.shape[1]
+    # centred.T = QR, so R'R is the scatter matrix of the evaluations, and this factor squared the covariance of means:
+    # [min(texts, evaluations), evaluations], upper triangular.
     factor = np.linalg.qr(centred.T, mode="r") / np.sqrt(texts * (texts - 1.0))
     columns = len(factor)
+    # The cache has columns by powers of two: a run of 30 evaluations draws five times.
     return _normals(seed, 1 << (columns - 1).bit_length())[:, :columns] @ factor
 
 
@@ -171,7 +206,7 @@ def pooled_skewness(centred: Array, near: npt.NDArray[np.intp]) -> float:
     """
     later = np.arange(len(centred))
     earlier, after = np.nonzero(near[:, None] < later[None])
-    differences = centred[later[after]] - centred[near[earlier]]
+    differences = centred[later[after]] - centred[near[earlier]]  # [pairs, texts]
     spread = np.maximum(differences.std(axis=1, ddof=1, keepdims=True), _TINY)
     bound = SKEWNESS_CLIP * (centred.shape[1] / 50) ** 0.25
     shares = np.clip(differences / spread, -bound, bound)

@@ -106,6 +106,7 @@ class LearningCurveCallback(RecordingCallback):
         self._early: tuple[int, Row] = (-1, {})  # a step, and what the alarm logged there before our evaluation
         self._unsaid = False  # a line of the table waits until its row is whole
         self._reported: Row = {}  # what the Trainer logged of the evaluation
+        self._measured: set[str] = set()  # the metrics of the row's evaluations, finite or not
         self._differs = False  # it was said that the Trainer's loss is another
         self._table = Table()
         self._notebook = NotebookPicture()
@@ -115,12 +116,7 @@ class LearningCurveCallback(RecordingCallback):
     # The run
 
     def on_train_begin(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        model: nn.Module | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
         """Take up the history of the run that is resumed, up to its checkpoint.
 
@@ -168,12 +164,7 @@ class LearningCurveCallback(RecordingCallback):
             control.should_log = True
 
     def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, logs: Any = None, **kwargs: Any
     ) -> None:
         """Keep the training loss and the learning rate for the evaluation that follows, and the alarm's scalars."""
         if not self._training or not logs:
@@ -210,6 +201,7 @@ class LearningCurveCallback(RecordingCallback):
         step, early = self._early
         self._add_row(state, self._pending | found | own | (early if step == state.global_step else {}))
         self._pending, self._early, self._reported = {}, (-1, {}), {}
+        self._measured |= found.keys()
         self._unsaid = True
         self._write(state)
 
@@ -234,21 +226,13 @@ class LearningCurveCallback(RecordingCallback):
         self._differs = True
         return {f"{OWN}{name}": mean}
 
-    def on_epoch_begin(
+    def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Print the line of an evaluation, to which by now every callback and every evaluation set has added."""
         self._say(state)
 
-    def on_step_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """As `on_epoch_begin`."""
-        self._say(state)
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """As `on_epoch_begin`."""
-        self._say(state)
+    on_epoch_begin = on_save = on_step_begin
 
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -309,10 +293,10 @@ class LearningCurveCallback(RecordingCallback):
         """Check and print the last row, once; on every process, so that an error is every process's."""
         if not self._unsaid:
             return
-        self._unsaid = False
-        if self.monitor is not None and self._drawn not in self.rows[-1]:
+        measured, self._unsaid, self._measured = self._measured, False, set()
+        if self.monitor is not None and self._drawn not in measured:
             assert self._evaluated is not None
-            raise self._evaluated.missing(_NAME, self._drawn, self.rows[-1])
+            raise self._evaluated.missing(_NAME, self._drawn, measured)
         if self._has_terminal(state):
             rows = as_measured(self.rows)
             self._table.say(rows, curve_names(rows, self._drawn))

@@ -10,12 +10,8 @@ from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks.gap_test import GapLevel, GapVerdict, OverfittingGapTest
-from hf_sentiment.callbacks.overfitting_gap.report import alarm_message, scalars
-from hf_sentiment.callbacks.overfitting_gap.schedule import (
-    LARGEST_PROBE,
-    default_probe_size,
-    lower_learning_rate,
-)
+from hf_sentiment.callbacks.overfitting_gap.report import Interval, alarm_message, mean_interval, scalars
+from hf_sentiment.callbacks.overfitting_gap.schedule import LARGEST_PROBE, default_probe_size, lower_learning_rate
 from hf_sentiment.callbacks.shared import (
     Evaluations,
     FixedTexts,
@@ -23,13 +19,14 @@ from hf_sentiment.callbacks.shared import (
     Kept,
     KeptWeights,
     PerText,
-    can_be_resumed,
+    StopAtDivergence,
     check_whole_weights,
     counted,
     from_main_process,
     log_scalars,
     planned_evaluations,
     run_callbacks,
+    what_to_change,
 )
 from hf_sentiment.errors import CallError
 
@@ -83,22 +80,17 @@ class OverfittingGapCallback(JudgingCallback):
         "alarms": [],
         "rollbacks": 0,
         "rollback_due": False,
-        "best_step": None,
         "best_loss": None,
-        "last_step": None,
     }
 
-    test: dict[str, Any] | None
     digest: str | None
     level: str
     #: The alarms that sounded: `step`, `epoch`, `level`, both losses, `message` and `action` (what was done).
     alarms: list[dict[str, Any]]
     rollbacks: int
     rollback_due: bool
-    #: Where the validation loss was lowest, over all phases.
-    best_step: int | None
+    #: Lowest validation loss, at `best_step`, over all phases.
     best_loss: float | None
-    last_step: int | None
 
     def __init__(
         self,
@@ -133,10 +125,17 @@ class OverfittingGapCallback(JudgingCallback):
         self._probe: FixedTexts | None = None
         self._validation: FixedTexts | None = None
         self._gap_test: OverfittingGapTest | None = None
-        self._evaluations: Evaluations | None = None
         self._loss = "eval_loss"
-        self._kept: KeptWeights | None = None
         super().__init__()
+
+    @property
+    def test(self) -> dict[str, Any] | None:
+        """The test of this phase as plain JSON, encoded only when a state is saved; `None` before an evaluation."""
+        return None if self._gap_test is None else self._gap_test.state_dict()
+
+    @test.setter
+    def test(self, saved: dict[str, Any] | None) -> None:
+        self._gap_test = None if saved is None else OverfittingGapTest.from_state_dict(saved)
 
     # The run
 
@@ -162,9 +161,9 @@ class OverfittingGapCallback(JudgingCallback):
             )
         if self.action == "rollback":
             check_whole_weights(args, 'OverfittingGapCallback(action="rollback")', 'use action="stop"')
-        self._evaluations, self._loss = self._watched_loss(args)
+        self._evaluations = Evaluations.of(args)
+        self._loss = self._evaluations.loss(_NAME, self.monitor)
         resumed = self._begin(args, state)
-        self._gap_test = None if self.test is None else OverfittingGapTest.from_state_dict(self.test)
         if self.action == "rollback":
             self._kept = KeptWeights(self._folder, "overfitting-gap", state.is_world_process_zero, self.best_step)
             if not resumed:
@@ -201,27 +200,24 @@ class OverfittingGapCallback(JudgingCallback):
         recorded = self._recorder.take() if self._training else None
         if not self._training or not metrics or model is None or self._probe is None:
             return
-        if self.last_step == state.global_step or self.stopped_step is not None or not self._is_watched(metrics):
+        if self.last_step == state.global_step or self.stopped_step is not None or self._evaluations is None:
+            return
+        if not self._evaluations.has_loss(_NAME, self._loss, metrics):
             return
         self.last_step = state.global_step
         validation = recorded or self._measure_again(args, model, eval_dataloader)
         probe = self._probe.measure(model)
         if not (np.isfinite(validation.losses).all() and np.isfinite(probe.losses).all()):
-            self._say_diverged(state)
+            self._leave_diverged(args, state, model)
             return
         verdict = from_main_process(self._judge(args, state, probe, validation))
-        loss = float(validation.losses.mean())
-        if self.best_loss is None or loss < self.best_loss:
-            self.best_step, self.best_loss = state.global_step, loss
+        train, held_out = mean_interval(probe.losses), mean_interval(validation.losses)
+        if self.best_loss is None or held_out[0] < self.best_loss:
+            self.best_step, self.best_loss = state.global_step, held_out[0]
             if self._kept is not None:
                 self._kept.keep(model, state.global_step)
-        self._act(args, state, control, model, verdict, probe, validation)
-        log_scalars(args, state, control, scalars(verdict, probe.losses, validation.losses))
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Now that a checkpoint names the best weights, those before them are not needed any more."""
-        if self._training and self._kept is not None:
-            self._kept.named_by_checkpoint(self.best_step)
+        self._act(args, state, control, model, verdict, train, held_out)
+        log_scalars(args, state, control, scalars(verdict, train, held_out))
 
     def on_step_begin(
         self,
@@ -254,38 +250,7 @@ class OverfittingGapCallback(JudgingCallback):
                 self.restored = Kept(self.best_step, "kept, rolled back to")
             self.rollback_due = False
 
-    def on_train_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Clear up; a run that can be resumed keeps its copy of the best weights."""
-        if not self._training:
-            return
-        self._end(state)
-        self._recorder.detach()
-        if self._kept is not None and not can_be_resumed(args, self._folder):
-            self._kept.forget()
-
     # The judgement
-
-    def _watched_loss(self, args: TrainingArguments) -> tuple[Evaluations, str]:
-        """What is evaluated, and the name of the loss to watch: of the one set, or of the set that is named."""
-        evaluations = Evaluations.of(args)
-        of_set = None if evaluations.said is None else evaluations.set_of(evaluations.said)
-        return evaluations, evaluations.metric(_NAME, self.monitor or ("loss" if of_set is None else f"{of_set}_loss"))
-
-    def _is_watched(self, metrics: dict[str, float]) -> bool:
-        """Whether the evaluation is of the set to watch.
-
-        Raises:
-            CallError: It is, and has no loss; or there are other losses alone.
-        """
-        if self._loss in metrics:
-            return True
-        assert self._evaluations is not None
-        others = any(name.startswith("eval_") and name.endswith("_loss") for name in metrics)
-        if self._evaluations.is_of(self._loss, metrics) or (others and not self._evaluations.sets):
-            raise self._evaluations.missing(_NAME, self._loss, metrics)
-        return False
 
     def _measure_again(self, args: TrainingArguments, model: nn.Module, eval_dataloader: Any) -> PerText:
         """The losses of a fixed part of the validation set, where labels do not pass through the model."""
@@ -300,13 +265,14 @@ class OverfittingGapCallback(JudgingCallback):
                 )
         return self._validation.measure(model)
 
-    def _say_diverged(self, state: TrainerState) -> None:
-        """Losses that are not numbers cannot be tested; whether to go on is early stopping's to decide."""
-        if state.is_world_process_zero:
+    def _leave_diverged(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+        """Losses that are not finite cannot be tested, and are early stopping's to act on: without it, say so."""
+        if state.is_world_process_zero and not run_callbacks(StopAtDivergence):
             logger.warning(
-                "OverfittingGapCallback: losses at step %d are not finite, the run has diverged: lower the learning "
-                "rate, or clip gradients (--max_grad_norm 1.0)",
+                "OverfittingGapCallback: losses at step %d are not finite, training diverged: %s. "
+                "EarlyStoppingCallback() stops such a run at its best weights",
                 state.global_step,
+                what_to_change(args, model),
             )
 
     def _judge(
@@ -330,14 +296,12 @@ class OverfittingGapCallback(JudgingCallback):
                 f"OverfittingGapCallback: the validation texts at step {state.global_step} are not those of the "
                 "evaluations before: evaluate the same texts each time"
             )
-        verdict = self._gap_test.update(
+        return self._gap_test.update(
             step=state.global_step,
             train_losses=probe.losses,
             validation_losses=validation.losses,
             validation_correct=validation.right,
         )
-        self.test = self._gap_test.state_dict()
-        return verdict
 
     def _act(
         self,
@@ -346,8 +310,8 @@ class OverfittingGapCallback(JudgingCallback):
         control: TrainerControl,
         model: nn.Module,
         verdict: GapVerdict,
-        probe: PerText,
-        validation: PerText,
+        train: Interval,
+        held_out: Interval,
     ) -> None:
         """Say a change of level, and do what is to be done at an alarm."""
         changed = verdict.level.value != self.level
@@ -361,11 +325,10 @@ class OverfittingGapCallback(JudgingCallback):
         if not changed and action == "warn":
             return
         lowered = self.learning_rate_factor**self.rollbacks
-        message = alarm_message(args, state, model, verdict, probe.losses, validation.losses, lowered)
+        message = alarm_message(args, state, model, verdict, train, held_out, lowered)
         if verdict.level.is_alarm:
             alarm = {"step": state.global_step, "epoch": state.epoch or 0.0, "level": self.level}
-            losses = {"train_loss": round(float(probe.losses.mean()), 3)}
-            losses["validation_loss"] = round(float(validation.losses.mean()), 3)
+            losses = {"train_loss": round(train[0], 3), "validation_loss": round(held_out[0], 3)}
             self.alarms.append({**alarm, **losses, "message": message, "action": action})
         if state.is_world_process_zero:
             serious = verdict.level.is_alarm or verdict.level is GapLevel.LEAKAGE
@@ -384,7 +347,7 @@ class OverfittingGapCallback(JudgingCallback):
             return False
         self._kept.put_back(model, self.best_step)
         self.rollbacks += 1
-        self.test, self._gap_test = None, None
+        self.test = None
         self.level = GapLevel.OK.value
         return True
 
@@ -392,6 +355,3 @@ class OverfittingGapCallback(JudgingCallback):
 def _check(name: str, value: Any, right: bool, wanted: str) -> None:
     if not right:
         raise CallError(f"OverfittingGapCallback: {name} is {value!r}; give {wanted}")
-
-
-__all__ = ["OverfittingGapCallback"]

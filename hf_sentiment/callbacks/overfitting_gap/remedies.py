@@ -30,21 +30,21 @@ def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, low
 
 def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, rate: float) -> Iterator[str]:
     config = getattr(model, "config", None)
-    yield "more labelled texts (--train_file)"
+    yield "more labelled texts"
     # Ours goes by the name of transformers' class, whose place it takes.
     if not args.load_best_model_at_end and EarlyStoppingCallback.__name__ not in saved_states(state):
-        yield "stop at the best evaluation: EarlyStoppingCallback() (--early_stopping_patience 1)"
+        yield "stop at the best evaluation: EarlyStoppingCallback()"
     adapted = hasattr(model, "peft_config")
     if not adapted and all(parameter.requires_grad for parameter in model.parameters()):
-        yield "train fewer weights: LoraCallback() (--lora true)"
+        yield "train fewer weights: LoraCallback(), or lora=true of `train`"
     dropout = getattr(config, "classifier_dropout", None)
     if hasattr(config, "classifier_dropout") and (dropout or 0.0) < _DROPOUT:
-        yield f"more dropout before the head: classifier_dropout={_DROPOUT} (--classifier_dropout {_DROPOUT})"
+        yield f"more dropout before the head: classifier_dropout={_DROPOUT}"
     if args.weight_decay == 0:
-        yield "weight_decay=0.01 (--weight_decay 0.01)"
+        yield "weight_decay=0.01"
     if args.label_smoothing_factor == 0 and not getattr(config, "label_smoothing", 0.0):
-        weighted = getattr(config, "class_weights", None) is not None  # which the Trainer's smoothing would pass over
-        argument = "model.config.label_smoothing=0.1" if weighted else "label_smoothing_factor=0.1"
-        yield f"{argument} (--label_smoothing_factor 0.1)"
+        # The Trainer's own smoothing would pass over class weights; `train` hands its argument to the model.
+        weighted = getattr(config, "class_weights", None) is not None
+        yield "label_smoothing_factor=0.1" + ", in a script model.config.label_smoothing=0.1" * weighted
     if rate > (_SMALL_RATE_LORA if adapted else _SMALL_RATE):
-        yield f"half the learning rate: learning_rate={rate / 2:g} (--learning_rate {rate / 2:g})"
+        yield f"half the learning rate: learning_rate={rate / 2:g}"

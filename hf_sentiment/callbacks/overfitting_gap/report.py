@@ -11,6 +11,9 @@ from transformers import TrainerState, TrainingArguments
 from hf_sentiment.callbacks.gap_test import Array, GapLevel, GapVerdict
 from hf_sentiment.callbacks.overfitting_gap.remedies import remedies
 
+# A mean with the two ends of its interval.
+Interval = tuple[float, float, float]
+
 _WHAT = {
     GapLevel.OVERFITTING: "the model overfits",
     GapLevel.OVERCONFIDENT: "the model grows overconfident",
@@ -32,8 +35,8 @@ def alarm_message(
     state: TrainerState,
     model: nn.Module,
     verdict: GapVerdict,
-    probe: Array,
-    validation: Array,
+    train: Interval,
+    held_out: Interval,
     lowered: float = 1.0,
 ) -> str:
     """The finding with its evidence in one line and, at an alarm, what to do about it.
@@ -43,18 +46,16 @@ def alarm_message(
         state: Of the run.
         model: The model that is trained.
         verdict: The finding.
-        probe: Losses of the probe, `[texts]`.
-        validation: Losses of the validation texts, `[texts]`.
+        train: Mean loss of the probe and its interval.
+        held_out: Mean loss of the validation texts and its interval.
         lowered: As in `remedies`.
     """
-    train, held_out = (
-        f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in map(mean_interval, (probe, validation))
-    )
+    training, validation = (f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in (train, held_out))
     level, what = verdict.level.value, _WHAT[verdict.level]
     named = "" if level in what else f" ({level})"
     message = (
-        f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {what}{named}. Training loss {train}, validation "
-        f"loss {held_out}: {verdict.reason}.{_MEANING.get(verdict.level, '')}"
+        f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {what}{named}. Training loss {training}, "
+        f"validation loss {validation}: {verdict.reason}.{_MEANING.get(verdict.level, '')}"
     )
     if verdict.level.is_alarm:
         untried = enumerate(remedies(args, state, model, lowered), start=1)
@@ -64,8 +65,8 @@ def alarm_message(
     return message
 
 
-def mean_interval(losses: Array) -> tuple[float, float, float]:
-    """Mean of `losses` [texts] with its 95 % interval by Student's t."""
+def mean_interval(losses: Array) -> Interval:
+    """Mean of `losses` `[texts]` with its 95 % interval by Student's t."""
     mean = float(losses.mean())
     if len(losses) < 2:
         return mean, mean, mean
@@ -73,11 +74,11 @@ def mean_interval(losses: Array) -> tuple[float, float, float]:
     return mean, mean - reach, mean + reach
 
 
-def scalars(verdict: GapVerdict, probe: Array, validation: Array) -> dict[str, float]:
-    """What is logged of an evaluation."""
+def scalars(verdict: GapVerdict, train: Interval, held_out: Interval) -> dict[str, float]:
+    """What is logged of an evaluation, by its names in the history."""
     values = {
-        "train_loss": mean_interval(probe),
-        "validation_loss": mean_interval(validation),
+        "train_loss": train,
+        "validation_loss": held_out,
         "gap": (verdict.gap, *verdict.gap_interval),
         "worsening": (verdict.worsening, *verdict.worsening_interval),
     }

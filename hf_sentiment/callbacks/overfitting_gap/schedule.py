@@ -23,12 +23,19 @@ def default_probe_size(args: TrainingArguments, state: TrainerState, planned: in
 
 
 def lower_learning_rate(optimizer: Any, lr_scheduler: Any, factor: float) -> None:
-    """Multiply the rates of all steps to come, and forget the optimizer's moments, which led away from the best."""
+    """Multiply the rates of all steps to come, and forget the optimizer's moments.
+
+    Args:
+        optimizer: The Trainer's.
+        lr_scheduler: Of the same run.
+        factor: What the rates are multiplied by.
+    """
+    # The moments led to where the loss had risen; from the best weights they would lead there again.
     inner = getattr(optimizer, "optimizer", optimizer)  # accelerate wraps it
     inner.state.clear()
     for group in inner.param_groups:
         group["lr"] *= factor
-        if "initial_lr" in group:
+        if "initial_lr" in group:  # from which a schedule that is made later would start
             group["initial_lr"] *= factor
     if hasattr(lr_scheduler, "base_lrs"):
         lr_scheduler.base_lrs = [rate * factor for rate in lr_scheduler.base_lrs]

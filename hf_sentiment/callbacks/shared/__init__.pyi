@@ -1,10 +1,13 @@
 from .base import SuiteCallback as SuiteCallback
 from .base import calling as calling
 from .base import from_main_process as from_main_process
+from .base import in_every_process as in_every_process
 from .base import log_scalars as log_scalars
 from .base import run_callbacks as run_callbacks
 from .base import run_folder as run_folder
 from .base import saved_states as saved_states
+from .divergence import StopAtDivergence as StopAtDivergence
+from .divergence import what_to_change as what_to_change
 from .evaluations import COSTS as COSTS
 from .evaluations import Evaluations as Evaluations
 from .judging import JudgingCallback as JudgingCallback

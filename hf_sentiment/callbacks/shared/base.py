@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
 import torch
-from accelerate.utils import broadcast_object_list
+from accelerate.utils import broadcast_object_list, gather_object
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import (
     CallbackHandler,
@@ -18,8 +18,7 @@ from transformers.trainer_callback import (
     ProgressCallback,
 )
 
-# Callbacks of the Trainer that print what is logged, or decide by it; its notebook's is a `TrainerCallback` that has
-# to be known by its name, for its module needs IPython.
+# Callbacks of the Trainer that print what is logged, or decide by it.
 _NO_TRACKERS = (DefaultFlowCallback, PrinterCallback, ProgressCallback)
 _NOTEBOOK_PROGRESS = "NotebookProgressCallback"
 
@@ -44,10 +43,13 @@ class SuiteCallback(TrainerCallback, ExportableState):
         self._folder = Path()
         self._reset()
 
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
     def state(self) -> dict[str, Any]:
         """Constructor arguments and counters, as transformers saves them in `trainer_state.json`."""
         return {
-            "args": {name: getattr(self, name) for name in inspect.signature(type(self)).parameters},
+            "args": self._arguments(),
             "attributes": copy.deepcopy({name: getattr(self, name) for name in self._FRESH}),
         }
 
@@ -68,6 +70,7 @@ class SuiteCallback(TrainerCallback, ExportableState):
         """End the run: what is evaluated from now on is not of it, and `trainer.save_state()` has the last state."""
         self._training = False
         states = saved_states(state)
+        # A list, of several callbacks of this class, tells nobody which entry is whose: only the Trainer appends to it.
         if not isinstance(states.get(type(self).__name__), list):
             states[type(self).__name__] = self.state()
 
@@ -76,23 +79,21 @@ class SuiteCallback(TrainerCallback, ExportableState):
             setattr(self, name, copy.deepcopy(value))
 
     def _saved_attributes(self, state: TrainerState) -> dict[str, Any] | None:
-        """The attributes that the checkpoint holds of this callback, or `None`.
-
-        Of several callbacks of one class the Trainer keeps a list, to which every save appends: the last entry with our
-        arguments is ours.
-        """
+        """The attributes that the checkpoint holds of this callback, or `None`."""
         saved = saved_states(state).get(type(self).__name__)
         if saved is None:
             return None
+        # Of several callbacks of one class the Trainer keeps a list, to which every save appends: the last entry with
+        # our arguments is ours. A single entry is ours even if the arguments were changed for the resume.
         entries = saved if isinstance(saved, list) else [saved]
-        ours = [entry for entry in entries if entry["args"] == self.state()["args"]]
+        ours = [entry for entry in entries if entry["args"] == self._arguments()]
         if not ours and isinstance(saved, list):
             return None
         attributes: dict[str, Any] = (ours or entries)[-1]["attributes"]
         return attributes
 
     def __repr__(self) -> str:
-        arguments = ", ".join(f"{name}={value!r}" for name, value in self.state()["args"].items())
+        arguments = ", ".join(f"{name}={value!r}" for name, value in self._arguments().items())
         return f"{type(self).__name__}({arguments})"
 
 
@@ -112,29 +113,30 @@ def run_folder(args: TrainingArguments) -> Path:
 def log_scalars(
     args: TrainingArguments, state: TrainerState, control: TrainerControl, scalars: dict[str, float]
 ) -> None:
-    """Log `scalars` as `Trainer.log` does, into the history and to every tracker, but not to the terminal.
-
-    The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which is therefore one
-    of our callers, and knows them all: those that print every dictionary that is logged are left out.
-    """
+    """Log `scalars` as `Trainer.log` does, into the history and to every tracker, but not to the terminal."""
     logs = {**scalars, "epoch": state.epoch or 0.0}
     state.log_history.append({**logs, "step": state.global_step})
+    # The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which knows them all.
     handler = calling(CallbackHandler)
     if handler is not None:
+        # A copy, so that the run's own list of callbacks stays whole while the trackers alone are told.
         trackers = copy.copy(handler)
         trackers.callbacks = [callback for callback in handler.callbacks if not _prints(callback)]
-        due = control.should_log
+        due = control.should_log  # which a handler clears whenever it logs
         trackers.on_log(args, state, control, logs)
-        control.should_log = due  # a log that is due at this step is still due
+        control.should_log = due
 
 
 def _prints(callback: TrainerCallback) -> bool:
+    # By name, as importing it takes IPython, which need not be installed.
     names = [kind.__name__ for kind in type(callback).__mro__]
     return isinstance(callback, _NO_TRACKERS) or _NOTEBOOK_PROGRESS in names
 
 
 def calling(kind: type[Caller]) -> Caller | None:
     """The nearest object of that kind one of whose methods is being called, and has called us; `None` without one."""
+    # A callback is given neither its Trainer nor the handler that calls it. Both are further up the stack, each the
+    # `self` of a method that is running; the nearest is ours, also where one Trainer trains inside another.
     frame = inspect.currentframe()
     while frame is not None:
         owner = frame.f_locals.get("self")
@@ -148,6 +150,11 @@ def run_callbacks(kind: type[Caller]) -> list[Caller]:
     """The callbacks of the run that is calling, of that kind."""
     handler = calling(CallbackHandler)
     return [callback for callback in (handler.callbacks if handler else ()) if isinstance(callback, kind)]
+
+
+def in_every_process(holds: bool) -> bool:
+    """Whether it holds in all processes; every process must call it."""
+    return all(gather_object([holds]))
 
 
 def from_main_process(value: Any) -> Any:

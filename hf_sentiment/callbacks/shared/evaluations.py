@@ -73,6 +73,37 @@ class Evaluations:
             raise self.missing(callback, name, self.losses)
         return name
 
+    def loss(self, callback: str, monitor: str | None) -> str:
+        """The loss that `monitor` names, or else that of the only set, or of the set that `said` names.
+
+        Args:
+            callback: The name of the callback's class, for messages.
+            monitor: As the user gave it.
+
+        Raises:
+            CallError: It is of no evaluation set.
+        """
+        of_set = None if self.said is None else self.set_of(self.said)
+        return self.metric(callback, monitor or ("loss" if of_set is None else f"{of_set}_loss"))
+
+    def has_loss(self, callback: str, name: str, metrics: dict[str, Any]) -> bool:
+        """Whether an evaluation is of the set with the loss `name`.
+
+        Args:
+            callback: The name of the callback's class, for messages.
+            name: Of the loss.
+            metrics: What the evaluation gave.
+
+        Raises:
+            CallError: It is, and has no loss; or there are other losses alone.
+        """
+        if name in metrics:
+            return True
+        others = any(metric.startswith("eval_") and metric.endswith("_loss") for metric in metrics)
+        if self.is_of(name, metrics) or (others and not self.sets):
+            raise self.missing(callback, name, metrics)
+        return False
+
     def _no_set(self, callback: str, monitor: str | None, bare: str) -> str:
         # Of a set that there is not, the loss is meant; anything else may be a metric's whole name.
         right = f"{self.sets[0]}_{'loss' if bare.endswith('_loss') else bare}"

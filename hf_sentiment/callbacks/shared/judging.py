@@ -9,7 +9,9 @@ from typing import Any, ClassVar
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.callbacks.shared.base import SuiteCallback
+from hf_sentiment.callbacks.shared.evaluations import Evaluations
 from hf_sentiment.callbacks.shared.per_text import EvaluationRecorder
+from hf_sentiment.callbacks.shared.weights import KeptWeights, can_be_resumed
 
 logger = logging.getLogger(__name__)
 
@@ -59,18 +61,27 @@ class RecordingCallback(SuiteCallback):
 
 
 class JudgingCallback(RecordingCallback):
-    """Records the evaluations of the run, may stop it and says why, and keeps a resumed run stopped."""
+    """Judges the evaluations of the run: may stop it, keep its best weights, and keep a resumed run stopped.
 
-    _FRESH: ClassVar[dict[str, Any]] = {"stopped_step": None, "reason": None}
+    Attributes:
+        stopped_step: Where it stopped the run; `None` if it did not.
+        reason: Why, in one line.
+        best_step: The best evaluation so far.
+        last_step: The last evaluation that was judged.
+        restored: What it has put back at the end of the run; `None` if nothing.
+    """
 
-    #: Where it stopped the run; `None` if it did not.
+    _FRESH: ClassVar[dict[str, Any]] = {"stopped_step": None, "reason": None, "best_step": None, "last_step": None}
+
     stopped_step: int | None
-    #: Why, in one line.
     reason: str | None
+    best_step: int | None
+    last_step: int | None
 
     def __init__(self) -> None:
-        #: What it has put back at the end of the run; `None` if nothing.
         self.restored: Kept | None = None
+        self._evaluations: Evaluations | None = None
+        self._kept: KeptWeights | None = None
         super().__init__()
 
     @property
@@ -78,23 +89,21 @@ class JudgingCallback(RecordingCallback):
         """Whether it ends the run with the best weights."""
         return False
 
-    def _stop(self, reason: str, state: TrainerState, control: TrainerControl) -> None:
-        """Stop after this step; the reason goes into the log and into the history of `trainer_state.json`."""
-        control.should_training_stop = True
-        self.stopped_step = state.global_step
-        self.reason = reason
-        entry: dict[str, Any] = {"stopped": reason, "epoch": state.epoch or 0.0, "step": state.global_step}
-        state.log_history.append(entry)
-        if state.is_world_process_zero:
-            logger.warning("Stopped at step %d: %s", state.global_step, reason)
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        """Now that a checkpoint names the best weights, those before them are not needed any more."""
+        if self._training and self._kept is not None:
+            self._kept.named_by_checkpoint(self.best_step)
 
-    def _stay_stopped(self, state: TrainerState, control: TrainerControl) -> None:
-        """To be called when a run is taken up: if it had stopped, it ends at once."""
-        if self.stopped_step is None:
+    def on_train_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Clear up; a run that can be resumed keeps its copy of the best weights."""
+        if not self._training:
             return
-        control.should_training_stop = True
-        if state.is_world_process_zero:
-            logger.warning("The run had stopped at step %d and stays stopped: %s", self.stopped_step, self.reason)
+        self._end(state)
+        self._recorder.detach()
+        if self._kept is not None and not can_be_resumed(args, self._folder):
+            self._kept.forget()
 
     def on_pre_optimizer_step(
         self,
@@ -105,9 +114,29 @@ class JudgingCallback(RecordingCallback):
         **kwargs: Any,
     ) -> None:
         """Keep the one step that the Trainer takes even in a run that is to stop at once from changing weights."""
+        # The Trainer looks at `should_training_stop` only after a step. The rate is lowered after the schedule has set
+        # it, and weight decay is multiplied by it as well; a rate that is a tensor (compiled optimizers) stays one.
         if self.stopped_step is not None:
             for group in optimizer.param_groups:
                 group["lr"] = 0.0 * group["lr"]
+
+    def _stop(self, reason: str, state: TrainerState, control: TrainerControl, advice: str = "") -> None:
+        """Stop after this step; the reason goes into the log and into the history of `trainer_state.json`."""
+        control.should_training_stop = True
+        self.stopped_step = state.global_step
+        self.reason = reason
+        entry: dict[str, Any] = {"stopped": reason, "epoch": state.epoch or 0.0, "step": state.global_step}
+        state.log_history.append(entry)
+        if state.is_world_process_zero:
+            logger.warning("Stopped at step %d: %s%s", state.global_step, reason, advice)
+
+    def _stay_stopped(self, state: TrainerState, control: TrainerControl) -> None:
+        """To be called when a run is taken up: if it had stopped, it ends at once."""
+        if self.stopped_step is None:
+            return
+        control.should_training_stop = True
+        if state.is_world_process_zero:
+            logger.warning("The run had stopped at step %d and stays stopped: %s", self.stopped_step, self.reason)
 
 
 def counted(evaluations: int) -> str:

@@ -47,6 +47,7 @@ class KeptWeights:
         """Keep the weights of `step`, and forget all before them but those that the last checkpoint names."""
         if not self._is_main:
             return
+        # Whole or not there: a kill in the middle leaves the best before, which the last checkpoint names.
         with folder_atomically(self._path(step)) as folder:
             for number, part in enumerate(_parts(model)):
                 save_file(part, folder / f"{number:05d}.safetensors")
@@ -66,16 +67,15 @@ class KeptWeights:
         return bool(from_main_process(self._path(step).is_dir()))
 
     def put_back(self, model: nn.Module, step: int) -> None:
-        """Put the weights of `step` into `model`, in place and bit for bit.
-
-        The main process reads them, one tensor at a time, and the others receive them: only it needs the disk.
-        """
+        """Put the weights of `step` into `model`, in place and bit for bit; only the main process needs the disk."""
         where: dict[str, Path] = {}
         for file in sorted(self._path(step).glob("*.safetensors")):
             with safe_open(file, framework="pt") as opened:
                 where |= dict.fromkeys(opened.keys(), file)
         with torch.no_grad():
             for name, tensor in _trained(model):
+                # In place: the optimizer, and a Trainer that wraps the model, hold these very tensors. Other processes
+                # have no file, and take what the main one sends; all go through the same names in the same order.
                 if name in where:
                     with safe_open(where[name], framework="pt") as opened:
                         tensor.copy_(opened.get_tensor(name))
@@ -113,10 +113,12 @@ def check_whole_weights(args: TrainingArguments, asked: str, instead: str) -> No
 def _trained(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors that training changes, by name."""
     adapter_only = isinstance(model, PeftModel)
+    # Of an adapter's model the rest is frozen, and as it was. Of a plain one frozen weights are kept too: a script may
+    # thaw them half-way.
     for name, parameter in model.named_parameters():
         if parameter.requires_grad or not adapter_only:
             yield name, parameter.data
-    yield from model.named_buffers()
+    yield from model.named_buffers()  # running means of a batch norm, say
 
 
 def _parts(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:

@@ -124,8 +124,6 @@ class LoraCallback(SuiteCallback):
         if self.merge:
             _take_place(model, model.merge_and_unload())
 
-    # The model
-
     def _checked(self, model: nn.Module | None) -> PreTrainedModel:
         """The model, if it can take adapters."""
         if isinstance(model, PeftModel) or getattr(model, "_hf_peft_config_loaded", False):

@@ -108,8 +108,6 @@ class EarlyStoppingCallback(StopAtDivergence):
         """Whether it ends the run with the best weights."""
         return self.restore_best
 
-    # The run
-
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
@@ -140,6 +138,7 @@ class EarlyStoppingCallback(StopAtDivergence):
     def _check_restoring(self, args: TrainingArguments, name: str) -> None:
         if not self.restore_best:
             return
+        # Both would put weights back, and the Trainer has the last word.
         other = args.metric_for_best_model or "loss"
         if args.load_best_model_at_end and with_prefix(other) != name:
             raise CallError(
@@ -162,6 +161,7 @@ class EarlyStoppingCallback(StopAtDivergence):
 
     def _take_up(self, args: TrainingArguments, state: TrainerState, control: TrainerControl) -> None:
         """Go on with the saved state, and with the weights that it names."""
+        # The folder may have been moved without the copy, or another run may have cleared up in it.
         if self._kept is not None and self.best_step is not None and not self._kept.has(self.best_step):
             if state.is_world_process_zero:
                 logger.warning(
@@ -191,6 +191,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
         """Refuse to go on past an evaluation in which the metric was missing."""
+        # Several sets are evaluated one after another; by the next step all of them have been.
         if self._seen and self._watched is not None and self._evaluations is not None:
             raise self._evaluations.missing(type(self).__name__, self._watched.name, self._seen)
 
@@ -212,6 +213,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         if not self._training or self.stopped_step is not None or not metrics or self.last_step == state.global_step:
             return
         monitor, evaluations = self._watched, self._evaluations
+        # Of another set, or wrong: that is known at once if the set is the right one, else at the next step.
         if monitor is None or evaluations is None:
             return
         if monitor.name not in metrics:
@@ -223,6 +225,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         self._seen = {}
         self.last_step = state.global_step
         values = monitor.values(recorded)
+        # Decided in one place: means over the texts may differ in the last digit from process to process.
         value, counts = from_main_process(self._measured(monitor, float(metrics[monitor.name]), values))
         self.evaluations += 1
         # The set's loss, whatever is watched: from NaN a metric can be a number.
@@ -246,11 +249,9 @@ class EarlyStoppingCallback(StopAtDivergence):
         model: nn.Module | None = None,
         **kwargs: Any,
     ) -> None:
-        """Stop at divergence; put the best weights back at the Trainer's last log of the run.
-
-        It comes before `on_train_end` of any callback, so that an adapter, say, is merged with its best weights
-        whatever the order of the callbacks.
-        """
+        """Stop at divergence; put the best weights back at the Trainer's last log of the run."""
+        # The last log comes before `on_train_end` of any callback, so that an adapter, say, is merged with its best
+        # weights whatever the order of the callbacks.
         super().on_log(args, state, control, logs=logs, model=model)
         if not self._training or not logs or "train_runtime" not in logs or self._kept is None or model is None:
             return
@@ -268,10 +269,9 @@ class EarlyStoppingCallback(StopAtDivergence):
                     self.best_value,
                 )
 
-    # The decision
-
     def _measured(self, monitor: Monitor, value: float, values: Array | None) -> tuple[float, bool]:
         """The value, and whether it is an improvement that counts."""
+        # The first evaluation is an improvement on nothing, and counts.
         if self.reference is None or not math.isfinite(value):
             return value, math.isfinite(value)
         before = None if self.reference_values is None else decode(self.reference_values)
@@ -281,6 +281,8 @@ class EarlyStoppingCallback(StopAtDivergence):
         self, monitor: Monitor, value: float, counts: bool, state: TrainerState, control: TrainerControl
     ) -> None:
         """Count, keep the best in mind, and stop if it is time."""
+        # Best and reference are two things: any better value is worth keeping, but patience is counted from the last
+        # improvement that was large enough.
         if self.best_value is None or monitor.beats(value, self.best_value):
             self.best_value, self.best_step = value, state.global_step
         if counts:

@@ -13,7 +13,9 @@ from hf_sentiment.callbacks.gap_test import Array
 from hf_sentiment.callbacks.shared import Evaluations, PerText, less_is_better, with_prefix
 from hf_sentiment.errors import CallError
 
+# A count of standard errors: 1se, 0.5se.
 _STANDARD_ERRORS = re.compile(r"(\d+(?:\.\d+)?)se")
+# For messages.
 _CALLBACK = "EarlyStoppingCallback"
 # Schedules that lower the learning rate by the metric.
 _FOLLOW_THE_METRIC = ("reduce_lr_on_plateau", "greedy")
@@ -52,6 +54,7 @@ class Monitor:
                 f"EarlyStoppingCallback: {len(values)} validation texts, and {len(reference_values)} before: "
                 "evaluate the same texts each time"
             )
+        # Paired: what makes a text hard is the same in both evaluations, and cancels.
         difference = values - reference_values
         error = float(difference.std(ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
         return gain > 0.0 and gain > self.least * error
@@ -64,13 +67,15 @@ class Monitor:
         """
         if not self.in_errors:
             return None
-        found = None if recorded is None else recorded.losses if self.name == "eval_loss" else recorded.right
-        if found is None:
+        by_text = None
+        if recorded is not None:
+            by_text = recorded.losses if self.name == "eval_loss" else recorded.right
+        if by_text is None:
             raise CallError(
                 "EarlyStoppingCallback: standard errors need labels that pass through a model that classifies, and "
                 "label_smoothing_factor or compute_loss_func keep them from it: give min_delta as a number"
             )
-        return found
+        return by_text
 
 
 def read_min_delta(min_delta: float | str | None, threshold: float | None) -> tuple[float, bool]:
@@ -84,19 +89,19 @@ def read_min_delta(min_delta: float | str | None, threshold: float | None) -> tu
             f"EarlyStoppingCallback: early_stopping_threshold={threshold} and min_delta={min_delta!r} are the same "
             "setting: give one"
         )
-    given = threshold or 0.0 if min_delta is None else min_delta
-    match = _STANDARD_ERRORS.fullmatch(given) if isinstance(given, str) else None
+    least = threshold or 0.0 if min_delta is None else min_delta
+    match = _STANDARD_ERRORS.fullmatch(least) if isinstance(least, str) else None
     if match is not None:
         return float(match.group(1)), True
-    if isinstance(given, str) or not math.isfinite(given) or given < 0:
-        raise CallError(f'EarlyStoppingCallback: min_delta is {given!r}; give 0 or more, or errors such as "1se"')
-    return float(given), False
+    if isinstance(least, str) or not math.isfinite(least) or least < 0:
+        raise CallError(f'EarlyStoppingCallback: min_delta is {least!r}; give 0 or more, or errors such as "1se"')
+    return float(least), False
 
 
 def resolve_monitor(
     args: TrainingArguments,
     evaluations: Evaluations,
-    said: str | None,
+    monitor: str | None,
     greater: bool | None,
     least: float,
     in_errors: bool,
@@ -112,7 +117,7 @@ def resolve_monitor(
             "EarlyStoppingCallback: nothing is evaluated in training; set "
             'TrainingArguments(eval_strategy="epoch") (--eval_strategy epoch)'
         )
-    name = evaluations.metric(_CALLBACK, said)
+    name = evaluations.metric(_CALLBACK, monitor)
     greater = _direction(args, name, greater)
     if greater and name in evaluations.losses:
         raise CallError(
@@ -127,7 +132,7 @@ def resolve_monitor(
     return Monitor(name, greater, least, in_errors)
 
 
-def _direction(args: TrainingArguments, name: str, said: bool | None) -> bool:
+def _direction(args: TrainingArguments, name: str, greater: bool | None) -> bool:
     """Whether greater is better, by what the callback or `TrainingArguments` was told, or else by the metric's name.
 
     `TrainingArguments` fills `greater_is_better` in where it was not given, with what `metric_for_best_model` ends in:
@@ -138,23 +143,23 @@ def _direction(args: TrainingArguments, name: str, said: bool | None) -> bool:
     """
     metric, given = args.metric_for_best_model, args.greater_is_better
     if given is None or (metric is not None and with_prefix(metric) != name):
-        return not less_is_better(name) if said is None else said
+        return not less_is_better(name) if greater is None else greater
     explicit = metric is None or given == metric.endswith("loss")
-    if said is None and (explicit or given != less_is_better(name)):
+    if greater is None and (explicit or given != less_is_better(name)):
         return bool(given)
-    if said is None:
+    if greater is None:
         raise CallError(
             f"EarlyStoppingCallback takes smaller {name} for better, and TrainingArguments has greater_is_better=True, "
             "its default for names that do not end in loss: set greater_is_better=False there, or "
             "EarlyStoppingCallback(greater_is_better=True)"
         )
-    if said != given and (explicit or _trainer_chooses(args)):
+    if greater != given and (explicit or _trainer_chooses(args)):
         raise CallError(
-            f"EarlyStoppingCallback has greater_is_better={said} for {name}, and TrainingArguments has "
+            f"EarlyStoppingCallback has greater_is_better={greater} for {name}, and TrainingArguments has "
             f"greater_is_better={given}{'' if explicit else ', its default for that name'}: give the same to both, "
-            f"TrainingArguments(greater_is_better={said})"
+            f"TrainingArguments(greater_is_better={greater})"
         )
-    return said
+    return greater
 
 
 def _trainer_chooses(args: TrainingArguments) -> bool:

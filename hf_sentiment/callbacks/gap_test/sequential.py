@@ -327,8 +327,10 @@ class OverfittingGapTest:
             return f"{rise}, {points}, while the training loss goes on falling"
         if level is GapLevel.OVERCONFIDENT:
             side = "is not significantly worse" if error is None or not error.significant else "is worse too"
-            told = "accuracy was not given" if error is None else f"accuracy {side}"
-            return f"{rise}; {told}" + ("" if improving else "; the training loss has not improved since then either")
+            accuracy = "accuracy was not given" if error is None else f"accuracy {side}"
+            return f"{rise}; {accuracy}" + (
+                "" if improving else "; the training loss has not improved since then either"
+            )
         if level is GapLevel.UNDERFITTING:
             return f"neither training nor validation loss has left chance ({self._chance():.3f} nats)"
         if level is GapLevel.LEAKAGE:

@@ -38,7 +38,9 @@ __all__ = ["LearningCurveCallback", "draw_curves", "read_history"]
 
 logger = logging.getLogger(__name__)
 
+# For messages.
 _NAME = "LearningCurveCallback"
+# Drawn below the losses where nothing else is asked for.
 _METRIC = "accuracy"
 # Where nothing is evaluated, a run has at least that many training losses, if it has as many steps.
 _FEWEST_POINTS = 12
@@ -113,8 +115,6 @@ class LearningCurveCallback(RecordingCallback):
         self._points = 0  # training losses to be logged, where nothing is evaluated
         self._cost = 0.0  # seconds
 
-    # The run
-
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, model: Any = None, **kwargs: Any
     ) -> None:
@@ -132,15 +132,16 @@ class LearningCurveCallback(RecordingCallback):
         self._begin(args, state)
         self._records = self._folder / "records"
         if self.folder is not None:
+            # Trials of a search would overwrite each other in the folder that was named.
             is_trial = self._folder != Path(str(args.output_dir))
             self._records = Path(self.folder, *[self._folder.name] * is_trial)
         self.began = time.monotonic() if self.began is None else self.began
         self._loss = "squared error" if _is_regression(model) else "log loss"
         self.rows = []
         if state.global_step > 0:
-            taken = [row for row in read_history(self._path("history.jsonl")) if row["step"] <= state.global_step]
+            lines = [row for row in read_history(self._path("history.jsonl")) if row["step"] <= state.global_step]
             # What an earlier run left in the folder is not of a run that had no evaluation before its checkpoint.
-            self.rows = [row for row in taken if FINAL not in row][: self.evaluations]
+            self.rows = [row for row in lines if FINAL not in row][: self.evaluations]
         self.evaluations = len(self.rows)
         self.elapsed_before = self.rows[-1]["elapsed_seconds"] if self.rows else 0.0
         self._recorder.attach(model)
@@ -151,6 +152,7 @@ class LearningCurveCallback(RecordingCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """See to it that a training loss is logged wherever there is an evaluation, or now and then without any."""
+        # Where nothing is evaluated, the run is divided into `_points` parts: is this step the first of the next one?
         before, now = (step * self._points // state.max_steps for step in (state.global_step - 1, state.global_step))
         due = now > before
         if control.should_evaluate or due:
@@ -171,10 +173,12 @@ class LearningCurveCallback(RecordingCallback):
             return
         if "loss" in logs:
             self._pending = {"train_loss": logs["loss"], "learning_rate": logs.get("learning_rate", math.nan)}
+            # A line a training loss; the picture is drawn as long as that takes no time to speak of.
             if not self.evaluates:
                 self._add_row(state, self._pending)
                 self._write(state, picture=self._cost < _DRAWING_SHARE * (time.monotonic() - (self.began or 0.0)))
         self._reported |= {name: value for name, value in logs.items() if name.startswith("eval_")}
+        # The alarm logs after it has judged: before our own `on_evaluate`, or after it, as the callbacks are ordered.
         gap = {name: value for name, value in logs.items() if name.startswith("gap/")}
         if gap and self.rows and self.rows[-1]["step"] == state.global_step:
             self._add(gap)
@@ -192,22 +196,23 @@ class LearningCurveCallback(RecordingCallback):
         **kwargs: Any,
     ) -> None:
         """Add to the line of this step, or begin it, and draw the picture anew."""
-        recorded = self._recorder.take() if self._training else None
-        found = {name: value for name, value in (metrics or {}).items() if name.startswith("eval_")}
-        found = {name: value for name, value in found.items() if not name.endswith(COSTS)}
-        if not self._training or not found:
+        per_text = self._recorder.take() if self._training else None
+        figures = {name: value for name, value in (metrics or {}).items() if name.startswith("eval_")}
+        figures = {name: value for name, value in figures.items() if not name.endswith(COSTS)}
+        if not self._training or not figures:
             return
-        own = self._own_loss(state, found, None if recorded is None else float(recorded.losses.mean()))
+        own = self._own_loss(state, figures, None if per_text is None else float(per_text.losses.mean()))
         step, early = self._early
-        self._add_row(state, self._pending | found | own | (early if step == state.global_step else {}))
+        self._add_row(state, self._pending | figures | own | (early if step == state.global_step else {}))
         self._pending, self._early, self._reported = {}, (-1, {}), {}
-        self._measured |= found.keys()
+        self._measured |= figures.keys()
         self._unsaid = True
         self._write(state)
 
     def _own_loss(self, state: TrainerState, metrics: dict[str, float], mean: float | None) -> Row:
         """The mean loss over the texts, where the Trainer reports another loss."""
         assert self._evaluated is not None
+        # Of texts alone: class weights, smoothing or a mean over batches of unequal size make the Trainer's another.
         name = next((one for one in self._evaluated.losses if one in metrics), None)
         if name is None or mean is None or math.isclose(mean, metrics[name], rel_tol=_SAME, abs_tol=1e-3):
             return {}
@@ -253,8 +258,6 @@ class LearningCurveCallback(RecordingCallback):
         self.began = None
         self._end(state)
 
-    # Its files and its table
-
     def draw(self, kept: Kept, final: Row | None = None) -> None:
         """Draw the run anew, whose model was changed or tested after training.
 
@@ -293,10 +296,10 @@ class LearningCurveCallback(RecordingCallback):
         """Check and print the last row, once; on every process, so that an error is every process's."""
         if not self._unsaid:
             return
-        measured, self._unsaid, self._measured = self._measured, False, set()
-        if self.monitor is not None and self._drawn not in measured:
+        names, self._unsaid, self._measured = self._measured, False, set()
+        if self.monitor is not None and self._drawn not in names:
             assert self._evaluated is not None
-            raise self._evaluated.missing(_NAME, self._drawn, measured)
+            raise self._evaluated.missing(_NAME, self._drawn, names)
         if self._has_terminal(state):
             rows = as_measured(self.rows)
             self._table.say(rows, curve_names(rows, self._drawn))

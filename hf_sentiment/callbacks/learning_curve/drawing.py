@@ -101,14 +101,14 @@ def _figure(canvas: _Canvas, loss: str, kept: Kept | None) -> Figure:
     if _bends([row["learning_rate"] for row in rows if "learning_rate" in row]):
         panels.append((0.8, lambda axes: _learning_rate(canvas, axes)))
     heights = [height for height, _ in panels]
-    figure = new_figure(sum(heights) + 0.9)
+    figure = new_figure(sum(heights) + 0.9)  # inches; the legend and the axis take the rest
     grid = figure.subplots(len(panels), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, (_, draw) in zip(grid, panels, strict=True):
         draw(axes)
-    marked = _marked(canvas, kept)
-    if marked is not None and len(rows) > 1:
+    mark = _marked(canvas, kept)
+    if mark is not None and len(rows) > 1:
         for axes in grid:
-            axes.axvline(canvas.x[rows.index(marked)], color=INK, linestyle=":", linewidth=1.0, alpha=0.6, zorder=1)
+            axes.axvline(canvas.x[rows.index(mark)], color=INK, linestyle=":", linewidth=1.0, alpha=0.6, zorder=1)
     _horizontal_axis(canvas, grid[-1])
     figure.align_ylabels(list(grid))
     # Outside the panels a legend covers no data.
@@ -143,13 +143,14 @@ class _Canvas:
 
     def line(self, axes: Axes, name: str, colour: str, marker: str, **style: Any) -> Artist | None:
         """A line through `name` with at most so many markers that they can be told apart."""
+        # Rows without the name leave no gap: of two callbacks one may evaluate less often.
         x, y = self.values(name)
         if not x:
             return None
         options: dict[str, Any] = {"linestyle": "-", "linewidth": 1.8, "markersize": 4.5, "markeredgecolor": "white"}
         options |= {"markeredgewidth": 0.6, "markevery": math.ceil(len(x) / _MOST_MARKERS), "zorder": 3}
-        (drawn,) = axes.plot(x, y, color=colour, marker=marker, **(options | style))
-        return drawn
+        (artist,) = axes.plot(x, y, color=colour, marker=marker, **(options | style))
+        return artist
 
     def band(self, axes: Axes, name: str, colour: str) -> Artist | None:
         """The interval from `name`_low to `name`_high; a bar where there is a single one."""
@@ -163,10 +164,10 @@ class _Canvas:
 
     def label(self, text: str, *artists: Artist | None) -> None:
         """An entry of the legend for those of the artists that were drawn; as wide as half of the picture."""
-        drawn = tuple(artist for artist in artists if artist is not None)
-        if drawn:
+        group = tuple(artist for artist in artists if artist is not None)
+        if group:
             lines = (textwrap.fill(line, _LEGEND) for line in text.splitlines())
-            self.legend.append((drawn, "\n".join(lines)))
+            self.legend.append((group, "\n".join(lines)))
 
 
 def _losses(canvas: _Canvas, axes: Axes, loss: str, kept: Kept | None) -> None:
@@ -221,23 +222,23 @@ def _marked(canvas: _Canvas, kept: Kept | None) -> Row | None:
 def _points(canvas: _Canvas, axes: Axes, kept: Kept | None) -> None:
     """A ring around what is kept, and a cross on the lowest validation loss, where that is another."""
     rows, loss = canvas.rows, canvas.names.loss
-    best, marked = best_row(rows, loss), _marked(canvas, kept)
+    best, mark = best_row(rows, loss), _marked(canvas, kept)
     lowest = "" if best is None else f"lowest validation loss: {best[loss]:.4g} at {place_of(rows, best)}"
-    if marked is not None and loss in marked:
+    if mark is not None and loss in mark:
         ring: dict[str, Any] = {"ms": 9.5, "mfc": "none", "mec": INK, "mew": 1.4, "zorder": 5}
-        (drawn,) = axes.plot(canvas.x[rows.index(marked)], marked[loss], "o", **ring)
+        (artist,) = axes.plot(canvas.x[rows.index(mark)], mark[loss], "o", **ring)
         if kept is None:
-            canvas.label(f"{lowest} so far", drawn)
-        elif marked is best:
+            canvas.label(f"{lowest} so far", artist)
+        elif mark is best:
             both = f"{kept.words}: {lowest}"
-            canvas.label(both if len(both) <= _LEGEND else f"{kept.words}:\n{lowest}", drawn)
+            canvas.label(both if len(both) <= _LEGEND else f"{kept.words}:\n{lowest}", artist)
         else:
-            canvas.label(f"{kept.words}: {place_of(rows, marked)}, loss {marked[loss]:.4g}", drawn)
+            canvas.label(f"{kept.words}: {place_of(rows, mark)}, loss {mark[loss]:.4g}", artist)
     elif kept is not None:
-        where = "" if marked is None else f": {place_of(rows, marked)}"
+        where = "" if mark is None else f": {place_of(rows, mark)}"
         (nothing,) = axes.plot([], [], linestyle="none")
         canvas.label(f"{kept.words}{where}", nothing)
-    if kept is not None and best is not None and marked is not best:
+    if kept is not None and best is not None and mark is not best:
         (cross,) = axes.plot(canvas.x[rows.index(best)], best[loss], "x", ms=7.0, mec=INK, mew=1.4, zorder=5)
         canvas.label(lowest, cross)
 
@@ -253,6 +254,7 @@ def _symbols(canvas: _Canvas, axes: Axes) -> None:
     marks.append(([i for i in evaluated if loss not in rows[i]], "validation loss not finite", "X", _VALIDATION))
     if not any(places for places, *_ in marks):
         return
+    # A tenth more room at the top, which on a logarithmic scale is a factor.
     low, high = axes.get_ylim()
     logarithmic = axes.get_yscale() == "log"
     axes.set_ylim(low, high * (high / low) ** 0.12 if logarithmic else high + 0.12 * (high - low))
@@ -270,6 +272,7 @@ def _symbols(canvas: _Canvas, axes: Axes) -> None:
 
 def _streaks(places: list[int]) -> list[tuple[int, int]]:
     """First and last of each streak of consecutive numbers."""
+    # 3 4 5 8 gives (3, 5) and (8, 8).
     firsts = [place for place in places if place - 1 not in places]
     lasts = [place for place in places if place + 1 not in places]
     return list(zip(firsts, lasts, strict=True))
@@ -300,6 +303,7 @@ def _learning_rate(canvas: _Canvas, axes: Axes) -> None:
 def _vertical_axis(axes: Axes, losses: list[float]) -> None:
     """From zero where the losses come near it; logarithmic where one is far above the others."""
     positive = sorted(loss for loss in losses if loss > 0)
+    # The largest against the median: one explosion, of which a straight scale would leave a flat line and a spike.
     if positive and positive[-1] > 12 * positive[len(positive) // 2]:
         axes.set_yscale("log")
     elif positive and positive[0] < 0.3 * positive[-1] and min(losses) >= 0:
@@ -324,6 +328,7 @@ def _bends(rates: list[float]) -> bool:
     """Whether a learning rate says more than that it is constant or falls in a straight line."""
     if len(rates) < 3:
         return False
+    # Furthest from the straight line between the ends, as a share of the largest rate.
     first, slope = rates[0], (rates[-1] - rates[0]) / (len(rates) - 1)
     return max(abs(rate - first - slope * i) for i, rate in enumerate(rates)) > 0.05 * max(rates)
 

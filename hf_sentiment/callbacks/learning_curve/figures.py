@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_WIDEST = 105  # characters in a line of the picture
+# Characters in a line of the picture.
+_WIDEST = 105
 
 
 def draw_dots(
@@ -76,8 +77,8 @@ def _titled(height: float, title: str, note: str) -> Figure:
 
 
 def _dots(axes: Axes, models: Sequence[tuple[str, Mapping[str, Any]]], metric: str) -> None:
-    for place, (_, found) in enumerate(models):
-        entry = found[metric]
+    for place, (_, figures) in enumerate(models):
+        entry = figures[metric]
         colour = TRAIN if place == 0 else INK
         axes.hlines(place, entry.get("low", entry["value"]), entry.get("high", entry["value"]), color=colour, lw=1.5)
         axes.plot(entry["value"], place, "o" if place == 0 else "s", color=colour, ms=6.0 if place == 0 else 4.5)

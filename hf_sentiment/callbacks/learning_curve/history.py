@@ -56,13 +56,13 @@ def curve_names(rows: list[Row], monitor: str) -> CurveNames:
             one otherwise. For a loss, the metric beside it is the accuracy.
     """
     names = dict.fromkeys(name for row in rows for name in row if name.startswith("eval_"))
-    found = [name.removesuffix("loss") for name in names if name == "eval_loss" or name.endswith("_loss")]
+    stems = [name.removesuffix("loss") for name in names if name == "eval_loss" or name.endswith("_loss")]
     # `eval_movies_calibrated_loss` is a metric of the set `movies`, as `eval_calibrated_loss` is of the only set.
-    prefixes = [one for one in found if not any(one != other and one.startswith(other) for other in found)]
+    prefixes = [one for one in stems if not any(one != other and one.startswith(other) for other in stems)]
     wanted = f"eval_{monitor.removeprefix('eval_')}"
-    named = [prefix for prefix in prefixes if wanted.startswith(prefix)]
-    prefix = max(named, key=len) if named else prefixes[0] if prefixes else "eval_"
-    metric = wanted if named else prefix + wanted.removeprefix("eval_")
+    matching = [prefix for prefix in prefixes if wanted.startswith(prefix)]
+    prefix = max(matching, key=len, default=(prefixes or ["eval_"])[0])
+    metric = wanted if matching else prefix + wanted.removeprefix("eval_")
     if metric.endswith("loss"):
         metric = f"{prefix}accuracy"
     several = prefix.removeprefix("eval_").removesuffix("_") if len(prefixes) > 1 else None

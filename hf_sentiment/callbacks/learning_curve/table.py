@@ -11,8 +11,11 @@ from tqdm.auto import tqdm
 from hf_sentiment.callbacks.gap_test import ALARMS
 from hf_sentiment.callbacks.learning_curve.history import CurveNames, Row, best_row, counts_epochs, place_of
 
+# Eight heights.
 _SPARKS = "▁▂▃▄▅▆▇█"
+# Of a terminal that has ASCII alone.
 _WITHOUT_UNICODE = str.maketrans(_SPARKS + "▲–", "_.-:=+*#!-")
+# Of a longer run each stands for the mean of several evaluations.
 _MOST_SPARKS = 40
 
 
@@ -25,6 +28,7 @@ class Table:
     def say(self, rows: list[Row], names: CurveNames) -> None:
         """Print the last of `rows`."""
         cells = _cells(rows, names)
+        # A metric, or the alarm, may come in later than the first line.
         titles = [title for title, _ in cells]
         if titles != self._titles:
             self._titles = titles
@@ -87,7 +91,7 @@ def _summary(rows: list[Row], names: CurveNames) -> str:
     size = math.ceil(len(losses) / _MOST_SPARKS)
     means = [statistics.fmean(losses[i : i + size]) for i in range(0, len(losses), size)]
     low = min(means)
-    high = min(max(means), 4 * statistics.median(means)) - low  # an explosion must not flatten the rest
-    levels = [min(int(8 * (mean - low) / high), 7) if high > 0 else 0 for mean in means]
+    span = min(max(means), 4 * statistics.median(means)) - low  # an explosion must not flatten the rest
+    levels = [min(int(8 * (mean - low) / span), 7) if span > 0 else 0 for mean in means]
     sparks = "".join(_SPARKS[level] for level in levels)
     return f"validation loss {sparks}  lowest {_number(best[names.loss])} at {place_of(rows, best)}"

@@ -19,20 +19,21 @@ from hf_sentiment.callbacks.shared import (
     Kept,
     KeptWeights,
     PerText,
-    StopAtDivergence,
     check_whole_weights,
     counted,
     from_main_process,
     log_scalars,
     planned_evaluations,
     run_callbacks,
-    what_to_change,
+    warn_if_nobody_stops,
 )
 from hf_sentiment.errors import CallError
 
 logger = logging.getLogger(__name__)
 
+# For messages.
 _NAME = "OverfittingGapCallback"
+# What it can do at an alarm.
 ACTIONS = ("warn", "stop", "rollback")
 
 
@@ -137,8 +138,6 @@ class OverfittingGapCallback(JudgingCallback):
     def test(self, saved: dict[str, Any] | None) -> None:
         self._gap_test = None if saved is None else OverfittingGapTest.from_state_dict(saved)
 
-    # The run
-
     def on_train_begin(
         self,
         args: TrainingArguments,
@@ -169,6 +168,7 @@ class OverfittingGapCallback(JudgingCallback):
             if not resumed:
                 self._kept.forget()  # what another run left in this folder
         self._stay_stopped(state, control)
+        # The probe is drawn by its seed, so that a resumed run has the same.
         self._validation, self.restored = None, None
         size = self.probe_size or default_probe_size(args, state, planned)
         self._probe = FixedTexts(train_dataloader, args, size, self.seed)
@@ -205,10 +205,11 @@ class OverfittingGapCallback(JudgingCallback):
         if not self._evaluations.has_loss(_NAME, self._loss, metrics):
             return
         self.last_step = state.global_step
+        # What passed through the Trainer's own evaluation costs nothing. The probe is measured by the same weights.
         validation = recorded or self._measure_again(args, model, eval_dataloader)
         probe = self._probe.measure(model)
         if not (np.isfinite(validation.losses).all() and np.isfinite(probe.losses).all()):
-            self._leave_diverged(args, state, model)
+            warn_if_nobody_stops(_NAME, args, state, model)  # it cannot be tested
             return
         verdict = from_main_process(self._judge(args, state, probe, validation))
         train, held_out = mean_interval(probe.losses), mean_interval(validation.losses)
@@ -245,12 +246,11 @@ class OverfittingGapCallback(JudgingCallback):
     ) -> None:
         """At the last log of the run, roll back after its last evaluation, unless somebody else keeps the best."""
         if self._training and logs and "train_runtime" in logs and self.rollback_due and model is not None:
+            # After the last evaluation there is no next step at which to go back.
             best_is_kept = args.load_best_model_at_end or any(one.keeps_best for one in run_callbacks(JudgingCallback))
             if not best_is_kept and self._roll_back(model, state):
                 self.restored = Kept(self.best_step, "kept, rolled back to")
             self.rollback_due = False
-
-    # The judgement
 
     def _measure_again(self, args: TrainingArguments, model: nn.Module, eval_dataloader: Any) -> PerText:
         """The losses of a fixed part of the validation set, where labels do not pass through the model."""
@@ -265,32 +265,21 @@ class OverfittingGapCallback(JudgingCallback):
                 )
         return self._validation.measure(model)
 
-    def _leave_diverged(self, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
-        """Losses that are not finite cannot be tested, and are early stopping's to act on: without it, say so."""
-        if state.is_world_process_zero and not run_callbacks(StopAtDivergence):
-            logger.warning(
-                "OverfittingGapCallback: losses at step %d are not finite, training diverged: %s. "
-                "EarlyStoppingCallback() stops such a run at its best weights",
-                state.global_step,
-                what_to_change(args, model),
-            )
-
     def _judge(
         self, args: TrainingArguments, state: TrainerState, probe: PerText, validation: PerText
     ) -> GapVerdict | None:
         """The verdict, in the main process; the others receive it."""
         if not state.is_world_process_zero:
             return None
+        # A phase begins with the first evaluation, or with the first after a rollback: so much is planned from here on.
         if self._gap_test is None:
             left = planned_evaluations(args, state, after=state.global_step - 1)
+            chance = validation.chance or None
             self._gap_test = OverfittingGapTest(
-                self.alpha,
-                max(1, left),
-                minimum_rise=self.minimum_rise,
-                chance_loss=validation.chance or None,
-                seed=self.seed,
+                self.alpha, max(1, left), minimum_rise=self.minimum_rise, chance_loss=chance, seed=self.seed
             )
             self.digest = validation.digest
+        # Paired differences of other texts would mean nothing.
         elif self.digest != validation.digest:
             raise CallError(
                 f"OverfittingGapCallback: the validation texts at step {state.global_step} are not those of the "
@@ -318,9 +307,11 @@ class OverfittingGapCallback(JudgingCallback):
         self.level = verdict.level.value
         due = verdict.level.is_alarm and (self.act_on == "alarm" or verdict.level is GapLevel.OVERFITTING)
         action = self.action if due else "warn"
+        # A model that overfits again and again cannot be helped by going back.
         used_up = action == "rollback" and self.rollbacks >= self.most_rollbacks
         if used_up:
             action = "warn"
+        # Once due it stays due, until the next step or the end of the run.
         self.rollback_due = self.rollback_due or action == "rollback"
         if not changed and action == "warn":
             return
@@ -347,6 +338,7 @@ class OverfittingGapCallback(JudgingCallback):
             return False
         self._kept.put_back(model, self.best_step)
         self.rollbacks += 1
+        # Another phase: the weights of the best were picked for their low loss, and this test has spent its error rate.
         self.test = None
         self.level = GapLevel.OK.value
         return True

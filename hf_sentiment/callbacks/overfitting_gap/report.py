@@ -52,9 +52,9 @@ def alarm_message(
     """
     training, validation = (f"{mean:.3f} [{low:.3f}, {high:.3f}]" for mean, low, high in (train, held_out))
     level, what = verdict.level.value, _WHAT[verdict.level]
-    named = "" if level in what else f" ({level})"
+    name = "" if level in what else f" ({level})"
     message = (
-        f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {what}{named}. Training loss {training}, "
+        f"Epoch {state.epoch or 0.0:.4g}, step {state.global_step}: {what}{name}. Training loss {training}, "
         f"validation loss {validation}: {verdict.reason}.{_MEANING.get(verdict.level, '')}"
     )
     if verdict.level.is_alarm:

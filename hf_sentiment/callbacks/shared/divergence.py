@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any, ClassVar
 
@@ -9,8 +10,10 @@ import torch
 from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks.shared.base import in_every_process
+from hf_sentiment.callbacks.shared.base import in_every_process, run_callbacks
 from hf_sentiment.callbacks.shared.judging import JudgingCallback
+
+logger = logging.getLogger(__name__)
 
 # Rates at which pre-trained encoders are fine-tuned (Devlin et al. 2019, appendix A.3), and adapters with them.
 _USUAL_RATE = 5e-5
@@ -76,6 +79,20 @@ class StopAtDivergence(JudgingCallback):
     def divergence(self) -> str:
         """What happened, and where."""
         return f"{self.reason} at step {self.stopped_step}"
+
+
+def warn_if_nobody_stops(callback: str, args: TrainingArguments, state: TrainerState, model: nn.Module) -> None:
+    """Say that losses are not finite, where no callback of the run acts on that.
+
+    Args:
+        callback: Who says so.
+        args: Of the run.
+        state: Of the run.
+        model: What is trained.
+    """
+    if state.is_world_process_zero and not run_callbacks(StopAtDivergence):
+        what = f"losses at step {state.global_step} are not finite, training diverged: {what_to_change(args, model)}"
+        logger.warning("%s: %s. EarlyStoppingCallback() stops such a run at its best weights", callback, what)
 
 
 def weights_are_finite(model: nn.Module) -> bool:

@@ -28,7 +28,8 @@ from hf_sentiment.compute.batching import Augmented, length_sorted_batches
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.errors import CallError
 
-IGNORED_LABEL = -100  # of tokens that are not judged, in all of transformers
+# Of tokens that are not judged, in all of transformers.
+IGNORED_LABEL = -100
 
 
 @dataclass(frozen=True)
@@ -63,17 +64,20 @@ def per_text_losses(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.T
     logits = logits.detach().float()
     labels = labels.to(logits.device)
     classes = not labels.is_floating_point()
+    # One class a text or a token: one more dimension in the logits than in the labels.
     if classes and logits.dim() == labels.dim() + 1 and logits.shape[:-1] == labels.shape and labels.dim() in (1, 2):
         losses = functional.cross_entropy(
             logits.flatten(0, -2), labels.flatten().long(), ignore_index=IGNORED_LABEL, reduction="none"
-        ).view(len(labels), -1)
-        judged = (labels != IGNORED_LABEL).view(len(labels), -1)
-        right = (logits.argmax(dim=-1) == labels).view(len(labels), -1) & judged
+        ).view(len(labels), -1)  # [texts, tokens], or [texts, 1]
+        labelled = (labels != IGNORED_LABEL).view(len(labels), -1)
+        right = (logits.argmax(dim=-1) == labels).view(len(labels), -1) & labelled
         # A text without any label is 0/0, and is left out; a diverged model's loss is infinite, and is not.
-        return _finite_or_infinite(losses).sum(dim=1) / judged.sum(dim=1), right.sum(dim=1) / judged.sum(dim=1)
+        return _finite_or_infinite(losses).sum(dim=1) / labelled.sum(dim=1), right.sum(dim=1) / labelled.sum(dim=1)
+    # Several labels at once: a text is right if all of its labels are.
     if not classes and logits.dim() == 2 and logits.shape == labels.shape and logits.shape[1] > 1:
         losses = functional.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none").mean(dim=1)
         return _finite_or_infinite(losses), ((logits > 0) == (labels > 0.5)).all(dim=1).float()
+    # Numbers; nothing is right or wrong.
     if not classes and logits.numel() == labels.numel() == len(labels):
         return _finite_or_infinite((logits.view(-1) - labels.float().view(-1)) ** 2), None
     raise CallError(
@@ -83,6 +87,7 @@ def per_text_losses(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.T
 
 
 def _finite_or_infinite(losses: torch.Tensor) -> torch.Tensor:
+    # NaN stands for a text without labels from here on.
     return torch.nan_to_num(losses, nan=torch.inf, posinf=torch.inf)
 
 
@@ -99,9 +104,10 @@ class EvaluationRecorder:
 
     def __init__(self, strict: bool = True) -> None:
         self._strict = strict
+        # The hook's handle; the last batch in evaluation mode, inputs and output; the rows of the evaluation so far.
         self._handle: Any = None
         self._last: tuple[dict[str, Any], Any] | None = None
-        self._found: _Found = {}
+        self._rows: _Rows = {}
 
     def attach(self, model: nn.Module | None) -> None:
         """Watch `model`, and no other."""
@@ -119,10 +125,11 @@ class EvaluationRecorder:
     def clear(self) -> None:
         """Forget what was recorded."""
         self._last = None
-        self._found = {}
+        self._rows = {}
 
     @torch.compiler.disable
     def _watch(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
+        # Nothing is computed here: a model may be called in evaluation mode for other reasons than an evaluation.
         if not module.training:
             self._last = (kwargs, output)
 
@@ -134,16 +141,16 @@ class EvaluationRecorder:
         labels = inputs.get("labels")
         if labels is None or not (self._strict or _one_label_a_text(output, labels)):
             return  # the Trainer keeps them from the model: label smoothing, a loss of the user's
-        self._found |= _batch_rows(_keys(inputs, labels), _logits(output), labels)
+        self._rows |= _batch_rows(_keys(inputs, labels), _logits(output), labels)
 
     def take(self) -> PerText | None:
         """What was recorded since the last time, from all processes; `None` if there is nothing. All must call it.
 
         A text that occurs twice, or that the Trainer gave to two processes to make their batches even, counts once.
         """
-        found = self._found
+        rows = self._rows
         self.clear()
-        return _gathered(found)
+        return _gathered(rows)
 
 
 def _one_label_a_text(output: Any, labels: Any) -> bool:
@@ -156,10 +163,10 @@ def _one_label_a_text(output: Any, labels: Any) -> bool:
     return labels.dim() == 1 and logits.dim() == 2 and len(logits) == len(labels)
 
 
-_Found = dict[bytes, tuple[float, float, npt.NDArray[Any]]]  # by text: loss, share right (or NaN), judged labels
+_Rows = dict[bytes, tuple[float, float, npt.NDArray[Any]]]  # by text: loss, share right (or NaN), judged labels
 
 
-def _batch_rows(keys: list[bytes], logits: torch.Tensor, labels: torch.Tensor) -> _Found:
+def _batch_rows(keys: list[bytes], logits: torch.Tensor, labels: torch.Tensor) -> _Rows:
     """The rows of a batch by their keys."""
     losses, right = per_text_losses(logits, labels)
     rights = torch.full_like(losses, torch.nan) if right is None else right
@@ -167,10 +174,10 @@ def _batch_rows(keys: list[bytes], logits: torch.Tensor, labels: torch.Tensor) -
     return dict(zip(keys, zip(losses.tolist(), rights.tolist(), judged, strict=True), strict=True))
 
 
-def _gathered(found: _Found) -> PerText | None:
+def _gathered(mine: _Rows) -> PerText | None:
     """The rows of all processes; those without any label are left out."""
-    merged: _Found = {}
-    for part in gather_object([found]):
+    merged: _Rows = {}
+    for part in gather_object([mine]):
         merged |= part
     rows = [(key, *merged[key]) for key in sorted(merged) if not np.isnan(merged[key][0])]
     if not rows:
@@ -199,12 +206,12 @@ def _chance(labels: list[npt.NDArray[Any]], classified: bool) -> float:
 def _logits(output: Any) -> torch.Tensor:
     """The logits of a model's output, with or without a loss before them."""
     if isinstance(output, Mapping):
-        found = output.get("logits")
+        logits = output.get("logits")
     else:
-        found = next((item for item in output if isinstance(item, torch.Tensor) and item.dim() > 0), None)
-    if not isinstance(found, torch.Tensor):
+        logits = next((item for item in output if isinstance(item, torch.Tensor) and item.dim() > 0), None)
+    if not isinstance(logits, torch.Tensor):
         raise CallError("losses text by text need a model whose output has logits")
-    return found
+    return logits
 
 
 def _keys(inputs: Mapping[str, Any], labels: torch.Tensor) -> list[bytes]:
@@ -223,6 +230,8 @@ def _keys(inputs: Mapping[str, Any], labels: torch.Tensor) -> list[bytes]:
     mask = inputs.get("attention_mask")
     keep = mask.detach().cpu().bool() if mask is not None and mask.shape == values.shape[:2] else None
     labels = labels.detach().cpu()
+    # Padding goes by batch, which goes by length and by process: without it a text has one key wherever it stands. The
+    # label belongs to it, as one text may stand in the set with two labels.
     keys = []
     for row in range(len(values)):
         value = values[row] if keep is None else values[row][keep[row]]
@@ -264,15 +273,16 @@ class FixedTexts:
             )
         if isinstance(dataset, Dataset) and dataset.format["type"] == "custom":
             dataset = _without_transform(dataset)
-        chosen = _stratified(_labels(dataset), len(dataset), min(size, len(dataset)), seed)
-        return [dataset[int(index)] for index in chosen]
+        indices = _stratified(_labels(dataset), len(dataset), min(size, len(dataset)), seed)
+        return [dataset[int(index)] for index in indices]
 
     def measure(self, model: nn.Module) -> PerText:
         """The losses of `model` on the texts, in evaluation mode; all processes share the work and must call it."""
+        # Each process measures every n-th batch.
         mine = range(self._rank, _rounded_up(len(self._batches), self._processes), self._processes)
         was_training = model.training
         model.eval()
-        found: _Found = {}
+        rows: _Rows = {}
         with untouched_random_state(), torch.no_grad():
             for number in mine:  # as many in every process, or sharded models wait for each other forever
                 indices, batch = self._batches[number % len(self._batches)]
@@ -280,13 +290,13 @@ class FixedTexts:
                 labels = inputs.pop("labels", None)
                 if labels is None:
                     raise CallError("losses text by text need batches with `labels`")
-                keys = [index.to_bytes(8, "big") for index in indices]
-                found |= _batch_rows(keys, _logits(model(**inputs)), labels)
+                keys = [index.to_bytes(8, "big") for index in indices]  # in order of index when sorted as bytes
+                rows |= _batch_rows(keys, _logits(model(**inputs)), labels)
         model.train(was_training)
-        measured = _gathered(found)
-        if measured is None:
+        result = _gathered(rows)
+        if result is None:
             raise CallError("losses text by text need at least one text with a label")
-        return measured
+        return result
 
 
 def _rounded_up(count: int, multiple: int) -> int:
@@ -315,7 +325,7 @@ def _labels(dataset: Any) -> npt.NDArray[np.int64] | None:
 
 def _stratified(labels: npt.NDArray[np.int64] | None, total: int, size: int, seed: int) -> list[int]:
     """`size` of `total` indices, drawn with `seed`; every label has its share, up to rounding."""
-    order = np.random.default_rng(seed).permutation(total)
+    order = np.random.default_rng(seed).permutation(total)  # in which equal shares come
     if labels is None:
         return sorted(order[:size].tolist())
     # Rank within the label, as a share of it: the first `size` by that share have every label in proportion.

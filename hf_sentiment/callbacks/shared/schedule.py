@@ -14,9 +14,11 @@ def planned_evaluations(args: TrainingArguments, state: TrainerState, after: int
         return 0
     if args.eval_strategy == IntervalStrategy.STEPS:
         every, delay = max(1, int(state.eval_steps)), args.eval_delay
+        # The Trainer evaluates every so many steps, and after the last one.
         regular = sum(1 for step in range(every, state.max_steps + 1, every) if step >= delay and step > after)
         last = state.max_steps % every != 0 and state.max_steps >= delay and state.max_steps > after
         return regular + int(last)
+    # After every epoch; `max_steps` may cut the last one short.
     epochs = int(state.num_train_epochs)
     per_epoch = max(1, math.ceil(state.max_steps / max(1, epochs)))
     ends = (min(state.max_steps, per_epoch * epoch) for epoch in range(1, epochs + 1) if epoch >= args.eval_delay)

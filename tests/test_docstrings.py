@@ -18,10 +18,6 @@ EXPLAINED_FROM = 4
 
 # What is not mended yet, to become fewer: names of functions, and rooms whose entries do not all begin with a capital.
 UNEXPLAINED = {
-    "hf_sentiment.callbacks.early_stopping.monitor.Monitor.counts",
-    "hf_sentiment.callbacks.early_stopping.monitor.resolve_monitor",
-    "hf_sentiment.callbacks.gap_test.sequential.OverfittingGapTest.update",
-    "hf_sentiment.callbacks.shared.base.log_scalars",
     "hf_sentiment.hub.remote.Repository.commit",
     "hf_sentiment.hub.verification.verify",
 }

@@ -45,7 +45,17 @@ class Monitor:
         return value > other if self.greater else value < other
 
     def counts(self, value: float, reference: float, values: Array | None, reference_values: Array | None) -> bool:
-        """Whether `value` improves on `reference` by more than the least improvement; the rest are their texts'."""
+        """Whether a value is an improvement that counts.
+
+        Args:
+            value: Of this evaluation.
+            reference: Of the last improvement that counted.
+            values: Of this evaluation's texts, `[texts]`, where they are known.
+            reference_values: Of the reference's.
+
+        Raises:
+            CallError: The two are of different texts.
+        """
         gain = value - reference if self.greater else reference - value
         if not self.in_errors or values is None or reference_values is None:
             return gain > (0.0 if self.in_errors else self.least)
@@ -107,6 +117,14 @@ def resolve_monitor(
     in_errors: bool,
 ) -> Monitor:
     """The metric to watch.
+
+    Args:
+        args: Of the run.
+        evaluations: What they will give.
+        monitor: As the user gave it.
+        greater: Whether greater is better, as the user gave it.
+        least: As in `Monitor`.
+        in_errors: As in `Monitor`.
 
     Raises:
         CallError: Nothing is evaluated, the metric is not measured, its direction contradicts `TrainingArguments`, or

@@ -113,7 +113,14 @@ def run_folder(args: TrainingArguments) -> Path:
 def log_scalars(
     args: TrainingArguments, state: TrainerState, control: TrainerControl, scalars: dict[str, float]
 ) -> None:
-    """Log `scalars` as `Trainer.log` does, into the history and to every tracker, but not to the terminal."""
+    """Log as `Trainer.log` does, into the history and to every tracker, but not to the terminal.
+
+    Args:
+        args: Of the run.
+        state: Of the run.
+        control: Of the run.
+        scalars: What is logged, by name.
+    """
     logs = {**scalars, "epoch": state.epoch or 0.0}
     state.log_history.append({**logs, "step": state.global_step})
     # The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which knows them all.

@@ -29,6 +29,7 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
         request: `repo_id`, `revision` (a commit hash), `sentences`, `base_model` (of an adapter) or None, and for tests
             within a process `endpoint`, `token` and `cache_dir`: the model is then loaded from the downloaded folder.
     """
+    # Here and not above: the module itself is also imported where its functions are only named.
     import torch
     from huggingface_hub import snapshot_download
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -41,6 +42,7 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
         for path in sorted(Path(snapshot).rglob("*"))
         if path.is_file()
     }
+    # A commit and never a branch: the code that is run shall be the code that was hashed.
     place: dict[str, Any] = {"trust_remote_code": True} if inside else {"trust_remote_code": True, "revision": revision}
     source = snapshot if inside else repo
     tokenizer = AutoTokenizer.from_pretrained(source, **place)
@@ -81,5 +83,6 @@ def _longest(model: Any, tokenizer: Any) -> int:
 
 if __name__ == "__main__":
     sys.meta_path.insert(0, Blocker())
+    # Libraries print on stdout as they like; the answer is the last line.
     answer = check(json.loads(sys.stdin.read()))
     sys.stdout.write("\n" + json.dumps(answer) + "\n")

@@ -59,10 +59,12 @@ def publish(
         HubError: The Hub could not do it; the message says what the repository is like now.
     """
     _check_name(repo_id)
+    # Before anything is read: a misspelt licence shall cost no minute.
     options = CardOptions(**card)
     options.check()
     run, token = Path(folder), token or get_token()
     api = HfApi(endpoint=endpoint or constants.ENDPOINT, token=token or False, library_name="hf-sentiment")
+    # A new folder: what is sent is what was put there, whatever else lies in the run.
     place = Path(tempfile.mkdtemp(prefix="hf-sentiment-publish-"))
     rehearsed = False
     try:
@@ -75,6 +77,7 @@ def publish(
             published = publication.rehearse()
             rehearsed = True  # the folder is what the call was for
             return published
+        # Only now: a dry run needs none.
         if token is None:
             raise HubError(f"no token: {LOG_IN}")
         return publication.carry_out()

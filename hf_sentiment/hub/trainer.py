@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 # What the Trainer calls at each save; the only one of the three that has no public name.
 _AT_EACH_SAVE = "_push_from_checkpoint"
+# The strategies that send optimizer and random state as well.
 _CHECKPOINTS = (HubStrategy.CHECKPOINT, HubStrategy.ALL_CHECKPOINTS)
 
 
@@ -67,6 +68,7 @@ def use_our_publishing(trainer: Trainer, arguments: SentimentArguments | None = 
     _refuse_branch(trainer.args.hub_revision)
     given = None if arguments is None else dataclasses.asdict(arguments)
     pushes = _Pushes(trainer, CardOptions(**{"arguments": given, **card}))
+    # On this Trainer and not on its class: another one in the same process stays as it is.
     trainer.create_model_card = pushes.create_model_card  # type: ignore[method-assign, assignment]
     trainer.push_to_hub = pushes.push_to_hub  # type: ignore[method-assign, assignment]
     setattr(trainer, _AT_EACH_SAVE, pushes.push_save)
@@ -125,9 +127,10 @@ class _Pushes:
         trainer = self.trainer
         _refuse_branch(revision)
         trainer.callback_handler.on_push_begin(trainer.args, trainer.state, trainer.control)
-        trainer.save_model(_internal_call=True)
+        trainer.save_model(_internal_call=True)  # in every process, as sharded weights need all of them
         if not trainer.is_world_process_zero():
             return None
+        # A save that is still on its way would change the branch under this one.
         trainer._finish_current_push()
         self._put_config(self.folder)
         self.create_model_card(license, language)
@@ -135,6 +138,7 @@ class _Pushes:
         repo_id = self._repo_id(api)
         if private is None:
             private = trainer.args.hub_private_repo
+        # A repository that is there stays as visible as it is: the Trainer's arguments are of its creation.
         call: dict[str, Any] = {
             "public": True if private is False and Repository(api, repo_id).head() is None else None,
             "adapter": _has_adapter_alone(self.folder),
@@ -151,6 +155,7 @@ class _Pushes:
         trainer, args, checkpoint = self.trainer, self.trainer.args, Path(checkpoint_folder)
         if not trainer.is_world_process_zero() or args.hub_strategy == HubStrategy.END:
             return
+        # As `Trainer._push_from_checkpoint` does it, in whose place this is.
         under_way: Any = trainer.push_in_progress
         if under_way is not None and under_way.is_done():
             under_way = None
@@ -168,6 +173,7 @@ class _Pushes:
         _say_on_card(place / "README.md", f"{message}: nothing here has been checked.")
         if args.hub_strategy in _CHECKPOINTS:
             name = "last-checkpoint" if args.hub_strategy == HubStrategy.CHECKPOINT else checkpoint.name
+            # After the bundle was looked through: these files are no text.
             shutil.copytree(checkpoint, place / name, ignore=shutil.ignore_patterns("training_args.bin"))
         job = self.api.run_as_future(self._send, bundle, message)
         jobs: Any = [job] if under_way is None else [*under_way.jobs, job]
@@ -194,6 +200,7 @@ class _Pushes:
             if changes.added:
                 kept = Changes(changes.added, [], changes.unchanged)
                 repository.commit(bundle, kept, head.commit, message=message)
+        # In a thread of the client: what is raised here, nobody would see.
         except SentimentError as error:
             logger.warning("%s was not pushed: %s", message, error)
         finally:
@@ -236,6 +243,7 @@ def _seen_as_run(checkpoint: Path, run: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="hf-sentiment-push-") as name:
         folder = Path(name)
         files = [path for path in checkpoint.iterdir() if path.is_file()]
+        # Links, as a checkpoint may hold gigabytes; only what is allowed is read through them.
         for path in [*files, run / "records", run / "README.md"]:
             if path.exists():
                 (folder / path.name).symlink_to(path.resolve())

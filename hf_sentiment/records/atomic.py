@@ -61,14 +61,16 @@ def folder_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A folder beside `path` to write into, which then takes its place: whole or not there."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, as a rename is atomic within one file system only.
     beside = Path(tempfile.mkdtemp(dir=path.parent, prefix=f"{PARTIAL}{path.name}-"))
     try:
         yield beside
         beside.chmod(0o777 & ~current_umask())
+        # A folder cannot be replaced in one step: for a moment there is none, and never half of one.
         if path.exists():
             shutil.rmtree(path)
         beside.rename(path)
-    except BaseException:
+    except BaseException:  # Ctrl-C as well
         shutil.rmtree(beside, ignore_errors=True)
         raise
 

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 # What the names of kept weights begin with. The Trainer's uploads leave out names that begin with an underscore.
 KEPT = "_best-"
+# As the Trainer calls them.
 _CHECKPOINT = "checkpoint-"
 _CONFIG = "config.json"
+# What the folder begins with that a model is saved into before it is moved to its place.
 _BESIDE = ".model-"
 # What `write_record` writes `arguments.json` into, until it is whole.
 _FIRST_RECORD = ".arguments.json."
@@ -52,6 +54,7 @@ class RunFolder:
         """
         folder = cls(Path(output_dir))
         record = folder.records / "arguments.json"
+        # `arguments.json` is written first of all: without it this is no run, or one that was killed before it began.
         if not record.is_file():
             if folder.path.is_file() or folder._holds_something():
                 raise CallError(f"{output_dir} exists and is no run of this command: name another --output_dir")
@@ -62,6 +65,7 @@ class RunFolder:
             shutil.rmtree(leftover)
         if folder.last_checkpoint() is None and not folder.finished:
             return folder  # nothing was learned yet that another call would mix with
+        # What is not said and what is said to be `None` are the same.
         different = sorted(name for name in before.keys() | call.keys() if before.get(name) != call.get(name))
         if different:
             name = different[0]
@@ -118,6 +122,7 @@ class RunFolder:
 
         The Trainer writes `trainer_state.json` last, so a checkpoint whose state can be read is whole.
         """
+        # By number and not by time: copies and file systems change times.
         for path in sorted(self._checkpoints(), key=lambda path: -int(path.name[len(_CHECKPOINT) :])):
             try:
                 json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
@@ -132,6 +137,7 @@ class RunFolder:
         with tempfile.TemporaryDirectory(dir=self.path, prefix=_BESIDE) as beside:
             model.save_pretrained(beside)
             tokenizer.save_pretrained(beside)
+            # Whoever loads a folder looks for `config.json`: until it is there, the folder is no model.
             files = sorted(Path(beside).iterdir(), key=lambda path: path.name == "config.json")
             for file in files:
                 file.chmod(0o666 & ~current_umask())  # safetensors writes files that only their owner can read
@@ -144,6 +150,7 @@ class RunFolder:
             evaluation: The record.
             keep_checkpoints: Whether checkpoints stay, with the optimizer's state, and the weights that callbacks kept.
         """
+        # Before anything is removed: a kill in between leaves a finished run with leftovers, and never less.
         write_record(self.records / "evaluation.json", evaluation)
         if not keep_checkpoints:
             self.clear_up()

@@ -29,6 +29,7 @@ def read_history(path: str | Path) -> list[Row]:
     path = Path(path)
     if not path.is_file():
         return []
+    # The last line may be empty; none is half, as the whole file is replaced at every evaluation.
     lines = path.read_text(encoding="utf-8").splitlines()
     return [without_version(json.loads(line), path) for line in lines if line]
 

@@ -16,6 +16,7 @@ from hf_sentiment.records.folder import existing_folder
 from hf_sentiment.records.schema import AuditRecord, CallRecord, EvaluationRecord, Measurement, PlanRecord
 from hf_sentiment.records.serialisation import read_json, read_record
 
+# As PEFT calls them.
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -58,6 +59,7 @@ class RunRecords:
         """
         folder = existing_folder(folder)
         records = folder / "records"
+        # A run keeps the adapter beside its merged model; PEFT's own `save_pretrained` writes it on top.
         places = (folder / "adapter", folder)
         adapter_folder = next((place for place in places if (place / ADAPTER_FILES[0]).is_file()), None)
         return cls(
@@ -86,6 +88,7 @@ class RunRecords:
     def labels(self) -> list[str] | None:
         """Label names in index order, where the config has them."""
         names = self._of_config("id2label")
+        # JSON has strings for keys, and "10" sorts before "2".
         return None if not names else [names[key] for key in sorted(names, key=int)]
 
     @property
@@ -124,6 +127,7 @@ class RunRecords:
 
     def count_parameters(self, adapter: bool) -> int | None:
         """The number of weights in the safetensors files of the model, or of the adapter."""
+        # One file, or the parts of a large model.
         files = sorted(self.folder.glob("model*.safetensors"))
         if adapter:
             files = [] if self.adapter_folder is None else [self.adapter_folder / ADAPTER_FILES[1]]
@@ -137,6 +141,7 @@ def read_evaluation(path: Path) -> EvaluationRecord | None:
         CallError: It is not what it should be.
     """
     content = read_json(path)
+    # Its metrics tell a measurement from the bare end of a run.
     measured = isinstance(content, dict) and "model" in content
     return read_record(path, Measurement if measured else EvaluationRecord)
 
@@ -148,6 +153,7 @@ def open_weights(path: Path) -> Iterator[Any]:
     Raises:
         CallError: It is none, or cut short.
     """
+    # Opening checks that the header is whole, and that the file is as long as it says.
     try:
         with safe_open(path, framework="numpy") as weights:
             yield weights

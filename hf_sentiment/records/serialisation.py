@@ -26,12 +26,13 @@ _T = TypeVar("_T")
 def to_json(value: Any) -> Any:
     """A record, or a part of one, as plain JSON. A field that may be left out, as its default is `None`, is then."""
     if dataclasses.is_dataclass(value):
-        # A field without a default has `MISSING` for one, so its `None` is written.
         entries: dict[str, Any] = {}
         for field in dataclasses.fields(value):
             entry = getattr(value, field.name)
+            # Flat, so that a reader of the file need not know which names are ours.
             if field.metadata.get(_REST):
                 entries |= to_json(entry)
+            # A field without a default has `MISSING` for one, so its `None` is written.
             elif entry is not None or field.default is not None:
                 entries[field.name] = to_json(entry)
         return entries
@@ -54,9 +55,11 @@ def from_json(kind: Any, value: Any, place: str = "") -> Any:
     origin, arguments = get_origin(kind), get_args(kind)
     if kind is Any or (value is None and types.NoneType in arguments):
         return value
+    # `X | None` is the only union of the schema.
     if origin in (Union, types.UnionType):
         return from_json(arguments[0], value, place)
     plain = dict if dataclasses.is_dataclass(kind) else list if origin is tuple else origin or kind
+    # JSON has no tuples, and writes 1.0 as 1 in other languages.
     fits = isinstance(value, (int, float) if plain is float else plain)
     if not fits:
         raise ValueError(f"{place or 'it'} is {value!r:.60}, and should be {_NAMES[plain]}")
@@ -65,6 +68,7 @@ def from_json(kind: Any, value: Any, place: str = "") -> Any:
     if plain is dict:
         return {name: from_json(arguments[1], entry, _within(place, name)) for name, entry in value.items()}
     if plain is list:
+        # `tuple[X, Y]` has a type for each place; `list[X]` and `tuple[X, ...]` have one for all.
         kinds = arguments if origin is tuple and arguments[-1] is not Ellipsis else arguments[:1] * len(value)
         entries = zip(kinds, value, strict=True)
         return origin(from_json(one, entry, f"{place}[{index}]") for index, (one, entry) in enumerate(entries))
@@ -75,6 +79,7 @@ def _object(kind: Any, value: Mapping[str, Any], place: str) -> Any:
     types_by_name, entries = get_type_hints(kind), {}
     names = {field.name for field in dataclasses.fields(kind)}
     for field in dataclasses.fields(kind):
+        # Whatever else stands there, as plain JSON: only its reader knows the types.
         if field.metadata.get(_REST):
             entries[field.name] = {name: entry for name, entry in value.items() if name not in names}
         elif field.name in value:
@@ -116,6 +121,7 @@ def read_record(path: Path, kind: type[_T]) -> _T | None:
     content = read_json(path)
     if content is None:
         return None
+    # A file that somebody has edited is met here, and not by a reader that misses a key.
     try:
         record: _T = from_json(kind, without_version(content, path))
     except ValueError as error:

@@ -3,8 +3,6 @@ from .facts import quoted_texts as quoted_texts
 from .handwritten import handwritten_sections as handwritten_sections
 from .handwritten import keep_handwritten as keep_handwritten
 from .metadata import check_card as check_card
-from .metadata import check_language as check_language
-from .metadata import check_license as check_license
 from .metadata import is_repo_id as is_repo_id
 from .metadata import keep_metadata as keep_metadata
 from .metadata import split_card as split_card

@@ -11,6 +11,7 @@ from hf_sentiment.hub.card.metadata import is_hub_id
 from hf_sentiment.records.read import RunRecords
 from hf_sentiment.records.schema import AuditRecord, CallRecord
 
+# For "of German texts"; of any other language the code alone is known.
 _LANGUAGE_NAMES = {
     **{"ar": "Arabic", "bn": "Bengali", "cs": "Czech", "da": "Danish", "de": "German", "el": "Greek", "en": "English"},
     **{"es": "Spanish", "fa": "Persian", "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi"},
@@ -71,10 +72,11 @@ def data_facts(records: RunRecords, language: str | None) -> DataFacts:
         language: What the publisher says.
     """
     call, audit = records.arguments or CallRecord(), records.audit
-    # A record without a source is of a call that named none, which trains on the starter's.
+    # Of data without a name: a record without a source is of a call that named none, which trains on the starter's.
     nothing_named = call.dataset_name is None and call.train_file is None and call.unlabeled_file is None
     starter = is_starter(call.dataset_name) or (records.arguments is not None and nothing_named)
     is_hub = not is_starter(call.dataset_name) and is_hub_id(call.dataset_name)
+    # What is said wins, then what is known of the starter, then what the texts say.
     certain, said = _certain_language(audit)
     language = language or ("en" if starter else certain)
     return DataFacts(
@@ -101,6 +103,7 @@ def _certain_language(audit: AuditRecord | None) -> tuple[str | None, str | None
     if audit is None or audit.languages.texts < _LEAST_TEXTS:
         return None, None
     texts = f"{audit.languages.texts:,} texts that were long enough to tell"
+    # The most common one stands first.
     name, share = next(iter(audit.languages.shares.items()), ("", 0.0))
     return (name, f"{name}, as {100 * share:.3g} % of {texts} (py3langid)") if share >= _LEAST_SHARE else (None, None)
 

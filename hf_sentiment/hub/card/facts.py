@@ -21,6 +21,7 @@ _POOLING_WORDS = {
     "mean": "mean token state",
     "max": "maximum over token states",
 }
+# Where no text of the evaluation may be quoted.
 _EXAMPLE = "An absolute delight from start to finish."
 # What a CPU core that computes without a pause takes, with its share of memory and power supply: the mean of the
 # 65 to 125 W of today's desktop and server chips over their 8 to 16 cores.
@@ -76,6 +77,7 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
     starter = records.arguments is not None and records.arguments.model_name_or_path == STARTER
     base = options.base_model or _base_model(records)
     from_starter = starter or base == STARTER_CHECKPOINT
+    # A run is called after its folder, which `publish RUN me/NAME` need not be.
     name = (repo_id or records.folder.resolve().name).rpartition("/")[2]
     return ModelFacts(
         name=name,
@@ -157,6 +159,7 @@ def result_facts(records: RunRecords, quote_texts: bool) -> ResultFacts:
         quote_texts: Whether texts that it was measured on may be quoted.
     """
     evaluation = records.measured
+    # Metrics on the texts that the model has not seen; there are none where it has seen none, or all.
     unseen = None if evaluation is None or evaluation.seen is None else evaluation.seen.unseen.model
     examples, errors = quoted_texts(evaluation) if quote_texts else ([], [])
     return ResultFacts(
@@ -166,6 +169,7 @@ def result_facts(records: RunRecords, quote_texts: bool) -> ResultFacts:
         unseen_accuracy=None if unseen is None else str(unseen.accuracy),
         examples=examples,
         errors=errors,
+        # The last label's, as it is the positive one where there is an order.
         example=examples[-1].text if examples else _EXAMPLE,
         limits=limit_sentences(records),
     )
@@ -186,6 +190,7 @@ def _unmeasured(records: RunRecords) -> str | None:
     used, training = records.audit.used, records.evaluation.training
     if training is None or used.get("train") or used.get("test"):
         return "No text was held out for a test."
+    # No label at all: a head that was made of the lexicon and, where they could be used, of unlabelled texts.
     rests_on, given = training.unlabelled_texts, records.audit.unlabelled or 0
     made = f"and of {rests_on:,} texts without labels" if rests_on else "alone"
     unused = f"; the {given:,} texts without labels that were given could not be used" if given and not rests_on else ""
@@ -222,6 +227,7 @@ def training_facts(records: RunRecords) -> TrainingFacts:
     """The facts of the training."""
     plan = records.plan or PlanRecord({}, {}, None)
     training = None if records.evaluation is None else records.evaluation.training
+    # Of a run its record, of another folder the adapter's own config.
     rank = records.rank if training is None else training.lora
     on_cpu = training is not None and training.device == "cpu"
     return TrainingFacts(

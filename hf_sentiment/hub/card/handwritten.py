@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from hf_sentiment.errors import SentimentError
 
+# On lines of their own; HTML comments, so that no page shows them.
 _BEGIN = re.compile(r"^[ \t]*<!--[ \t]*hand-written:[ \t]*begin[ \t]+(.+?)[ \t]*-->[ \t]*$", re.MULTILINE)
 _END = re.compile(r"^[ \t]*<!--[ \t]*hand-written:[ \t]*end(?:[ \t]+(.+?))?[ \t]*-->[ \t]*$", re.MULTILINE)
 
@@ -33,6 +34,7 @@ def keep_handwritten(card: str, present: str) -> str:
         SentimentError: The markers of a card do not pair.
     """
     kept = {name: text for name, text in handwritten_sections(present).items() if text.strip()}
+    # From the end, so that the places of those before stay right.
     for name, start, end in reversed(list(_spans(card))):
         if name in kept:
             card = card[:start] + kept.pop(name) + card[end:]
@@ -50,6 +52,7 @@ def _spans(card: str) -> Iterator[tuple[str, int, int]]:
         name = begin.group(1)
         end = _END.search(card, begin.end())
         inner = _BEGIN.search(card, begin.end())
+        # No end, the end of another one, or a beginning before it: whose text it is would be guesswork.
         if end is None or (end.group(1) or name) != name or (inner is not None and inner.start() < end.start()):
             raise SentimentError(
                 f"README.md: the hand-written section {name!r} has no end: add <!-- hand-written: end {name} -->"

@@ -76,6 +76,7 @@ def _of_lengths(rows: Sequence[LengthAccuracy]) -> Iterator[str]:
 
 
 def _of_data(audit: AuditRecord) -> Iterator[str]:
+    # Counts `[labels]`; none where there was no label to train on.
     labels, counts = audit.label_rule.labels, audit.label_counts.get("train", [])
     total = sum(counts)
     for name, count in zip(labels, counts, strict=False):

@@ -24,11 +24,13 @@ if TYPE_CHECKING:
     from hf_sentiment.hub.card.data_facts import DataFacts
     from hf_sentiment.hub.card.facts import ModelFacts, ResultFacts
 
+# The form of an identifier; which ones there are is for the Hub to say.
 _LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 # ISO 639-1, 639-2 or 639-3, and what the Hub has beside them.
 _LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 # What somebody may have set on the Hub's page, and a new card that says nothing of it keeps.
 _KEPT = ("license", "license_name", "license_link", "language", "thumbnail")
+# The questions that a gated repository asks of whoever wants it.
 _GATE = "extra_gated_"
 
 
@@ -56,6 +58,7 @@ def make_metadata(model: ModelFacts, data: DataFacts, results: ResultFacts, test
         eval_results=None if tested is None else _results(data, tested),
         widget=[{"text": row.text, "example_title": row.label} for row in results.examples] or None,
     )
+    # `ModelCardData` leaves out what is `None`, and makes of the results the model index.
     return str(card.to_yaml())
 
 
@@ -149,6 +152,7 @@ def _problems(metadata: dict[str, Any]) -> Iterator[str]:
         for name in _as_list(metadata.get(field)):
             if not is_repo_id(name):
                 yield f"{field} {name!r} is no Hub id such as google-bert/bert-base-uncased"
+    # The client reads the model index when it reads a card, so that what it cannot read would be lost.
     try:
         ModelCardData(**metadata)
     except (ValueError, TypeError) as error:
@@ -165,6 +169,7 @@ def keep_metadata(card: str, present: str) -> str:
     if split_card(present)[0] is None or split_card(card)[0] is None:
         return card
     new = ModelCard(card)
+    # What is there now may be anybody's: nothing of it is worth a failure.
     try:
         before = ModelCard(present, ignore_metadata_errors=True).data.to_dict()
     except (ValueError, TypeError, yaml.YAMLError):

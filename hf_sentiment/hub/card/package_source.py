@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from hf_sentiment.errors import CallError
 
+# Whether `pip install hf-sentiment` finds this package. While it does not, nothing that is shipped or written promises
+# it; a test reads all of it.
 PACKAGE_ON_INDEX = False
-"""Whether `pip install hf-sentiment` finds this package. While it does not, nothing that is shipped or written promises
-it; a test reads all of it."""
 
 _RIGHT = "git+https://HOST/OWNER/hf-sentiment@COMMIT, or https://HOST/hf_sentiment-VERSION-py3-none-any.whl"
 
@@ -37,6 +37,7 @@ def check_package_source(source: str) -> None:
     parts = urlsplit(source)
     wheel = parts.scheme == "https" and parts.path.endswith(".whl")
     pinned = parts.scheme == "git+https" and re.fullmatch(r"/[^@\s]+@[\w.+/-]+", parts.path) is not None
+    # Nor what a shell would take apart when somebody copies the command from the card.
     if not parts.netloc or not (wheel or pinned) or re.search(r"[\s\"'`$\\]", source):
         raise CallError(f"--package_source {source}: nobody else can install from that, or it may change: {_RIGHT}")
     if "@" in parts.netloc:

@@ -47,6 +47,7 @@ def render_card(
     variables = {**vars(model), **vars(data), **vars(results), **vars(training_facts(records)), "metadata": metadata}
     ours = "adapter.md" if adapter else "sentiment.md"
     text = fill(ours if options.template is None else Path(options.template), variables)
-    if split_card(text)[0] is None:  # a template of prose alone
+    # A template of prose alone: without metadata the Hub would not know what the model is for.
+    if split_card(text)[0] is None:
         text = f"---\n{metadata}\n---\n\n{text}"
     return text

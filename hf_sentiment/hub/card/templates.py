@@ -58,7 +58,7 @@ def fill(template: str | Path, variables: Mapping[str, Any]) -> str:
 def _environment(own: Path | None) -> Environment:
     environment = Environment(
         loader=ChoiceLoader([FileSystemLoader(folder) for folder in (own, template_folder()) if folder is not None]),
-        undefined=StrictUndefined,
+        undefined=StrictUndefined,  # a misspelt variable shall not be an empty place on the card
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -71,6 +71,7 @@ def _environment(own: Path | None) -> Environment:
 def as_cell(value: object) -> str:
     """Text as Markdown that shows it as it is, in a cell of a table too: nobody's text becomes markup."""
     line = " ".join(str(value).split())
+    # Ampersands first, as the others become some.
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_\[\]|#~])", r"\\\1", line)
 

@@ -111,6 +111,7 @@ class AuditRecord:
     @property
     def label_counts(self) -> dict[str, list[int]]:
         """For each split that has labels its texts of each label, in index order."""
+        # JSON has strings for keys; a label that no text has is not among them.
         indices = [str(index) for index in range(len(self.label_rule.labels))]
         return {name: [of.get(index, 0) for index in indices] for name, of in self.splits.label_counts.items()}
 
@@ -122,6 +123,7 @@ class AuditRecord:
     @property
     def repeats(self) -> dict[str, int]:
         """For each split its texts that repeat another one of it, exactly or nearly."""
+        # Exact and near ones are one finding's, which says so by split.
         repeats: dict[str, int] = {}
         for finding in self.findings:
             for name, count in finding.facts.get("repeats", {}).items():

@@ -42,6 +42,7 @@ class Metrics:
     mcc: Estimate
     log_loss: Estimate
     brier: Estimate
+    # Neither has an interval: resampling biases the one, and the other is undefined in some resamples.
     ece: Value
     auroc: Value | None = None
 
@@ -73,6 +74,7 @@ class Confusion:
 
     labels: tuple[str, ...]
     counts: tuple[tuple[int, ...], ...]
+    # In the file, so that nobody has to guess which way round they are.
     rows: str = "reference"
 
 
@@ -197,6 +199,7 @@ class TrainingRecord:
     epochs: float
     best_epoch: float | None
     stopped: str | None
+    # `()` where it listened and heard nothing.
     alarms: tuple[Alarm, ...] | None
     unlabelled_texts: int
     lora: int | None
@@ -250,9 +253,12 @@ class Measurement(EvaluationRecord):
     by_length: tuple[LengthAccuracy, ...]
     errors: tuple[Mistake, ...]
     examples: tuple[Example, ...]
+    # Always in the file: that a run kept no hashes is an answer too.
     seen: Seen | None
+    # Of the split of a run; `evaluate` has no training texts to make them of.
     baselines: Baselines = Baselines()
     differences: dict[str, Difference] = field(default_factory=dict)
+    # Of `evaluate`; what a run read is in its audit.
     source: str | None = None
     rows: dict[str, RowCounts] | None = None
     findings: tuple[FindingRecord, ...] | None = None

@@ -60,6 +60,7 @@ class PlanRecord:
         expected_seconds: Of training; `None` where no step was timed.
     """
 
+    # As they are: the rules that look at them are of `training`, and so are their types.
     facts: dict[str, Any]
     decisions: dict[str, Decision]
     expected_seconds: float | None

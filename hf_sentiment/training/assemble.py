@@ -126,13 +126,13 @@ def assemble(
     # The alarm before the curve, which then has its scalars at once and is drawn once an evaluation.
     suite: list[TrainerCallback | None] = [stopping, alarm, curve, _lora(plan, arguments)]
     suite += [CheckpointOnInterrupt(), SeedEveryEpoch(), None if augmented is None else augmented.callback]
-    made = _training_arguments(plan, call)
+    training_arguments = _training_arguments(plan, call)
     # Built before LoRA wraps the model, which it refuses; `None` leaves it to the Trainer.
-    optimizer = layerwise_optimizer(model, made, plan.layerwise_lr_decay.value, plan.lora.value)
-    smooth_in_the_model(model, made)
+    optimizer = layerwise_optimizer(model, training_arguments, plan.layerwise_lr_decay.value, plan.lora.value)
+    smooth_in_the_model(model, training_arguments)
     trainer = Trainer(
         model=model,
-        args=made,
+        args=training_arguments,
         train_dataset=splits["train"] if augmented is None else augmented,
         eval_dataset=splits.get("validation"),
         processing_class=tokenizer,

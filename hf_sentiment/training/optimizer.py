@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -36,22 +37,27 @@ def layerwise_optimizer(
         return None
     if lora:
         raise CallError(f"--layerwise_lr_decay {decay:g} and --lora: adapters have one rate, leave one of them out")
-    # Layers are told by their names: of "bert.encoder.layer.3.output.dense.weight" it is 3.
-    numbers = [int(found[1]) for name, _ in model.named_parameters() if (found := _LAYER.search(name))]
-    layers = max(numbers, default=-1) + 1
     groups: list[dict[str, Any]] = []
+    depths = _depths([name for name, _ in model.named_parameters()])
     for name, parameter in model.named_parameters():
-        found = _LAYER.search(name)
-        # The head and the pooler are at depth 0, the highest layer at 1, the embeddings below the lowest layer.
-        depth = layers - int(found[1]) if found else layers + 1 if "embeddings" in name else 0
-        undecayed = name.endswith(_UNDECAYED)
         groups.append(
             {
                 "params": [parameter],
-                "lr": arguments.learning_rate * decay**depth,
-                "weight_decay": 0.0 if undecayed else arguments.weight_decay,
+                "lr": arguments.learning_rate * decay ** depths[name],
+                "weight_decay": 0.0 if name.endswith(_UNDECAYED) else arguments.weight_decay,
             }
         )
     groups.sort(key=lambda group: -group["lr"])  # what is logged is the first group's: here the head's
     betas = (arguments.adam_beta1, arguments.adam_beta2)
     return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)
+
+
+def _depths(names: Sequence[str]) -> dict[str, int]:
+    """How deep each parameter lies below the head: the pooler at 0 too, the embeddings below the lowest layer."""
+    # Layers are told by their names: of "bert.encoder.layer.3.output.dense.weight" it is 3.
+    layers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
+    count = max(layers.values(), default=-1) + 1
+    depths = {name: count - layer for name, layer in layers.items()}
+    for name in set(names) - set(layers):
+        depths[name] = count + 1 if "embeddings" in name else 0
+    return depths

@@ -28,7 +28,7 @@ from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
-from hf_sentiment.records.schema import Alarm, EvaluationRecord, FindingRecord, Measurement, TrainingRecord
+from hf_sentiment.records.schema import Alarm, AuditRecord, EvaluationRecord, FindingRecord, Measurement, TrainingRecord
 from hf_sentiment.records.serialisation import write_record
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
@@ -105,10 +105,7 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         folder.check_same_data(audit)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
-    write_record(folder.records / "plan.json", plan_record(run.plan))
-    write_record(folder.records / "audit.json", audit)
-    before = read_seen_texts(ours.model_name_or_path)  # by the run whose model this one goes on from
-    write_seen_texts(folder.records, joined(before, run.data.seen))
+    _write_beginning(run, folder, audit, ours.model_name_or_path)
     run.curve.began = began
     try:
         run.fit(checkpoint)
@@ -116,6 +113,14 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         folder.discard_failed(run.stopping.stopped_step or 0)
         raise
     return _finish(run, ours, folder, began)
+
+
+def _write_beginning(run: Run, folder: RunFolder, audit: AuditRecord, model: str) -> None:
+    """Write down what is known before training: the plan, the audit, and what the model has seen and will see."""
+    write_record(folder.records / "plan.json", plan_record(run.plan))
+    write_record(folder.records / "audit.json", audit)
+    before = read_seen_texts(model)  # by the run whose model this one goes on from
+    write_seen_texts(folder.records, joined(before, run.data.seen))
 
 
 def _warn(findings: Sequence[FindingRecord]) -> None:

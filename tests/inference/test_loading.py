@@ -109,8 +109,15 @@ def test_every_command_says_it_before_it_reads_a_file(here: Path, reviews_file: 
     "words", [("predict", "runs/nope", "f.csv"), ("evaluate", "runs/nope"), ("publish", "x", "a/b")]
 )
 def test_a_wrong_name_is_said_before_torch_is_imported(here: Path, words: tuple[str, ...]) -> None:
-    code = f"import sys; from hf_sentiment.cli import _run; assert _run({list(words)}, False) == 2; "
-    code += "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)"
+    code = f"""
+import sys
+from hf_sentiment.cli import main
+try:
+    main({list(words)})
+except SystemExit as end:
+    assert end.code == 2
+assert not {{'torch', 'transformers', 'datasets'}} & set(sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "no such folder" in done.stderr

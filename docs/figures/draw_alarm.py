@@ -1,7 +1,7 @@
 """The pictures of docs/alarm.md and docs/callbacks.md.
 
-    python docs/figures/alarm.py                  # a training of the starter model, minutes of one core
-    python docs/figures/alarm.py --run build/run  # keeps the training, and draws it again when it is called again
+    python docs/figures/draw_alarm.py                  # a training of the starter model, minutes of one core
+    python docs/figures/draw_alarm.py --run build/run  # keeps the training, and draws it again when it is called again
 
 `curve`, `two_curves` and `text_by_text` show that training. `plateaus` is simulated with the plateau that
 benchmarks/alarm.py uses, and `false_alarms` shows what that benchmark found on it.

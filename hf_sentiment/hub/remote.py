@@ -129,7 +129,16 @@ class Repository:
         revision: str = "main",
         create_pr: bool = False,
     ) -> CommitInfo:
-        """One commit with all changes, refused where the branch is not at `parent` any more."""
+        """One commit with all changes, refused where the branch is not at `parent` any more.
+
+        Args:
+            bundle: The files.
+            changes: Which of them are sent, and what goes.
+            parent: Hash of the commit that the changes are to.
+            message: Title of the commit.
+            revision: The branch.
+            create_pr: Open a pull request instead of changing the branch.
+        """
         # A deletion that stands with the additions leaves no revision in which both models are there.
         files = bundle.files()
         operations: list[Any] = [CommitOperationAdd(name, str(files[name])) for name in changes.added]

@@ -112,6 +112,13 @@ def _with_adapter(bundle: Bundle) -> Any:
 def verify(expectation: Expectation, repo_id: str, commit: str, *, endpoint: str, token: str) -> float:
     """Download a commit into a clean cache and compare files and logits.
 
+    Args:
+        expectation: What was sent.
+        repo_id: `OWNER/NAME`.
+        commit: Its hash.
+        endpoint: Of the Hub.
+        token: Of somebody who may read it.
+
     Returns:
         The largest difference of a logit.
 

@@ -3,7 +3,8 @@
 The lexicon is VADER's (Hutto & Gilbert, ICWSM 2014; package `vaderSentiment`): 7,500 English words and emoticons, each
 with the mean valence, -4 to 4, that ten people gave it. Its words are put into short phrases, VADER's own rules
 (negation, intensifiers, "but") say what each phrase is worth, and the encoder learns to tell that from its pooled
-output. No label of the user is seen; the same encoder is prepared once and kept in the cache.
+output: intermediate training (Phang et al. 2018, arXiv:1811.01088) on phrases that rules have labelled. No label of the
+user is seen; the same encoder is prepared once and kept in the cache.
 """
 
 from __future__ import annotations

@@ -12,8 +12,8 @@
 The CSV file has the columns `text` and `label`. `accelerate launch` runs it on several devices.
 """
 
-import argparse
 import logging
+import sys
 
 from datasets import load_dataset
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, Trainer, TrainingArguments
@@ -23,10 +23,9 @@ from hf_sentiment import EarlyStoppingCallback, LearningCurveCallback, LoraCallb
 
 def main() -> None:
     # 1. Your model and your data, as you are used to
-    parser = argparse.ArgumentParser()
-    for name in ("checkpoint", "file", "folder"):
-        parser.add_argument(name)
-    checkpoint, file, folder = vars(parser.parse_args()).values()
+    if len(sys.argv) != 4:
+        sys.exit("usage: python recipes/callbacks_with_your_own_model.py CHECKPOINT FILE.csv FOLDER")
+    checkpoint, file, folder = sys.argv[1:]
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     rows = load_dataset("csv", data_files=file, split="train").class_encode_column("label")
     tokenizer = AutoTokenizer.from_pretrained(checkpoint)

@@ -6,6 +6,7 @@ import hashlib
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -186,25 +187,13 @@ class Repository:
                 self.repo_id, number, "closed", comment="The download of these files could not be verified."
             )
 
-    def doing(self, what: str) -> _Explained:
-        """A context in which an error of the client becomes one line about `what`."""
-        return _Explained(self.repo_id, what)
-
-
-class _Explained:
-    """Turns whatever the client raises into a `HubError`."""
-
-    def __init__(self, repo_id: str, doing: str) -> None:
-        self._repo_id = repo_id
-        self._doing = doing
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        # Not `KeyboardInterrupt`, which is nobody's answer.
-        if isinstance(error, Exception):
-            raise explain(error, self._repo_id, self._doing) from error
+    @contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """A context in which whatever the client raises becomes one line about `what`."""
+        try:
+            yield
+        except Exception as error:  # not `KeyboardInterrupt`, which is nobody's answer
+            raise explain(error, self.repo_id, what) from error
 
 
 def patiently(action: Callable[[], _T]) -> _T:

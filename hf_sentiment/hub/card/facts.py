@@ -42,7 +42,6 @@ class ModelFacts:
         is_ours: Whether its two source files travel with it.
         stock_loads: Whether stock BERT loads it.
         pooling_words: What the head looks at.
-        reads: Tokens.
     """
 
     name: str
@@ -62,7 +61,6 @@ class ModelFacts:
     pooling_words: str | None
     parameters: int | None
     adapter_parameters: int | None
-    reads: int | None
 
 
 def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, adapter: bool) -> ModelFacts:
@@ -97,7 +95,6 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
         pooling_words=_POOLING_WORDS[records.pooling] if records.is_ours else None,
         parameters=records.count_parameters(adapter=False),
         adapter_parameters=records.count_parameters(adapter=True),
-        reads=records.reads,
     )
 
 

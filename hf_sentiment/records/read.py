@@ -131,6 +131,7 @@ class RunRecords:
         files = sorted(self.folder.glob("model*.safetensors"))
         if adapter:
             files = [] if self.adapter_folder is None else [self.adapter_folder / ADAPTER_FILES[1]]
+        # By the headers alone, so that a model of gigabytes is not loaded to be counted.
         return sum(_elements(file) for file in files if file.is_file()) or None
 
 

@@ -36,6 +36,7 @@ class LabelRuleRecord:
     @property
     def drops(self) -> bool:
         """Whether there are labels that are left out, as they lie between the others."""
+        # Classes are of scores that are cut, the mapping of single values; a rule has one of them.
         return None in (*self.classes, *self.mapping.values())
 
 

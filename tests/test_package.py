@@ -32,6 +32,15 @@ def test_every_public_name_resolves() -> None:
         hf_sentiment.nonsense  # noqa: B018
 
 
+@pytest.mark.parametrize("name", ["train", "plan", "audit", "evaluate", "predict", "publish"])
+def test_a_command_is_a_function_of_the_package_too(name: str) -> None:
+    function = getattr(hf_sentiment, name)
+    room = "hub" if name == "publish" else "commands"
+    assert function is getattr(importlib.import_module(f"hf_sentiment.{room}.{name}"), name)
+    docstring = inspect.getdoc(function) or ""
+    assert "Args:" in docstring and "Example" in docstring and f"{name}(" in docstring
+
+
 def test_the_version_is_said_once() -> None:
     assert f'version = "{hf_sentiment.__version__}"' in (ROOT / "pyproject.toml").read_text()
     assert hf_sentiment.__version__ in (ROOT / "CHANGELOG.md").read_text()

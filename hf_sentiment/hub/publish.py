@@ -57,6 +57,9 @@ def publish(
     Raises:
         CallError: A wrong argument, or a folder that cannot be published.
         HubError: The Hub could not do it; the message says what the repository is like now.
+
+    Examples:
+        >>> publish("runs/reviews", "me/reviews", license="apache-2.0").url  # doctest: +SKIP
     """
     _check_name(repo_id)
     # Before anything is read: a misspelt licence shall cost no minute.

@@ -47,8 +47,7 @@ def publish(
             leaves a repository as visible as it is.
         adapter: The adapter and head of a LoRA run, instead of the merged model.
         create_pr: Open a pull request instead of changing the main branch.
-        dry_run: Make the folder, say what would be sent and, where the Hub answers, what that would change; then stop.
-            The folder stays, for you to look at and to remove.
+        dry_run: Make the folder, say what would be sent and changed, and stop; the folder stays, for you to remove.
         commit_message: Title of the commit.
         token: Default: what `hf auth login` saved, or HF_TOKEN. Needed for the upload only.
         endpoint: Of the Hub. Default: HF_ENDPOINT.
@@ -80,8 +79,7 @@ def publish(
             published = publication.rehearse()
             rehearsed = True  # the folder is what the call was for
             return published
-        # Only now: a dry run needs none.
-        if token is None:
+        if token is None:  # only now: a dry run needs none
             raise HubError(f"no token: {LOG_IN}")
         return publication.carry_out()
     finally:

@@ -23,7 +23,7 @@ from scipy.special import logsumexp
 from sklearn.model_selection import train_test_split
 
 from hf_sentiment.data.prepare import prepare_data
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior, prepare_encoder
@@ -34,7 +34,7 @@ from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.run import Run
 
 TASKS = {"movie-2": ("starter", 2), "amazon-2": ("starter:amazon", 2)}
-LABELLED = (16, 256, 1000, 2000)
+LABELED = (16, 256, 1000, 2000)
 VALIDATION = (16, 64, 256)
 FOLDS = (16, 64, 192)
 # The plan looks at how many validation texts there are: as many as are drawn in the middle.
@@ -60,7 +60,7 @@ def logits_of(name: str, size: int) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         run, rest = assembled(*TASKS[name], size, folder)
         run.fit()
-        features = frozen_features(run.model, run.tokenizer, tokenise(rest, run.tokenizer, _LONGEST))
+        features = frozen_features(run.model, run.tokenizer, tokenize(rest, run.tokenizer, _LONGEST))
     weight, bias = run.model.classifier.weight.detach().numpy(), run.model.classifier.bias.detach().numpy()
     return {"logits": features @ weight.T + bias, "labels": np.asarray(rest["label"])}
 
@@ -70,7 +70,7 @@ def features_of(name: str) -> dict[str, np.ndarray]:
     with tempfile.TemporaryDirectory() as folder:
         run, rest = assembled(*TASKS[name], 16, folder)
         prior = prepare_encoder(run.model, run.tokenizer)
-        features = frozen_features(run.model, run.tokenizer, tokenise(rest, run.tokenizer, _LONGEST))
+        features = frozen_features(run.model, run.tokenizer, tokenize(rest, run.tokenizer, _LONGEST))
     return {
         "features": features,
         "labels": np.asarray(rest["label"]),
@@ -83,7 +83,7 @@ def kept(path: Path) -> dict[str, np.ndarray]:
     """All logits and features by `task/size/what`, from the file as far as it has them; what is made is added to it."""
     found = dict(np.load(path)) if path.is_file() else {}
     for name in TASKS:
-        for size in (0, *LABELLED):
+        for size in (0, *LABELED):
             if f"{name}/{size}/labels" in found:
                 continue
             made = logits_of(name, size) if size else features_of(name)
@@ -155,7 +155,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found, rows = kept(arguments.logits), []
     for name in TASKS:
-        for size in LABELLED:
+        for size in LABELED:
             logits, labels = (found[f"{name}/{size}/{what}"] for what in ("logits", "labels"))
             best, before = plain_fit(logits, labels), log_loss(logits, labels)
             for texts in VALIDATION:
@@ -166,7 +166,7 @@ def main() -> None:
         parts = {what: found[f"{name}/0/{what}"] for what in ("features", "labels", "weight", "bias")}
         for size in FOLDS:
             draws = [of_folds(parts, size, seed) for seed in range(arguments.draws)]
-            rows.append(summary(draws, task=name, labelled=size, validation="folds"))
+            rows.append(summary(draws, task=name, labeled=size, validation="folds"))
             print(rows[-1], flush=True)
     write_json(arguments.output, {"draws": arguments.draws, "results": rows})
 

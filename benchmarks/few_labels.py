@@ -41,7 +41,7 @@ from sklearn.model_selection import train_test_split
 
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.sources import starter_model
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.evaluation.baselines import tfidf_probabilities
 from hf_sentiment.evaluation.metrics import classification_metrics, softmax
 from hf_sentiment.head.features import frozen_features
@@ -65,7 +65,7 @@ _VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "-unlabelled": ({}, {}),
 }
 """Of `ours`: the package's own arguments, and the Trainer's."""
-_UNLABELLED = 500
+_UNLABELED = 500
 _LONGEST = 128
 
 
@@ -109,7 +109,7 @@ def ours(name: str, size: int, seed: int, variant: str = "") -> tuple[np.ndarray
             options = options | {"max_train_samples": 0}
         if variant == "-unlabelled":
             file = Path(folder) / "texts.jsonl"
-            pool.shuffle(seed=seed).select(range(_UNLABELLED)).select_columns("text").to_json(file)
+            pool.shuffle(seed=seed).select(range(_UNLABELED)).select_columns("text").to_json(file)
             options, dataset = {"unlabeled_file": str(file), "labels": names}, None
         began = time.perf_counter()
         quiet = {"output_dir": f"{folder}/run", "report_to": [], "disable_tqdm": True, "seed": seed}
@@ -117,7 +117,7 @@ def ours(name: str, size: int, seed: int, variant: str = "") -> tuple[np.ndarray
         run.fit()
         run.calibrate()
         seconds = time.perf_counter() - began
-        features = frozen_features(run.model, run.tokenizer, tokenise(test, run.tokenizer, _LONGEST))
+        features = frozen_features(run.model, run.tokenizer, tokenize(test, run.tokenizer, _LONGEST))
     weight, bias = run.model.classifier.weight.detach().numpy(), run.model.classifier.bias.detach().numpy()
     return softmax(features @ weight.T + bias), seconds
 
@@ -133,7 +133,7 @@ def _frozen(name: str, part: str) -> np.ndarray:
     path = starter_model()
     model, tokenizer = BertForSentimentAnalysis.from_pretrained(path), AutoTokenizer.from_pretrained(path)
     split = pool if part == "pool" else test
-    features = frozen_features(model, tokenizer, tokenise(split, tokenizer, _LONGEST))
+    features = frozen_features(model, tokenizer, tokenize(split, tokenizer, _LONGEST))
     return features / np.linalg.norm(features, axis=1, keepdims=True)
 
 
@@ -174,7 +174,7 @@ def trainer(name: str, size: int, seed: int) -> tuple[np.ndarray, float]:
     path = starter_model()
     tokenizer = AutoTokenizer.from_pretrained(path)
     model = BertForSequenceClassification.from_pretrained(path, num_labels=len(names))
-    tokens = tokenise(_table(texts, labels, names), tokenizer, _LONGEST)
+    tokens = tokenize(_table(texts, labels, names), tokenizer, _LONGEST)
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             folder,
@@ -202,7 +202,7 @@ def trainer(name: str, size: int, seed: int) -> tuple[np.ndarray, float]:
         began = time.perf_counter()
         made.train()
         seconds = time.perf_counter() - began
-        output = made.predict(tokenise(test, tokenizer, _LONGEST))
+        output = made.predict(tokenize(test, tokenizer, _LONGEST))
     return softmax(np.asarray(output.predictions)), seconds
 
 

@@ -35,7 +35,7 @@ from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import FixedTexts
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.sources import starter_model
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 VALIDATION, RESERVE, EVALUATIONS = 200, 1200, 8
@@ -103,7 +103,7 @@ def load() -> tuple[Dataset, Any]:
     """All movie snippets tokenised, and the tokenizer."""
     data = prepare_data("starter", seed=0)
     tokenizer = AutoTokenizer.from_pretrained(starter_model())
-    return tokenise(concatenate_datasets(list(data.splits.values())), tokenizer, 64), tokenizer
+    return tokenize(concatenate_datasets(list(data.splits.values())), tokenizer, 64), tokenizer
 
 
 def fine_tune(setting: dict[str, Any], seed: int, texts: Dataset, tokenizer: Any) -> dict[str, Any]:

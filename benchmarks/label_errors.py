@@ -17,7 +17,7 @@ import numpy as np
 from datasets import concatenate_datasets
 
 from hf_sentiment.data.audit import confident_disagreement, out_of_fold
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.arguments import SentimentArguments
@@ -29,7 +29,7 @@ def features_of(corpus: str) -> tuple[np.ndarray, np.ndarray]:
     arguments = SentimentArguments(dataset_name=corpus)
     data = load_splits(arguments, seed=0)
     model, tokenizer = load_model(arguments, data)
-    texts = tokenise(concatenate_datasets(list(data.splits.values())), tokenizer, tokenizer.model_max_length)
+    texts = tokenize(concatenate_datasets(list(data.splits.values())), tokenizer, tokenizer.model_max_length)
     return frozen_features(model, tokenizer, texts), np.asarray(texts["labels"][:])
 
 

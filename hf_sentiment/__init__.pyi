@@ -8,7 +8,7 @@ from .commands.evaluate import evaluate as evaluate
 from .commands.plan import plan as plan
 from .commands.predict import predict as predict
 from .commands.train import train as train
-from .data.tokenisation import tokenise as tokenise
+from .data.tokenization import tokenize as tokenize
 from .evaluation.metrics import SentimentMetrics as SentimentMetrics
 from .evaluation.metrics import compute_metrics as compute_metrics
 from .evaluation.record import record_test as record_test

@@ -39,7 +39,7 @@ def main() -> None:
 
     # 4. Tokens: truncated, not padded; the collator pads to the longest text of a batch
     max_length = min(arguments.max_length or 256, tokenizer.model_max_length)
-    splits = {name: hf_sentiment.tokenise(split, tokenizer, max_length) for name, split in data.splits.items()}
+    splits = {name: hf_sentiment.tokenize(split, tokenizer, max_length) for name, split in data.splits.items()}
     if arguments.head_first:
         prior = head.prepare_encoder(model, tokenizer, bfloat16=training_arguments.bf16) if arguments.lexicon else None
         head.fit_head_first(model, tokenizer, splits["train"], training_arguments.seed, prior)

@@ -52,9 +52,9 @@ def test_a_help_imports_neither_torch_nor_transformers(command: str) -> None:
     assert f"hf-sentiment {command or 'COMMAND'}" in done.stdout and done.stdout.strip().endswith("set()")
 
 
-def test_a_value_that_looks_like_a_flag_is_a_value(run_cli: Cli, tiny_folder: Path, labelled: Path) -> None:
+def test_a_value_that_looks_like_a_flag_is_a_value(run_cli: Cli, tiny_folder: Path, labeled: Path) -> None:
     for value in ("--json", "--debug", "--help"):
-        code, out, err = run_cli("evaluate", tiny_folder, "--test_file", labelled, f"--text_column={value}")
+        code, out, err = run_cli("evaluate", tiny_folder, "--test_file", labeled, f"--text_column={value}")
         assert (code, out) == (2, "") and value in only_error(err)
 
 
@@ -72,17 +72,17 @@ def test_wrong_commands_and_options(run_cli: Cli) -> None:
 
 
 @pytest.fixture
-def labelled(tmp_path: Path, reviews: list[tuple[str, str]]) -> Path:
+def labeled(tmp_path: Path, reviews: list[tuple[str, str]]) -> Path:
     path = tmp_path / "test.csv"
     path.write_text("text,label\n" + "".join(f'"{text}",{label}\n' for text, label in reviews[::6]), encoding="utf-8")
     return path
 
 
 def test_evaluate_prints_json_on_stdout_and_people_read_stderr(
-    run_cli: Cli, tiny_folder: Path, labelled: Path, tmp_path: Path
+    run_cli: Cli, tiny_folder: Path, labeled: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "report.json"
-    code, out, err = run_cli("evaluate", tiny_folder, "--test_file", labelled, "--output", output, "--json")
+    code, out, err = run_cli("evaluate", tiny_folder, "--test_file", labeled, "--output", output, "--json")
     assert code == 0, err
     report = json.loads(out)
     assert report == json.loads(output.read_text())
@@ -92,10 +92,10 @@ def test_evaluate_prints_json_on_stdout_and_people_read_stderr(
     assert "accuracy" in err and "40 test texts" in err
 
 
-def test_evaluate_agrees_with_predict(run_cli: Cli, tiny_folder: Path, labelled: Path) -> None:
-    _, out, _ = run_cli("evaluate", tiny_folder, "--test_file", labelled, "--json")
-    _, lines, _ = run_cli("predict", tiny_folder, labelled)
-    labels = [line.rsplit(",", 1)[1] for line in labelled.read_text().splitlines()[1:]]
+def test_evaluate_agrees_with_predict(run_cli: Cli, tiny_folder: Path, labeled: Path) -> None:
+    _, out, _ = run_cli("evaluate", tiny_folder, "--test_file", labeled, "--json")
+    _, lines, _ = run_cli("predict", tiny_folder, labeled)
+    labels = [line.rsplit(",", 1)[1] for line in labeled.read_text().splitlines()[1:]]
     hits = [json.loads(line)["label"] == label for line, label in zip(lines.splitlines(), labels, strict=True)]
     assert json.loads(out)["model"]["accuracy"]["value"] == pytest.approx(sum(hits) / len(hits))
 
@@ -119,9 +119,9 @@ def test_bad_rows_are_named_or_dropped(run_cli: Cli, tiny_folder: Path, tmp_path
     assert code == 0 and json.loads(out)["texts"] == 2
 
 
-def test_predict_keeps_the_order_of_the_file(run_cli: Cli, tiny_folder: Path, labelled: Path, tmp_path: Path) -> None:
+def test_predict_keeps_the_order_of_the_file(run_cli: Cli, tiny_folder: Path, labeled: Path, tmp_path: Path) -> None:
     output = tmp_path / "p.jsonl"
-    code, out, err = run_cli("predict", tiny_folder, labelled, "--text_column", "text", "--output", output)
+    code, out, err = run_cli("predict", tiny_folder, labeled, "--text_column", "text", "--output", output)
     assert (code, out) == (0, ""), err
     lines = [json.loads(line) for line in output.read_text(encoding="utf-8").splitlines()]
     assert len(lines) == 40
@@ -129,7 +129,7 @@ def test_predict_keeps_the_order_of_the_file(run_cli: Cli, tiny_folder: Path, la
         assert {"row", "text", "label", "score", "scores", "note"} <= line.keys()
         assert line["score"] == max(line["scores"].values())
     before = output.read_text()
-    code, _, err = run_cli("predict", tiny_folder, labelled, "--output", output)
+    code, _, err = run_cli("predict", tiny_folder, labeled, "--output", output)
     assert code == 2 and "is not overwritten" in only_error(err)
     assert output.read_text() == before
 
@@ -157,9 +157,9 @@ def test_predict_reads_stdin(tiny_folder: Path) -> None:
     ],
 )
 def test_wrong_calls_of_predict(
-    words: list[str], message: str, run_cli: Cli, tiny_folder: Path, labelled: Path, tmp_path: Path
+    words: list[str], message: str, run_cli: Cli, tiny_folder: Path, labeled: Path, tmp_path: Path
 ) -> None:
-    filled = [word.format(folder=tiny_folder, tmp=tmp_path, file=labelled) for word in words]
+    filled = [word.format(folder=tiny_folder, tmp=tmp_path, file=labeled) for word in words]
     code, out, err = run_cli(*filled)
     assert (code, out) == (2, "")
     assert message in only_error(err)
@@ -206,8 +206,8 @@ def test_ctrl_c_is_said_and_has_a_code(run_cli: Cli, tiny_folder: Path, monkeypa
     assert only_error(err) == "error: stopped"
 
 
-def test_what_cannot_be_written_is_said_with_its_place(run_cli: Cli, tiny_folder: Path, labelled: Path) -> None:
-    code, _, err = run_cli("predict", tiny_folder, labelled, "--output", "/dev/null/p.jsonl")
+def test_what_cannot_be_written_is_said_with_its_place(run_cli: Cli, tiny_folder: Path, labeled: Path) -> None:
+    code, _, err = run_cli("predict", tiny_folder, labeled, "--output", "/dev/null/p.jsonl")
     assert code == 1 and "/dev/null" in only_error(err)
 
 

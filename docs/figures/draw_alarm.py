@@ -39,7 +39,7 @@ from hf_sentiment.callbacks.learning_curve import read_history
 from hf_sentiment.callbacks.learning_curve.drawing import INK, STYLE, TRAIN, new_figure
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.sources import starter_model
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 
 Array = np.ndarray[Any, Any]
 HERE = Path(__file__).parent
@@ -78,7 +78,7 @@ def train(folder: Path) -> None:
     """Fine-tune the starter model with the alarm and the curve, with records in `folder`."""
     tokenizer = AutoTokenizer.from_pretrained(starter_model())
     splits = prepare_data("starter", seed=0).splits
-    texts = tokenise(concatenate_datasets(list(splits.values())), tokenizer, 64).shuffle(seed=1)
+    texts = tokenize(concatenate_datasets(list(splits.values())), tokenizer, 64).shuffle(seed=1)
     train_texts, validation = texts.select(range(TEXTS)), texts.select(range(TEXTS, TEXTS + VALIDATION_TEXTS))
     labels = np.asarray(train_texts["labels"][:])
     flipped = np.random.default_rng(0).random(TEXTS) < WRONG
@@ -134,9 +134,9 @@ def two_curves(history: list[dict[str, Any]]) -> None:
         ("gap/train_loss", "training loss of the probe: at this moment, dropout off", TRAIN, "-", "s", 1.8),
         ("eval_loss", "validation loss", VALIDATION, "-", "o", 1.8),
     )
-    for name, label, colour, style, marker, width in curves:
+    for name, label, color, style, marker, width in curves:
         values = [row[name] for row in history]
-        axes.plot(epochs, values, linestyle=style, marker=marker, ms=4.5, color=colour, label=label, linewidth=width)
+        axes.plot(epochs, values, linestyle=style, marker=marker, ms=4.5, color=color, label=label, linewidth=width)
     axes.set(xlabel="epoch", ylabel="log loss\n(lower is better)", ylim=(0, None), xticks=epochs)
     figure.legend(loc="outside upper left", fontsize=8.5)
     save(figure, "two_curves")

@@ -28,7 +28,7 @@ from hf_sentiment.data.audit import (
 from hf_sentiment.data.labels import BINARY, DROPPED, LabelRule
 from hf_sentiment.data.prepare import load_training_rows
 from hf_sentiment.data.rows import Rows
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
@@ -186,7 +186,7 @@ def _features(rows: Rows, model: Any, tokenizer: PreTrainedTokenizerBase, max_le
     """What the encoder makes of the usable texts, `[texts, hidden size]`."""
     logger.info("Looking for label errors: a forward pass over %d texts", len(rows.usable))
     texts = Dataset.from_dict({"text": rows.usable.texts.tolist()})
-    return frozen_features(model, tokenizer, tokenise(texts, tokenizer, max_length))
+    return frozen_features(model, tokenizer, tokenize(texts, tokenizer, max_length))
 
 
 def _shares(arguments: SentimentArguments, rows: Rows, pooling: str) -> dict[str, float]:

@@ -16,7 +16,7 @@ from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import compared_models
 from hf_sentiment.records.history import Row, write_history
 from hf_sentiment.records.schema import Estimate, EvaluationRecord, Measurement
-from hf_sentiment.records.serialisation import to_json
+from hf_sentiment.records.serialization import to_json
 from hf_sentiment.training.run import Run
 
 if TYPE_CHECKING:

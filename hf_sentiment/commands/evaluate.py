@@ -17,7 +17,7 @@ from hf_sentiment.evaluation.report import evaluate_texts
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.schema import FindingRecord, Measurement, RowCounts
-from hf_sentiment.records.serialisation import from_json
+from hf_sentiment.records.serialization import from_json
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +66,7 @@ def evaluate(
     rule_of = partial(_rule, classifier=classifier, model=model, keep_bad=drop)
     raw, rows = load_rows(dataset_name, rule_of, split="test", keep_broken=drop, **source)
     rows.check(on_bad_rows)
-    test = rows.labelled(raw)["test"]
+    test = rows.labeled(raw)["test"]
     probabilities = softmax(classifier.logits(test["text"][:]))
     report = evaluate_texts(probabilities, test, rows.rule.labels)
     seen = seen_record(model, test, probabilities)

@@ -144,7 +144,7 @@ class Evaluate(Command):
         _find_model(self.model, self.revision)
         from hf_sentiment.commands.evaluate import evaluate
         from hf_sentiment.evaluation.report import report_lines
-        from hf_sentiment.records.serialisation import as_record
+        from hf_sentiment.records.serialization import as_record
 
         quieten_libraries()
         report = evaluate(**_without(self, "output", "json"))

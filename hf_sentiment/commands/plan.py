@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from hf_sentiment.records.serialisation import as_record
+from hf_sentiment.records.serialization import as_record
 from hf_sentiment.training.arguments import split_arguments
 from hf_sentiment.training.assemble import prepare_plan
 from hf_sentiment.training.plan import Plan, plan_lines, plan_record

@@ -29,7 +29,7 @@ from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.records.schema import Alarm, AuditRecord, EvaluationRecord, FindingRecord, Measurement, TrainingRecord
-from hf_sentiment.records.serialisation import write_record
+from hf_sentiment.records.serialization import write_record
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.plan import plan_lines, plan_record
@@ -211,7 +211,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
         best_epoch=_best_epoch(run),
         stopped=next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
         alarms=None if alarm is None else tuple(Alarm(**entry) for entry in alarm.alarms),
-        unlabelled_texts=run.unlabeled_texts,
+        unlabeled_texts=run.unlabeled_texts,
         lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
         device=run.trainer.args.device.type,
         threads=torch.get_num_threads(),

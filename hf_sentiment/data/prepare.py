@@ -31,7 +31,7 @@ from hf_sentiment.records.schema import (
     RowCounts,
     SplitsRecord,
 )
-from hf_sentiment.records.serialisation import from_json
+from hf_sentiment.records.serialization import from_json
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +52,7 @@ class PreparedData:
         seed: Of the splits that were made; `None` if all were given.
         seen: The hashes of the texts that a run sees, by how it sees them, sorted and each once.
         description: The source in one line.
-        unlabelled: Texts without labels, in their place, where there are such: columns `text`, and a `label` that means
+        unlabeled: Texts without labels, in their place, where there are such: columns `text`, and a `label` that means
             nothing.
     """
 
@@ -64,7 +64,7 @@ class PreparedData:
     seed: int | None
     seen: dict[str, np.ndarray]
     description: str
-    unlabelled: Dataset | None = None
+    unlabeled: Dataset | None = None
 
     def audit(self, dataset_name: str | None = None, model_name: str | None = None) -> AuditRecord:
         """Source, languages, label rule, rows, splits and the findings that cost little.
@@ -83,13 +83,13 @@ class PreparedData:
             splits=SplitsRecord(counts, self.origin, self.seed),
             findings=tuple(from_json(FindingRecord, finding.to_dict(texts=False)) for finding in findings),
             used={name: len(split) for name, split in self.splits.items()},
-            unlabelled=None if self.unlabelled is None else len(self.unlabelled),
+            unlabeled=None if self.unlabeled is None else len(self.unlabeled),
             content={name: _content_hash(split) for name, split in self.splits.items()},
         )
 
     def _texts(self) -> list[str]:
         """What the model learns from: training texts, or those without labels; where there are neither, the others."""
-        for split in (self.splits["train"], self.unlabelled):
+        for split in (self.splits["train"], self.unlabeled):
             if split is not None and len(split):
                 return list(split["text"])
         return [text for split in self.splits.values() for text in split["text"]]
@@ -185,7 +185,7 @@ def prepare_data(
     raw, rows = load_training_rows(dataset, labels=labels, num_labels=num_labels, keep_broken=drop, **source)
     logger.info("%s: %s", raw.description, rows.rule.description)
     rows.check(on_bad_rows)
-    splits = rows.labelled(raw)
+    splits = rows.labeled(raw)
     shares = _shares(holdout(len(splits["train"])), test_share, validation_share)
     missing = {name: share for name, share in shares.items() if share and name not in splits}
     origin = dict.fromkeys(splits, "given")
@@ -236,7 +236,7 @@ def _prepared(
     seed: int | None,
     description: str,
     drop_bad_rows: bool = False,
-    unlabelled: Dataset | None = None,
+    unlabeled: Dataset | None = None,
 ) -> PreparedData:
     """The splits, with what is known of their rows."""
     findings = row_findings(rows, drop_bad_rows=drop_bad_rows)
@@ -245,10 +245,10 @@ def _prepared(
             pair = finding.facts["splits"]
             logger.warning("%s: %d rows of the second have a near-duplicate in the first", pair, finding.count)
     seen = {name: np.unique(rows.hashes(name)) for name in (TRAINED, CHOSEN) if name in splits}
-    return PreparedData(splits, rows.rule, rows.counts, findings, origin, seed, seen, description, unlabelled)
+    return PreparedData(splits, rows.rule, rows.counts, findings, origin, seed, seen, description, unlabeled)
 
 
-def prepare_unlabelled(
+def prepare_unlabeled(
     labels: Sequence[str] | None,
     test_file: str | None,
     unlabeled_file: str | None = None,
@@ -284,14 +284,14 @@ def prepare_unlabelled(
             encoding=encoding,
         )
         rows.check("error")
-        splits |= rows.labelled(raw)
-    unlabelled = None if unlabeled_file is None else _unlabelled(unlabeled_file, text_column, encoding)
-    told = "no labelled texts" if unlabelled is None else f"{len(unlabelled):,} texts without labels"
+        splits |= rows.labeled(raw)
+    unlabeled = None if unlabeled_file is None else _unlabeled(unlabeled_file, text_column, encoding)
+    told = "no labelled texts" if unlabeled is None else f"{len(unlabeled):,} texts without labels"
     told += "" if unlabeled_file is None else f" ({unlabeled_file.rpartition('/')[2]})"
-    return _prepared(splits, rows, dict.fromkeys(splits, "given"), None, told, unlabelled=unlabelled)
+    return _prepared(splits, rows, dict.fromkeys(splits, "given"), None, told, unlabeled=unlabeled)
 
 
-def _unlabelled(file: str, text_column: str | None, encoding: str | None) -> Dataset:
+def _unlabeled(file: str, text_column: str | None, encoding: str | None) -> Dataset:
     raw = load_data(test_file=file, text_column=text_column, label_optional=True, encoding=encoding)
     rows = raw.splits["test"]
     texts = [text for text in rows["text"] if text and text.strip()]

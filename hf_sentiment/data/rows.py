@@ -172,14 +172,14 @@ class Rows:
             if not count["kept"]:
                 raise DataError(f"{self.sources[name]}: no row is left ({why}); the rule is: {self.rule.description}")
 
-    def labelled(self, raw: RawData) -> dict[str, Dataset]:
+    def labeled(self, raw: RawData) -> dict[str, Dataset]:
         """The usable rows as data sets, by split as given.
 
         Returns:
             Columns `text`, `label` (int64 index into `rule.labels`), `row`, and `group` and `ratings` where the source
             has them.
         """
-        return {name: _labelled(dataset, self.codes[self.given == name]) for name, dataset in raw.splits.items()}
+        return {name: _labeled(dataset, self.codes[self.given == name]) for name, dataset in raw.splits.items()}
 
     @cached_property
     def is_usable(self) -> np.ndarray:
@@ -240,10 +240,10 @@ class Rows:
         return self.example(i, f"{says} {self.place(other)}{label}", other=facts)
 
 
-def _labelled(dataset: Dataset, codes: np.ndarray) -> Dataset:
+def _labeled(dataset: Dataset, codes: np.ndarray) -> Dataset:
     """The usable rows, with class indices for labels."""
     usable = np.flatnonzero(codes >= 0)
     chosen = dataset if len(usable) == len(dataset) else dataset.select(usable)
     others = [column for column in dataset.column_names if column not in ("text", "label", "fault")]
-    labelled = chosen.remove_columns("label").add_column("label", codes[usable], feature=Value("int64"))
-    return labelled.select_columns(["text", "label", *others])
+    labeled = chosen.remove_columns("label").add_column("label", codes[usable], feature=Value("int64"))
+    return labeled.select_columns(["text", "label", *others])

@@ -10,7 +10,7 @@ import numpy as np
 from hf_sentiment.data.splits import write_seen_texts
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_split
-from hf_sentiment.records.serialisation import write_record
+from hf_sentiment.records.serialization import write_record
 
 if TYPE_CHECKING:
     from datasets import Dataset

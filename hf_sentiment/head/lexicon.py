@@ -83,7 +83,7 @@ _TWO = (
 _NONE = ("the {f} is a {f}", "{f} of {f}", "I have the {f}", "it has a {f} with {f}")
 _SHARES = (0.6, 0.34, 0.06)
 # VADER's compound score is s / sqrt(s^2 + 15) of the sum of valences s (its `normalize`): undone here.
-_NORMALISATION = 15.0
+_NORMALIZATION = 15.0
 _LARGEST = 6.0
 
 
@@ -159,7 +159,7 @@ def lexicon_phrases(tokenizer: PreTrainedTokenizerBase, count: int, seed: int = 
 
 def _valence(compound: float) -> float:
     """The sum of valences behind a compound score, at most 6 either way."""
-    valence = compound * math.sqrt(_NORMALISATION / max(1.0 - compound**2, 1e-4))
+    valence = compound * math.sqrt(_NORMALIZATION / max(1.0 - compound**2, 1e-4))
     return max(-_LARGEST, min(_LARGEST, valence))
 
 

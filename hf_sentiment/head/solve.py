@@ -30,7 +30,7 @@ PRIOR_SCALE = 2.0
 # starter corpora, and what is within half a point of 0 is neutral, as in these corpora (Hutto & Gilbert, ICWSM 2014).
 PRIOR_VARIANCE = 2.0
 # Fewer unlabelled texts do not show where one polarity ends and the next begins.
-LEAST_UNLABELLED = 50
+LEAST_UNLABELED = 50
 
 
 def linear_probe(
@@ -89,7 +89,7 @@ def zero_shot_head(prior: LexiconPrior, polarity: Sequence[float], unlabeled: np
     shares = np.full(len(means), 1 / len(means))
     if unlabeled is not None and len(means) > 2:
         logger.warning("The unlabelled texts are not used: with more than two labels they do more harm than good")
-    elif unlabeled is not None and len(unlabeled) >= LEAST_UNLABELLED:
+    elif unlabeled is not None and len(unlabeled) >= LEAST_UNLABELED:
         mixture = GaussianMixture(len(means), covariance_type="tied", means_init=means[:, None], random_state=0)
         mixture.fit(prior.valence(unlabeled)[:, None])
         fitted = mixture.means_[:, 0]

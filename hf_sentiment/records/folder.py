@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import current_umask
 from hf_sentiment.records.schema import AuditRecord, EvaluationRecord, PlanRecord, StepTimes
-from hf_sentiment.records.serialisation import read_record, write_record
+from hf_sentiment.records.serialization import read_record, write_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase

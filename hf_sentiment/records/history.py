@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hf_sentiment.records.atomic import write_atomically
-from hf_sentiment.records.serialisation import as_record, without_version
+from hf_sentiment.records.serialization import as_record, without_version
 
 Row = dict[str, Any]
 

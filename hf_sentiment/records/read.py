@@ -14,7 +14,7 @@ from safetensors import SafetensorError, safe_open
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.records.folder import existing_folder
 from hf_sentiment.records.schema import AuditRecord, CallRecord, EvaluationRecord, Measurement, PlanRecord
-from hf_sentiment.records.serialisation import read_json, read_record
+from hf_sentiment.records.serialization import read_json, read_record
 
 # As PEFT calls them.
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")

@@ -137,7 +137,7 @@ class SentimentArguments:
         if self.fine_tuned_share is not None and not 0 < self.fine_tuned_share <= 1:
             raise CallError(f"--fine_tuned_share must be more than 0 and at most 1, got {self.fine_tuned_share}")
         if self.unlabeled_file is not None:
-            self._check_unlabelled()
+            self._check_unlabeled()
             return  # without the default data set
         given = self.validation_file or self.test_file
         if given and self.train_file is None and self.dataset_name is None:
@@ -150,7 +150,7 @@ class SentimentArguments:
         names = ("dataset_config_name", "dataset_revision", "train_file", "validation_file", "test_file")
         return {name: getattr(self, name) for name in (*names, "text_column", "label_column", "encoding")}
 
-    def _check_unlabelled(self) -> None:
+    def _check_unlabeled(self) -> None:
         """Texts without labels stand alone: beside labels they gained nothing (benchmarks/README.md)."""
         for name in ("train_file", "dataset_name", "validation_file", "max_train_samples"):
             if getattr(self, name) is not None:

@@ -28,7 +28,7 @@ from hf_sentiment.callbacks.shared import StopAtDivergence, less_is_better
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
 from hf_sentiment.head.lexicon import polarity
@@ -115,7 +115,7 @@ def assemble(
     """
     planned = prepare_plan(arguments, training, dataset, steps)
     call, data, model, tokenizer, plan = planned.call, planned.data, planned.model, planned.tokenizer, planned.plan
-    splits = _tokenised(data, tokenizer, plan.max_length.value)
+    splits = _tokenized(data, tokenizer, plan.max_length.value)
     if plan.imbalance.value == "class_weights":
         # In the config, where the model's own training loss finds them, and evaluation losses do not.
         labels = np.asarray(data.splits["train"]["label"])
@@ -173,16 +173,16 @@ def _check_without_labels(data: PreparedData, plan: Plan, call: Call) -> None:
             raise CallError(f"--{name} needs labelled texts: leave it out, or give --train_file FILE")
 
 
-def _tokenised(data: PreparedData, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Dataset]:
+def _tokenized(data: PreparedData, tokenizer: PreTrainedTokenizerBase, max_length: int) -> dict[str, Dataset]:
     """The texts to train on and to validate on, by split; those of the test are predicted as a user has them, as texts.
 
     An empty training split has no tokens, but is there.
     """
     # What is measured at the end is the saved model, loaded as users load it: it tokenises for itself.
     texts = {name: split for name, split in data.splits.items() if len(split) and name != "test"}
-    if data.unlabelled is not None:
-        texts["unlabeled"] = data.unlabelled
-    splits = {name: tokenise(split, tokenizer, max_length) for name, split in texts.items()}
+    if data.unlabeled is not None:
+        texts["unlabeled"] = data.unlabeled
+    splits = {name: tokenize(split, tokenizer, max_length) for name, split in texts.items()}
     return {"train": data.splits["train"]} | splits
 
 

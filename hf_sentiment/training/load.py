@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabelled
+from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabeled
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError, first_line
@@ -71,7 +71,7 @@ def load_planned_splits(call: Call, dataset: Any = None) -> PreparedData:
     arguments = call.arguments
     if arguments.unlabeled_file is not None:
         # Nothing is held out of texts without labels, and the labels' names are said, not found.
-        return prepare_unlabelled(
+        return prepare_unlabeled(
             arguments.labels,
             arguments.test_file,
             arguments.unlabeled_file,

@@ -317,17 +317,17 @@ def test_wrong_settings_are_named(arguments: dict[str, Any]) -> None:
 
 def test_simulated_runs_have_the_covariance_of_the_means() -> None:
     values = plateau(0, 300, 4)
-    centred = values - values.mean(axis=1, keepdims=True)
+    centered = values - values.mean(axis=1, keepdims=True)
     expected = np.cov(values) / 300
-    assert np.allclose(np.cov(null_means(centred, 0).T), expected, rtol=0.15)
-    assert np.allclose(null_means(centred, 0)[:, :3], null_means(centred[:3], 0))
+    assert np.allclose(np.cov(null_means(centered, 0).T), expected, rtol=0.15)
+    assert np.allclose(null_means(centered, 0)[:, :3], null_means(centered[:3], 0))
 
 
 def test_pooled_skewness_has_the_sign_of_the_later_minus_the_earlier() -> None:
     growth = np.random.default_rng(0).exponential(size=4000) - 1
-    centred = np.arange(4)[:, None] * growth
-    assert 1.5 < pooled_skewness(centred, np.arange(3)) < 2.2
-    assert pooled_skewness(-centred, np.arange(3)) == pytest.approx(-pooled_skewness(centred, np.arange(3)))
+    centered = np.arange(4)[:, None] * growth
+    assert 1.5 < pooled_skewness(centered, np.arange(3)) < 2.2
+    assert pooled_skewness(-centered, np.arange(3)) == pytest.approx(-pooled_skewness(centered, np.arange(3)))
     assert pooled_skewness(np.zeros((3, 40)), np.arange(2)) == 0.0
 
 

@@ -137,7 +137,7 @@ def test_what_is_mended_is_trained_on_by_the_command_that_is_printed(
     assert audit["label_rule"]["labels"] == ["negative", "positive"]
 
 
-def labelled(path: Path, rows: Rows, separator: str = ",") -> Path:
+def labeled(path: Path, rows: Rows, separator: str = ",") -> Path:
     delimited(path, ("text", "label"), rows, separator, "utf-8")
     return path
 
@@ -148,7 +148,7 @@ def test_slips_and_a_second_header_go_without_a_word_about_the_labels(
     polarity = {"negative": 0, "positive": 1}
     rows: list[tuple[Any, Any]] = [(text, polarity[label]) for text, label in reviews[::3]]
     rows[40:40] = [("text", "label"), ("the plot was lost", "#N/A"), ("the cast was lost", "-"), ("Total", "80")]
-    labelled(here / "r.csv", rows)
+    labeled(here / "r.csv", rows)
     said = ("--model_name_or_path", tiny_checkpoint, "--no_label_errors", *BRIEF, "--output_dir", "out/run")
     (here / "out" / "run").mkdir(parents=True)
     code, _, err = run_cli("audit", "--train_file", "r.csv", *said, "--fix", "clean")
@@ -167,7 +167,7 @@ def test_stars_that_are_dropped_stay_in_the_copy_and_the_flag_that_keeps_them_is
 ) -> None:
     stars = {"negative": (1, 2, 3), "positive": (4, 5, 3)}
     rows = [(text, stars[label][i % 3]) for i, (text, label) in enumerate(reviews[::2])] + [("", 4)]
-    labelled(here / "r.csv", rows)
+    labeled(here / "r.csv", rows)
     call = ("audit", "--train_file", "r.csv", "--model_name_or_path", tiny_checkpoint, "--no_label_errors")
     _, _, err = run_cli(*call, "--fix", "two")
     assert "of which the label rule drops 40 (--num_labels 3 keeps them as neutral)" in err
@@ -180,7 +180,7 @@ def test_stars_that_are_dropped_stay_in_the_copy_and_the_flag_that_keeps_them_is
 def test_what_the_copies_still_lack_is_said_with_the_command(
     here: Path, reviews: list[tuple[str, str]], tiny_checkpoint: Path, run_cli: Cli
 ) -> None:
-    labelled(here / "r.csv", [*reviews[::3], ("a film like no other", "mixed"), ("", "mixed")])
+    labeled(here / "r.csv", [*reviews[::3], ("a film like no other", "mixed"), ("", "mixed")])
     call = ("audit", "--train_file", "r.csv", "--model_name_or_path", tiny_checkpoint, "--no_label_errors")
     code, out, err = run_cli(*call, "--fix", "clean", "--json")
     assert code == 1

@@ -19,7 +19,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def labelled() -> Callable[..., Dataset]:
+def labeled() -> Callable[..., Dataset]:
     """`labelled(texts, labels, groups=None)`: a data set of rows with class indices."""
 
     def make(texts: list[str], labels: list[int], groups: list[str] | None = None) -> Dataset:

@@ -27,7 +27,7 @@ from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.sources import load_data
 from hf_sentiment.errors import DataError
-from hf_sentiment.records.serialisation import to_json
+from hf_sentiment.records.serialization import to_json
 
 Table = list[tuple[str | None, str | None]]
 Load = Callable[..., Rows]

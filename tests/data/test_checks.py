@@ -17,7 +17,7 @@ CSV = b'text,label\nfine,pos\n,neg\n" \xe2\x80\x8b ",neg\nno label,\ncaf\xe9,pos
 def check(raw: RawData, rule: LabelRule, on_bad_rows: str = "error") -> tuple[dict[str, Dataset], Rows]:
     rows = Rows.read(raw, rule)
     rows.check(on_bad_rows)
-    return rows.labelled(raw), rows
+    return rows.labeled(raw), rows
 
 
 def bad_rows(rows: Rows) -> list[tuple[int, str]]:

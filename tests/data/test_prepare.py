@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hf_sentiment.data.audit import audit_rows, write_cleaned
-from hf_sentiment.data.prepare import load_training_rows, prepare_data, prepare_unlabelled
+from hf_sentiment.data.prepare import load_training_rows, prepare_data, prepare_unlabeled
 from hf_sentiment.data.splits import Shares, duplicates
 from hf_sentiment.errors import CallError, DataError
 
@@ -100,13 +100,13 @@ def test_a_text_that_was_not_drawn_leaks_nowhere(reviews_file: Path, tmp_path: P
 
 
 def test_without_labels_there_are_names_and_perhaps_a_test(reviews_file: Path, tmp_path: Path) -> None:
-    data = prepare_unlabelled(None, None)
+    data = prepare_unlabeled(None, None)
     assert (data.rule.labels, list(data.splits), len(data.splits["train"])) == (("negative", "positive"), ["train"], 0)
-    tested = prepare_unlabelled(["positive", "negative"], str(reviews_file))
+    tested = prepare_unlabeled(["positive", "negative"], str(reviews_file))
     assert list(tested.splits) == ["train", "test"] and len(tested.splits["test"]) == 240
     assert tested.splits["test"]["label"][0] == 0  # a positive one
     assert tested.audit().splits.label_counts == {"train": {}, "test": {"0": 120, "1": 120}}
     other = tmp_path / "other.csv"
     other.write_text("text,label\ngood film,spam\nbad film,ham\n")
     with pytest.raises((CallError, DataError), match=r"spam|ham"):
-        prepare_unlabelled(["negative", "positive"], str(other))
+        prepare_unlabeled(["negative", "positive"], str(other))

@@ -121,7 +121,7 @@ def test_template_text_is_linked_beyond_the_window():
     assert len(set(duplicate_groups(texts))) == 1
 
 
-def corpus(labelled, rows=600, seed=0, share=0.3, groups=False):
+def corpus(labeled, rows=600, seed=0, share=0.3, groups=False):
     generator = random.Random(seed)
     texts, labels = [], []
     while len(texts) < rows:
@@ -131,12 +131,12 @@ def corpus(labelled, rows=600, seed=0, share=0.3, groups=False):
         texts += [text + "!" * i for i in range(copies)]
         labels += [label] * copies
     ids = [f"d{i // 7}" for i in range(len(texts))] if groups else None
-    return labelled(texts, labels, ids)
+    return labeled(texts, labels, ids)
 
 
 @pytest.mark.parametrize("rows", [600, 2500])
-def test_made_splits(labelled, rows):
-    table = corpus(labelled, rows)
+def test_made_splits(labeled, rows):
+    table = corpus(labeled, rows)
     splits = split(table, 3)
     assert list(splits) == ["test", "validation", "train"]
     numbers = [row for part in splits.values() for row in part["row"]]
@@ -153,8 +153,8 @@ def test_made_splits(labelled, rows):
     assert split(table, 4)["test"]["row"][:] != splits["test"]["row"][:]
 
 
-def test_known_groups_stay_together(labelled):
-    splits = split(corpus(labelled, groups=True), 0)
+def test_known_groups_stay_together(labeled):
+    splits = split(corpus(labeled, groups=True), 0)
     held = [set(part["group"]) for part in splits.values()]
     assert not held[0] & held[1] and not held[0] & held[2] and not held[1] & held[2]
 
@@ -177,9 +177,9 @@ def named(table: Dataset) -> Dataset:
     return Dataset.from_dict({"text": table["text"][:], "label": names})
 
 
-def test_given_splits_are_kept_and_their_overlap_is_counted(labelled, caplog):
-    train = corpus(labelled)
-    test = labelled([train["text"][5] + " ?", "something else"], [0, 1])
+def test_given_splits_are_kept_and_their_overlap_is_counted(labeled, caplog):
+    train = corpus(labeled)
+    test = labeled([train["text"][5] + " ?", "something else"], [0, 1])
 
     def prepare(**splits: Dataset) -> tuple[PreparedData, dict[str, int]]:
         data = prepare_data(DatasetDict({name: named(table) for name, table in splits.items()}), validation_share=0.2)
@@ -199,25 +199,25 @@ def test_given_splits_are_kept_and_their_overlap_is_counted(labelled, caplog):
 
 
 @pytest.mark.parametrize("size", [3, 4, 5, 8, 20])
-def test_small_data_have_every_label_in_every_split(labelled, size):
+def test_small_data_have_every_label_in_every_split(labeled, size):
     generator = random.Random(size)
     texts = [" ".join(sentence(generator, 8)) for _ in range(2 * size)]
     for seed in range(5):
-        splits = split(labelled(texts, [0, 1] * size), seed)
+        splits = split(labeled(texts, [0, 1] * size), seed)
         assert all(set(part["label"]) == {0, 1} for part in splits.values())
         assert sum(map(len, splits.values())) == 2 * size
 
 
-def test_a_rare_label_reaches_every_split_or_is_named(labelled):
+def test_a_rare_label_reaches_every_split_or_is_named(labeled):
     generator = random.Random(0)
     texts = [" ".join(sentence(generator, 8)) for _ in range(200)]
-    splits = split(labelled(texts, [0, 1] * 98 + [2] * 4), 0)
+    splits = split(labeled(texts, [0, 1] * 98 + [2] * 4), 0)
     assert all(set(part["label"]) == {0, 1, 2} for part in splits.values())
     with pytest.raises(DataError, match='label "mixed" has only 2 training rows'):
-        split(labelled(texts, [0, 1] * 99 + [2] * 2), 0, ["negative", "positive", "mixed"])
+        split(labeled(texts, [0, 1] * 99 + [2] * 2), 0, ["negative", "positive", "mixed"])
     texts[-4:] = ["the same text"] * 4
     with pytest.raises(DataError, match="label 2 has only 4 training rows, 1 of them different"):
-        split(labelled(texts, [0, 1] * 98 + [2] * 4), 0)
+        split(labeled(texts, [0, 1] * 98 + [2] * 4), 0)
 
 
 def test_folds_are_chosen_for_the_labels_still_lacking():
@@ -227,8 +227,8 @@ def test_folds_are_chosen_for_the_labels_still_lacking():
     assert _take([1, 3, 5], held, {0, 1, 2}, 2, 2) == [1]
 
 
-def test_a_share_of_0_makes_no_split(labelled):
-    table = named(corpus(labelled, 100))
+def test_a_share_of_0_makes_no_split(labeled):
+    table = named(corpus(labeled, 100))
     data = prepare_data(table, validation_share=0, test_share=0)
     assert list(data.splits) == ["train"] and data.splits["train"]["text"][:] == table["text"][:]
     assert data.origin == {"train": "given"} and not [f for f in data.findings if f.name == "leakage"]
@@ -241,8 +241,8 @@ def test_the_usual_share_is_a_fifth_of_little_data():
     assert usual_shares(999).validation == 0.2
 
 
-def test_wrong_calls(labelled):
-    table = named(corpus(labelled, 50))
+def test_wrong_calls(labeled):
+    table = named(corpus(labeled, 50))
     with pytest.raises(CallError, match="no split to train on"):
         prepare_data(DatasetDict(test=table))
     with pytest.raises(CallError, match=r"between 0 and 0\.5"):

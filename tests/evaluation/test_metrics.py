@@ -23,7 +23,7 @@ from hf_sentiment.evaluation.metrics import (
 )
 from hf_sentiment.evaluation.report import evaluate_texts, shortfall, with_intervals
 from hf_sentiment.records.schema import Baselines, Difference
-from hf_sentiment.records.serialisation import from_json
+from hf_sentiment.records.serialization import from_json
 
 
 def draw(texts: int, labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:

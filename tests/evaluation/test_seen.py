@@ -42,7 +42,7 @@ def run(tmp_path: Path, tiny_folder: Path) -> Path:
     return tmp_path / "run"
 
 
-def labelled(path: Path, texts: list[str]) -> Path:
+def labeled(path: Path, texts: list[str]) -> Path:
     with path.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows(
             [("text", "label"), *((text, ["positive", "negative"][i % 2]) for i, text in enumerate(texts))]
@@ -112,7 +112,7 @@ def test_the_record_and_the_line(tmp_path: Path) -> None:
 
 
 def test_evaluate_says_so(run: Path, tiny_folder: Path, tmp_path: Path, run_cli: Cli) -> None:
-    file = labelled(tmp_path / "t.csv", ["A good film!", "bad cast", "so so", "fine book", "GREAT :)"])
+    file = labeled(tmp_path / "t.csv", ["A good film!", "bad cast", "so so", "fine book", "GREAT :)"])
     code, out, err = run_cli("evaluate", run, "--test_file", file, "--json")
     assert code == 0, err
     report = json.loads(out)
@@ -123,7 +123,7 @@ def test_evaluate_says_so(run: Path, tiny_folder: Path, tmp_path: Path, run_cli:
 
 
 def test_from_python_too(run: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    file = labelled(tmp_path / "t.csv", ["A good film!", "bad cast"])
+    file = labeled(tmp_path / "t.csv", ["A good film!", "bad cast"])
     with caplog.at_level("WARNING", logger="hf_sentiment"):
         report = evaluate(str(run), test_file=str(file))
     assert report.seen is not None and report.seen.trained_on == 1 and "trained on 1 of these 2 texts" in caplog.text

@@ -203,17 +203,17 @@ def test_the_language_is_named_where_the_texts_tell_it(
 
 
 def test_a_run_that_measured_nothing_says_so(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
-    folder = edited(run_folder, tmp_path, training__unlabelled_texts=1234)
+    folder = edited(run_folder, tmp_path, training__unlabeled_texts=1234)
     evaluation = json.loads((folder / "records" / "evaluation.json").read_text())
     (folder / "records" / "evaluation.json").write_text(json.dumps({"version": 1, "training": evaluation["training"]}))
     assert "**Nothing was measured.** No text was held out for a test." in render_card(folder)
     path = folder / "records" / "audit.json"
-    audit = json.loads(path.read_text()) | {"used": {"train": 0}, "unlabelled": 1240}
+    audit = json.loads(path.read_text()) | {"used": {"train": 0}, "unlabeled": 1240}
     path.write_text(json.dumps(audit))
     card = " ".join(render_card(folder).split())
     assert "**How good it is was not measured.**" in card
     assert "it is made of a sentiment lexicon and of 1,234 texts without labels. `hf-sentiment evaluate . " in card
-    evaluation["training"]["unlabelled_texts"] = 0
+    evaluation["training"]["unlabeled_texts"] = 0
     (folder / "records" / "evaluation.json").write_text(json.dumps({"version": 1, "training": evaluation["training"]}))
     card = " ".join(render_card(folder).split())
     assert "a sentiment lexicon alone; the 1,240 texts without labels that were given could not be used." in card
@@ -352,7 +352,7 @@ def test_metadata_set_on_the_hub_are_kept(run_folder: Path) -> None:  # noqa: F8
 def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path) -> None:
     from transformers import DataCollatorWithPadding, Trainer, TrainingArguments
 
-    from hf_sentiment.data.tokenisation import tokenise
+    from hf_sentiment.data.tokenization import tokenize
     from hf_sentiment.evaluation.record import record_test
     from hf_sentiment.hub.trainer import use_our_publishing
     from hf_sentiment.training.arguments import SentimentArguments
@@ -370,7 +370,7 @@ def test_a_plain_trainer_writes_our_card(tiny_checkpoint: Path, reviews_file: Pa
     trainer.hub_model_id = "me/reviews"
     use_our_publishing(trainer, arguments, language="en")
     trainer.save_model()
-    record_test(trainer, data, tokenise(data.splits["test"], tokenizer, 48))
+    record_test(trainer, data, tokenize(data.splits["test"], tokenizer, 48))
     assert (tmp_path / "run" / "records" / "seen_texts.npz").is_file()
     trainer.create_model_card(model_name="reviews", license="mit", tags=["x"], dataset="y")
     path = tmp_path / "run" / "README.md"

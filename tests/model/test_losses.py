@@ -138,15 +138,15 @@ def test_with_weights_and_smoothing_the_right_label_is_the_best_answer(
         answer = model.classifier.bias.data
         model.classifier.weight.data.zero_()
         answer.zero_()
-        optimiser = torch.optim.LBFGS([model.classifier.bias], max_iter=200, line_search_fn="strong_wolfe")
+        optimizer = torch.optim.LBFGS([model.classifier.bias], max_iter=200, line_search_fn="strong_wolfe")
 
-        def loss(label: int = label, optimiser: torch.optim.Optimizer = optimiser) -> torch.Tensor:
-            optimiser.zero_grad()
+        def loss(label: int = label, optimizer: torch.optim.Optimizer = optimizer) -> torch.Tensor:
+            optimizer.zero_grad()
             found = model(**one_text, labels=torch.tensor([label])).loss
             found.backward()
             return found
 
-        optimiser.step(loss)
+        optimizer.step(loss)
         assert answer.argmax() == label
         shares = torch.full((len(counts),), 0.1 / len(counts))
         shares[label] += 0.9 * weights[label]

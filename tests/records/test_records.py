@@ -25,7 +25,7 @@ from hf_sentiment.records.schema import (
     PlanRecord,
     TrainingRecord,
 )
-from hf_sentiment.records.serialisation import as_record, from_json, read_record, to_json, write_record
+from hf_sentiment.records.serialization import as_record, from_json, read_record, to_json, write_record
 
 TRAINING = TrainingRecord(
     date="2026-11-27",
@@ -36,7 +36,7 @@ TRAINING = TrainingRecord(
     best_epoch=None,
     stopped=None,
     alarms=(Alarm(8, 1.0, "overfitting", 0.1, 0.9, "it overfits", "stop"),),
-    unlabelled_texts=0,
+    unlabeled_texts=0,
     lora=8,
     device="cpu",
     threads=2,

@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from hf_sentiment.callbacks.shared import FixedTexts
 from hf_sentiment.commands.train import train
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.training.arguments import parse_call, split_arguments
 from hf_sentiment.training.assemble import assemble
 
@@ -87,7 +87,7 @@ def test_head_probe_validation_and_test_read_the_texts_as_they_are(
     words = [*call, "--output_dir", str(tmp_path / "run"), "--max_steps", "3"]
     run = assemble(*split_arguments(parse_call(words)))
     clean = {
-        name: [list(ids) for ids in tokenise(split, run.tokenizer, run.plan.max_length.value)["input_ids"]]
+        name: [list(ids) for ids in tokenize(split, run.tokenizer, run.plan.max_length.value)["input_ids"]]
         for name, split in run.data.splits.items()
     }
     run.fit()

@@ -51,10 +51,10 @@ def few_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[str, 
 
 
 @pytest.fixture(scope="module")
-def unlabelled_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[str, str]]) -> Path:
+def unlabeled_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[str, str]]) -> Path:
     """All texts but those of `few_file`, without labels. Read-only."""
     rows = [[text] for index, (text, _) in enumerate(reviews) if index % 6]
-    return write(tmp_path_factory.mktemp("unlabelled") / "texts.csv", rows, ["text"])
+    return write(tmp_path_factory.mktemp("unlabeled") / "texts.csv", rows, ["text"])
 
 
 @pytest.fixture(scope="module")
@@ -99,10 +99,10 @@ def test_a_head_alone_leaves_a_history_and_a_picture_of_what_was_measured(few: P
 
 
 def test_a_run_without_labels_leaves_them_too(
-    call: list[str], unlabelled_file: Path, few_file: Path, finish: Callable[..., Path], tmp_path: Path
+    call: list[str], unlabeled_file: Path, few_file: Path, finish: Callable[..., Path], tmp_path: Path
 ) -> None:
     named = ["--labels", "negative,positive"]
-    divided = finish([*call, *named, "--unlabeled_file", str(unlabelled_file)], tmp_path / "divided")
+    divided = finish([*call, *named, "--unlabeled_file", str(unlabeled_file)], tmp_path / "divided")
     (row,) = history_of(divided)
     assert row["final"] == "nothing measured" and row["elapsed_seconds"] > 0
     assert "labels the 200 unlabelled texts" in words_of(divided) and "Nothing was measured" in words_of(divided)
@@ -252,21 +252,21 @@ def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path,
 @pytest.fixture(scope="module")
 def tested_without_labels(
     call: list[str],
-    unlabelled_file: Path,
+    unlabeled_file: Path,
     few_file: Path,
     finish: Callable[..., Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A run without labels, measured on forty. Read-only."""
-    words = [*call, "--unlabeled_file", str(unlabelled_file), "--labels", "negative,positive"]
+    words = [*call, "--unlabeled_file", str(unlabeled_file), "--labels", "negative,positive"]
     return finish([*words, "--test_file", str(few_file)], tmp_path_factory.mktemp("runs") / "tested")
 
 
 def test_without_labels_and_without_a_test_nothing_is_claimed(
-    call: list[str], unlabelled_file: Path, tmp_path: Path, run_cli: Cli
+    call: list[str], unlabeled_file: Path, tmp_path: Path, run_cli: Cli
 ) -> None:
     folder = tmp_path / "run"
-    words = ["--unlabeled_file", unlabelled_file, "--labels", "negative,positive", "--output_dir", folder]
+    words = ["--unlabeled_file", unlabeled_file, "--labels", "negative,positive", "--output_dir", folder]
     code, _, err = run_cli("train", *call, *words)
     assert code == 0, err
     assert f"Nothing was measured: hf-sentiment evaluate {folder} --test_file FILE does, with labels" in err
@@ -276,7 +276,7 @@ def test_without_labels_and_without_a_test_nothing_is_claimed(
     assert "**Nothing was measured.**" in card and "of a sentiment lexicon and of 200 texts without labels" in card
     for claim in ("Measured on", "Accuracy", "Trained: ", "fine-tuned on", "Licence of the data"):
         assert claim not in card, claim
-    code, out, err = run_cli("predict", folder, unlabelled_file)
+    code, out, err = run_cli("predict", folder, unlabeled_file)
     assert code == 0 and len(out.splitlines()) == 200, err
     code, _, err = run_cli("publish", folder, "someone/none", "--dry_run")
     assert code == 0, err
@@ -294,12 +294,12 @@ def test_without_labels_the_test_is_one(tested_without_labels: Path) -> None:
 
 def test_the_labels_order_is_the_users(
     call: list[str],
-    unlabelled_file: Path,
+    unlabeled_file: Path,
     tested_without_labels: Path,
     finish: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
-    words = [*call, "--unlabeled_file", str(unlabelled_file), "--labels", "positive,negative"]
+    words = [*call, "--unlabeled_file", str(unlabeled_file), "--labels", "positive,negative"]
     run = finish(words, tmp_path / "run")
     texts = ["good film", "awful book", "the plot was dull"]
     found, expected = (SentimentClassifier.from_pretrained(folder) for folder in (run, tested_without_labels))
@@ -325,13 +325,13 @@ def test_texts_without_labels_in_another_language_are_refused(call: list[str], t
     german = [
         f"Der Film Nummer {number} gefiel mir überhaupt nicht, die Handlung war langweilig." for number in range(60)
     ]
-    unlabelled = write(tmp_path / "de.csv", [[text] for text in german], ["text"])
-    labelled = write(
+    unlabeled = write(tmp_path / "de.csv", [[text] for text in german], ["text"])
+    labeled = write(
         tmp_path / "labelled.csv", [(text, ("negative", "positive")[i % 2]) for i, text in enumerate(german)]
     )
     for words in (
-        ["--unlabeled_file", unlabelled],
-        ["--train_file", labelled, "--max_train_samples", "0", "--test_file", labelled],
+        ["--unlabeled_file", unlabeled],
+        ["--train_file", labeled, "--max_train_samples", "0", "--test_file", labeled],
     ):
         code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
         assert code == 2 and "the texts are not English" in err.splitlines()[-1], err
@@ -364,11 +364,11 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
     call: list[str],
     few_file: Path,
     reviews_file: Path,
-    unlabelled_file: Path,
+    unlabeled_file: Path,
     tmp_path: Path,
     run_cli: Cli,
 ) -> None:
-    names = {"un": unlabelled_file, "few": few_file, "all": reviews_file, "none": tmp_path / "none.csv"}
+    names = {"un": unlabeled_file, "few": few_file, "all": reviews_file, "none": tmp_path / "none.csv"}
     code, out, err = run_cli(
         "train", *call, *(word.format(**names) for word in words), "--output_dir", tmp_path / "run"
     )

@@ -13,7 +13,7 @@ import torch
 from datasets import Dataset
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import _regressor, lexicon_phrases, polarity, prepare_encoder
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
@@ -107,7 +107,7 @@ def test_it_learns_valence_and_only_once(letters: Any, tmp_path: Path, monkeypat
     assert all(parameter.grad is None for parameter in models[0].parameters())
     assert not models[0].training and not models[0].bert.training
     # Words that it was not taught. Fifty-nine by chance: 0.13, give or take.
-    texts = tokenise(Dataset.from_dict({"text": held_out}), letters, 48)
+    texts = tokenize(Dataset.from_dict({"text": held_out}), letters, 48)
     valences = [lexicon[word] for word in held_out]
     found = first.valence(frozen_features(models[0], letters, texts))
     assert len(held_out) > 50 and np.corrcoef(found, valences)[0, 1] > 0.35

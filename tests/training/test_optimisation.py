@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.lexicon import LexiconPrior
@@ -24,7 +24,7 @@ PRIOR = LexiconPrior(np.eye(8, dtype=np.float32)[0], -0.5)
 @pytest.fixture
 def tokens(reviews: list[tuple[str, str]], tiny_tokenizer: Any) -> Dataset:
     columns = {"text": [text for text, _ in reviews], "label": [int(label == "positive") for _, label in reviews]}
-    return tokenise(Dataset.from_dict(columns), tiny_tokenizer, 48)
+    return tokenize(Dataset.from_dict(columns), tiny_tokenizer, 48)
 
 
 def drawn(texts: int, num_labels: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -135,19 +135,19 @@ def test_without_labels_neutral_is_what_is_within_half_a_point_of_0() -> None:
     assert [int(head.logits(at(v)).argmax()) for v in (-2, -0.55, -0.45, 0.45, 0.55, 2)] == [0, 0, 1, 1, 2, 2]
 
 
-def test_unlabelled_texts_tell_where_one_polarity_ends_and_how_many_there_are() -> None:
+def test_unlabeled_texts_tell_where_one_polarity_ends_and_how_many_there_are() -> None:
     generator = np.random.default_rng(0)
     valence = np.concatenate([generator.normal(-0.5, 0.7, 60), generator.normal(2.5, 0.7, 540)])
-    unlabelled = np.zeros((600, 8), dtype=np.float32)
-    unlabelled[:, 0] = valence - PRIOR.bias
+    unlabeled = np.zeros((600, 8), dtype=np.float32)
+    unlabeled[:, 0] = valence - PRIOR.bias
     for polarity, positive in (((-1.0, 1.0), 1), ((1.0, -1.0), 0)):
-        head = zero_shot_head(PRIOR, polarity, unlabelled)
-        assert (head.logits(unlabelled).argmax(axis=1) == positive).mean() == pytest.approx(0.9, abs=0.02)
+        head = zero_shot_head(PRIOR, polarity, unlabeled)
+        assert (head.logits(unlabeled).argmax(axis=1) == positive).mean() == pytest.approx(0.9, abs=0.02)
         # The mixture's border, which is nearer to the rarer group, and not the lexicon's 0.
         assert head.logits(at(0.3)).argmax() != positive and head.logits(at(0.85)).argmax() == positive
 
 
-def test_unlabelled_texts_that_tell_nothing_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
+def test_unlabeled_texts_that_tell_nothing_change_nothing(caplog: pytest.LogCaptureFixture) -> None:
     few, many = np.zeros((20, 8), dtype=np.float32), np.zeros((80, 8), dtype=np.float32)
     many[:, 0] = np.random.default_rng(0).normal(size=80)
     for polarity, texts in (((-1.0, 1.0), few), ((-1.0, 0.0, 1.0), many)):

@@ -11,7 +11,7 @@ import pytest
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.schema import StepTimes
-from hf_sentiment.records.serialisation import to_json
+from hf_sentiment.records.serialization import to_json
 from hf_sentiment.training.plan import (
     GUARDS,
     HEAD_ALONE,

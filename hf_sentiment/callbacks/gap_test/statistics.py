@@ -87,26 +87,28 @@ class RiseTest:
             return RiseResult(0.0, (0.0, 0.0), 1.0, False, 0)
         values = np.stack(self.rows)  # [evaluations, texts]
         means = values.mean(axis=1)
-        centred = values - means[:, None]
-        noise = null_means(centred, self.seed)  # [REPLICATES, evaluations]
+        centered = values - means[:, None]
+        noise = null_means(centered, self.seed)  # [REPLICATES, evaluations]
         best = int(np.argmin(means[:now]))
         # The references are the earlier evaluations that chance can have kept from being the best. One that is clearly
         # worse hides a rise behind it, and would cost power in the maximum.
-        near = np.flatnonzero(means[:now] - means[best] <= NEAR_BEST * _standard_errors(centred[:now] - centred[best]))
-        errors = _standard_errors(centred[now] - centred[near])  # [references], paired text by text
+        near = np.flatnonzero(
+            means[:now] - means[best] <= NEAR_BEST * _standard_errors(centered[:now] - centered[best])
+        )
+        errors = _standard_errors(centered[now] - centered[near])  # [references], paired text by text
         # Neighbours differ by little: with their own tiny errors, jitter between them would be the largest contrast.
         scale = np.sqrt(errors**2 + (ERROR_FLOOR * errors.max()) ** 2)
         statistic = float(((means[now] - means[near] - self.tolerance) / scale).max())
         # The same maximum over the same references in every null run, so that the choice among them is corrected for.
         simulated = ((noise[:, [now]] - noise[:, near]) / scale).max(axis=1)
         if statistic > 0.0:
-            statistic = _normal_score(statistic, pooled_skewness(centred, near), values.shape[1])
+            statistic = _normal_score(statistic, pooled_skewness(centered, near), values.shape[1])
         p_value, significant = self._decide(statistic, simulated, overrun)
         if values.shape[1] < FEWEST_TEXTS:
             p_value, significant = 1.0, False
         self.rejected |= significant
         rise = float(means[now] - means[best])
-        return RiseResult(rise, self._interval(rise, means, centred, noise), p_value, significant, best)
+        return RiseResult(rise, self._interval(rise, means, centered, noise), p_value, significant, best)
 
     def _decide(self, observed: float, simulated: Array, overrun: bool) -> tuple[float, bool]:
         """The p-value of a statistic, and whether it is significant; spends what is released of the error rate.
@@ -144,13 +146,13 @@ class RiseTest:
             self.crossed.extend(int(index) for index in order if simulated[index] > 0.0)
         return p_value, significant
 
-    def _interval(self, rise: float, means: Array, centred: Array, noise: Array) -> tuple[float, float]:
+    def _interval(self, rise: float, means: Array, centered: Array, noise: Array) -> tuple[float, float]:
         """Interval of level 1 − alpha of the expected rise over the evaluation picked as best, at this one alone."""
         now = len(means) - 1
         best = int(np.argmin(means[:now]))
-        error = _standard_errors(centred[now] - centred[:now])
+        error = _standard_errors(centered[now] - centered[:now])
         behind = means[:now] - means[best]
-        far = behind > NEAR_BEST * _standard_errors(centred[:now] - centred[best])
+        far = behind > NEAR_BEST * _standard_errors(centered[:now] - centered[best])
         # Every null run picks its own best, so that the optimism of the pick is part of the quantiles: [REPLICATES].
         # Evaluations that are clearly worse keep their distance, or they would be picked as often as the near ones.
         picked = np.argmin(noise[:, :now] + np.where(far, behind, 0.0), axis=1)
@@ -160,7 +162,7 @@ class RiseTest:
         return float(rise - high * error[best]), float(rise - low * error[best])
 
 
-def null_means(centred: Array, seed: int) -> Array:
+def null_means(centered: Array, seed: int) -> Array:
     """Simulated means [REPLICATES, evaluations] of runs whose expected values are all equal.
 
     They are normal with the estimated covariance of the means of `centred` [evaluations, texts] (values minus their
@@ -168,10 +170,10 @@ def null_means(centred: Array, seed: int) -> Array:
     Chetverikov & Kato 2013), drawn through the QR factors of the values, whose leading block is that of the
     evaluations before. A run keeps its simulated past, so that no state has to be kept.
     """
-    texts = centred.shape[1]
+    texts = centered.shape[1]
     # centred.T = QR, so R'R is the scatter matrix of the evaluations, and this factor squared the covariance of means:
     # [min(texts, evaluations), evaluations], upper triangular.
-    factor = np.linalg.qr(centred.T, mode="r") / np.sqrt(texts * (texts - 1.0))
+    factor = np.linalg.qr(centered.T, mode="r") / np.sqrt(texts * (texts - 1.0))
     columns = len(factor)
     # The cache has columns by powers of two: a run of 30 evaluations draws five times.
     return _normals(seed, 1 << (columns - 1).bit_length())[:, :columns] @ factor
@@ -196,7 +198,7 @@ def _standard_errors(differences: Array) -> Array:
     return np.maximum(differences.std(axis=1, ddof=1) / np.sqrt(differences.shape[1]), _TINY)
 
 
-def pooled_skewness(centred: Array, near: npt.NDArray[np.intp]) -> float:
+def pooled_skewness(centered: Array, near: npt.NDArray[np.intp]) -> float:
     """Skewness of the paired differences of a later and an earlier evaluation, for all pairs at once.
 
     `centred` [evaluations, texts]; `near` are the earlier evaluations that count, each with all that came after it.
@@ -204,11 +206,11 @@ def pooled_skewness(centred: Array, near: npt.NDArray[np.intp]) -> float:
     text makes both large. Each text's share in a third moment is bounded at `SKEWNESS_CLIP` · (n/50)^¼ standard
     deviations, as the third moment of heavy-tailed losses is too noisy to be taken as it is; the bound widens with n.
     """
-    later = np.arange(len(centred))
+    later = np.arange(len(centered))
     earlier, after = np.nonzero(near[:, None] < later[None])
-    differences = centred[later[after]] - centred[near[earlier]]  # [pairs, texts]
+    differences = centered[later[after]] - centered[near[earlier]]  # [pairs, texts]
     spread = np.maximum(differences.std(axis=1, ddof=1, keepdims=True), _TINY)
-    bound = SKEWNESS_CLIP * (centred.shape[1] / 50) ** 0.25
+    bound = SKEWNESS_CLIP * (centered.shape[1] / 50) ** 0.25
     shares = np.clip(differences / spread, -bound, bound)
     return float(np.median((shares * shares * shares).mean(axis=1)))
 

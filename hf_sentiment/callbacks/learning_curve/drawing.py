@@ -141,7 +141,7 @@ class _Canvas:
         points = [(x + shift, row[name]) for x, row in zip(self.x, self.rows, strict=True) if name in row]
         return [x for x, _ in points], [value for _, value in points]
 
-    def line(self, axes: Axes, name: str, colour: str, marker: str, **style: Any) -> Artist | None:
+    def line(self, axes: Axes, name: str, color: str, marker: str, **style: Any) -> Artist | None:
         """A line through `name` with at most so many markers that they can be told apart."""
         # Rows without the name leave no gap: of two callbacks one may evaluate less often.
         x, y = self.values(name)
@@ -149,18 +149,18 @@ class _Canvas:
             return None
         options: dict[str, Any] = {"linestyle": "-", "linewidth": 1.8, "markersize": 4.5, "markeredgecolor": "white"}
         options |= {"markeredgewidth": 0.6, "markevery": math.ceil(len(x) / _MOST_MARKERS), "zorder": 3}
-        (artist,) = axes.plot(x, y, color=colour, marker=marker, **(options | style))
+        (artist,) = axes.plot(x, y, color=color, marker=marker, **(options | style))
         return artist
 
-    def band(self, axes: Axes, name: str, colour: str) -> Artist | None:
+    def band(self, axes: Axes, name: str, color: str) -> Artist | None:
         """The interval from `name`_low to `name`_high; a bar where there is a single one."""
         x, low = self.values(f"{name}_low")
         _, high = self.values(f"{name}_high")
         if not x or len(low) != len(high):
             return None
         if len(x) == 1:
-            axes.vlines(x, low, high, color=colour, alpha=0.35, linewidth=7, zorder=1)
-        return axes.fill_between(x, low, high, color=colour, alpha=0.18, linewidth=0, zorder=1)
+            axes.vlines(x, low, high, color=color, alpha=0.35, linewidth=7, zorder=1)
+        return axes.fill_between(x, low, high, color=color, alpha=0.18, linewidth=0, zorder=1)
 
     def label(self, text: str, *artists: Artist | None) -> None:
         """An entry of the legend for those of the artists that were drawn; as wide as half of the picture."""
@@ -184,8 +184,8 @@ def _losses(canvas: _Canvas, axes: Axes, loss: str, kept: Kept | None) -> None:
     if band is not None and validation is not None and not _same(rows, names.loss, "gap/validation_loss"):
         # The alarm watches some of the texts only: the interval is not that of the line.
         canvas.label(canvas.validation, validation)
-        centre = canvas.line(axes, "gap/validation_loss", _VALIDATION, "None", linewidth=0.8, zorder=2)
-        canvas.label("validation texts that the alarm watches, 95 % interval", band, centre)
+        center = canvas.line(axes, "gap/validation_loss", _VALIDATION, "None", linewidth=0.8, zorder=2)
+        canvas.label("validation texts that the alarm watches, 95 % interval", band, center)
     else:
         canvas.label(canvas.validation + (", 95 % interval" if band is not None else ""), band, validation)
     calibrated = canvas.line(axes, names.calibrated, _VALIDATION, "o", linestyle="--", linewidth=1.2, mfc="white")

@@ -79,9 +79,9 @@ def _titled(height: float, title: str, note: str) -> Figure:
 def _dots(axes: Axes, models: Sequence[tuple[str, Mapping[str, Any]]], metric: str) -> None:
     for place, (_, figures) in enumerate(models):
         entry = figures[metric]
-        colour = TRAIN if place == 0 else INK
-        axes.hlines(place, entry.get("low", entry["value"]), entry.get("high", entry["value"]), color=colour, lw=1.5)
-        axes.plot(entry["value"], place, "o" if place == 0 else "s", color=colour, ms=6.0 if place == 0 else 4.5)
+        color = TRAIN if place == 0 else INK
+        axes.hlines(place, entry.get("low", entry["value"]), entry.get("high", entry["value"]), color=color, lw=1.5)
+        axes.plot(entry["value"], place, "o" if place == 0 else "s", color=color, ms=6.0 if place == 0 else 4.5)
         axes.annotate(
             f"{entry['value']:.3f}", (entry["value"], place), (0, 6), textcoords="offset points", ha="center", size=8
         )

@@ -69,10 +69,10 @@ def per_text_losses(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.T
         losses = functional.cross_entropy(
             logits.flatten(0, -2), labels.flatten().long(), ignore_index=IGNORED_LABEL, reduction="none"
         ).view(len(labels), -1)  # [texts, tokens], or [texts, 1]
-        labelled = (labels != IGNORED_LABEL).view(len(labels), -1)
-        right = (logits.argmax(dim=-1) == labels).view(len(labels), -1) & labelled
+        labeled = (labels != IGNORED_LABEL).view(len(labels), -1)
+        right = (logits.argmax(dim=-1) == labels).view(len(labels), -1) & labeled
         # A text without any label is 0/0, and is left out; a diverged model's loss is infinite, and is not.
-        return _finite_or_infinite(losses).sum(dim=1) / labelled.sum(dim=1), right.sum(dim=1) / labelled.sum(dim=1)
+        return _finite_or_infinite(losses).sum(dim=1) / labeled.sum(dim=1), right.sum(dim=1) / labeled.sum(dim=1)
     # Several labels at once: a text is right if all of its labels are.
     if not classes and logits.dim() == 2 and logits.shape == labels.shape and logits.shape[1] > 1:
         losses = functional.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none").mean(dim=1)

@@ -22,7 +22,7 @@ from hf_sentiment.data.augmentation import edits
 from hf_sentiment.data.augmentation.guard import Token, is_english, polarity, read, same_sentiment
 from hf_sentiment.data.augmentation.kinds import LANGUAGE_NEUTRAL, parse_kinds
 from hf_sentiment.data.augmentation.neighbours import near_words
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
         model: For `neighbour`: the model whose embeddings say what is near.
 
     Attributes:
-        clean: The texts as they are, tokenised: what `tokenise` returns.
+        clean: The texts as they are, tokenised: what `tokenize` returns.
         callback: For `Trainer(callbacks=[...])`.
 
     Raises:
@@ -133,7 +133,7 @@ class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
         seed: int,
         model: PreTrainedModel | None = None,
     ) -> None:
-        self.clean = tokenise(texts, tokenizer, max_length)
+        self.clean = tokenize(texts, tokenizer, max_length)
         self.callback = AugmentationEpoch(self)
         self._tokenizer, self._max_length, self._seed = tokenizer, max_length, seed
         self._texts: list[str] = texts["text"][:]

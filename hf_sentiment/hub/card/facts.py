@@ -188,7 +188,7 @@ def _unmeasured(records: RunRecords) -> str | None:
     if training is None or used.get("train") or used.get("test"):
         return "No text was held out for a test."
     # No label at all: a head that was made of the lexicon and, where they could be used, of unlabelled texts.
-    rests_on, given = training.unlabelled_texts, records.audit.unlabelled or 0
+    rests_on, given = training.unlabeled_texts, records.audit.unlabeled or 0
     made = f"and of {rests_on:,} texts without labels" if rests_on else "alone"
     unused = f"; the {given:,} texts without labels that were given could not be used" if given and not rests_on else ""
     return f"There was no labelled text to measure it on: it is made of a sentiment lexicon {made}{unused}."

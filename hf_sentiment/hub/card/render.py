@@ -12,7 +12,7 @@ from hf_sentiment.hub.card.options import CardOptions
 from hf_sentiment.hub.card.templates import fill
 from hf_sentiment.records.read import RunRecords
 from hf_sentiment.records.schema import CallRecord, EvaluationRecord
-from hf_sentiment.records.serialisation import from_json
+from hf_sentiment.records.serialization import from_json
 
 
 def render_card(

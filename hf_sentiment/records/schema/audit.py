@@ -95,7 +95,7 @@ class AuditRecord:
         splits: How the texts were divided.
         findings: Of the checks that cost little.
         used: Texts of each split.
-        unlabelled: Texts without labels, where there are such.
+        unlabeled: Texts without labels, where there are such.
         content: A short hash of each split.
     """
 
@@ -106,7 +106,7 @@ class AuditRecord:
     splits: SplitsRecord
     findings: tuple[FindingRecord, ...]
     used: dict[str, int]
-    unlabelled: int | None
+    unlabeled: int | None
     content: dict[str, str]
 
     @property

@@ -184,7 +184,7 @@ class TrainingRecord:
         best_epoch: Whose weights were kept, where the best were.
         stopped: Why it stopped early, if it did.
         alarms: Of overfitting; `None` where there was no alarm to sound.
-        unlabelled_texts: On how many texts without labels the head rests.
+        unlabeled_texts: On how many texts without labels the head rests.
         lora: The rank of the adapters, where they are what was trained.
         device: "cpu", "cuda", …
         threads: Of the processor.
@@ -201,7 +201,7 @@ class TrainingRecord:
     stopped: str | None
     # `()` where it listened and heard nothing.
     alarms: tuple[Alarm, ...] | None
-    unlabelled_texts: int
+    unlabeled_texts: int
     lora: int | None
     device: str
     threads: int

@@ -50,7 +50,7 @@ class TextSample:
             data: Labelled or unlabelled texts.
             tokenizer: Whose `model_max_length` is what the model reads.
         """
-        split = data.unlabelled
+        split = data.unlabeled
         if split is None:
             split = next((one for one in data.splits.values() if len(one)), data.splits["train"])
         if not len(split):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 
-def tokenise(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
+def tokenize(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: int) -> Dataset:
     """Token ids of every text, cut at `max_length` tokens; the share that was cut is logged.
 
     Args:
@@ -27,20 +27,20 @@ def tokenise(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: i
     """
     # `datasets` leaves a fast tokenizer's last truncation and padding out of its hash, so the cache holds whatever the
     # tokenizer was used for before.
-    tokenised = dataset.map(
-        _tokenise_batch,
+    tokenized = dataset.map(
+        _tokenize_batch,
         batched=True,
         fn_kwargs={"tokenizer": tokenizer, "max_length": max_length},
         remove_columns=dataset.column_names,
         desc="Tokenising",
     )
-    share = float(np.mean(tokenised["truncated"])) if len(tokenised) else 0.0
+    share = float(np.mean(tokenized["truncated"])) if len(tokenized) else 0.0
     if share:
-        logger.info("%.1f %% of %d texts are cut at %d tokens", 100 * share, len(tokenised), max_length)
-    return tokenised.remove_columns("truncated")
+        logger.info("%.1f %% of %d texts are cut at %d tokens", 100 * share, len(tokenized), max_length)
+    return tokenized.remove_columns("truncated")
 
 
-def _tokenise_batch(
+def _tokenize_batch(
     batch: dict[str, list[Any]], tokenizer: PreTrainedTokenizerBase, max_length: int
 ) -> dict[str, list[Any]]:
     """For `Dataset.map`."""

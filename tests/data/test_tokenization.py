@@ -7,7 +7,7 @@ import copy
 import pytest
 from datasets import Dataset
 
-from hf_sentiment.data.tokenisation import tokenise
+from hf_sentiment.data.tokenization import tokenize
 
 TEXTS = ["a film", "a very good film , i loved it", "bad", "it was very very very boring", ""]
 
@@ -22,26 +22,26 @@ def table(tmp_path):
 
 def test_columns_lengths_and_truncation(table, tiny_tokenizer, caplog):
     with caplog.at_level("INFO"):
-        tokenised = tokenise(table, tiny_tokenizer, 8)
-    assert set(tokenised.column_names) == {*tiny_tokenizer.model_input_names, "labels", "length"}
-    assert tokenised["labels"][:] == [1, 1, 0, 0, 1]
-    assert tokenised["length"][:] == [len(ids) for ids in tokenised["input_ids"]] == [4, 8, 3, 8, 2]
-    for text, ids in zip(TEXTS, tokenised["input_ids"], strict=True):
+        tokenized = tokenize(table, tiny_tokenizer, 8)
+    assert set(tokenized.column_names) == {*tiny_tokenizer.model_input_names, "labels", "length"}
+    assert tokenized["labels"][:] == [1, 1, 0, 0, 1]
+    assert tokenized["length"][:] == [len(ids) for ids in tokenized["input_ids"]] == [4, 8, 3, 8, 2]
+    for text, ids in zip(TEXTS, tokenized["input_ids"], strict=True):
         assert ids == tiny_tokenizer(text, truncation=True, max_length=8)["input_ids"]
     # The fourth text has eight tokens and is whole.
     assert "20.0 % of 5 texts are cut at 8 tokens" in caplog.text
 
 
 def test_without_labels(table, tiny_tokenizer):
-    assert "labels" not in tokenise(table.remove_columns("label"), tiny_tokenizer, 8).column_names
+    assert "labels" not in tokenize(table.remove_columns("label"), tiny_tokenizer, 8).column_names
 
 
 def test_cached_whatever_the_tokenizer_did_before(table, tiny_tokenizer):
     tokenizer = copy.deepcopy(tiny_tokenizer)
-    first = tokenise(table, tokenizer, 8)
+    first = tokenize(table, tokenizer, 8)
     tokenizer(TEXTS, padding=True)
     tokenizer(TEXTS, padding="max_length", truncation=True, max_length=5)
-    second = tokenise(table, tokenizer, 8)
+    second = tokenize(table, tokenizer, 8)
     assert first.cache_files and first.cache_files == second.cache_files
     assert first._fingerprint == second._fingerprint
-    assert tokenise(table, tokenizer, 6).cache_files != first.cache_files
+    assert tokenize(table, tokenizer, 6).cache_files != first.cache_files

@@ -77,7 +77,7 @@ class FlagParser(argparse.ArgumentParser):
     ) -> None:
         super().__init__(command, parents=list(parents), add_help=False, allow_abbrev=False)
         self._both = both
-        # Of all arguments, those of the parents too: to find the nearest to a wrong one.
+        # Of all arguments, those of the parents too: what is not said is none of them.
         self._names: list[str] = []
         for parent in parents:
             for arguments in getattr(parent, "dataclass_types", ()):
@@ -93,7 +93,11 @@ class FlagParser(argparse.ArgumentParser):
         if message.startswith("the following"):
             raise CallError(f"{message}: `{self.prog} --help` says what they are")
         # argparse names both spellings: "argument --learning_rate/--learning-rate: …"
-        raise CallError(re.sub(r"^argument (--\w+)(/\S+)?:", r"\1:", message))
+        message = re.sub(r"^argument (--\w+)(/\S+)?:", r"\1:", message)
+        name = message.partition(":")[0]
+        if message.endswith("one argument"):  # a negative number in exponents, or a name with a dash, looks like a flag
+            message += f", and what begins with - is joined to it: {name}=-VALUE"
+        raise CallError(message.replace("ignored explicit argument", "takes no value, got"))
 
     def said(self, words: Sequence[str]) -> dict[str, Any]:
         """What `words` say, by name, parsed; nothing that is a default. What a recipe says comes before the flags.
@@ -112,7 +116,14 @@ class FlagParser(argparse.ArgumentParser):
             return said
         if not recipe.endswith((".yaml", ".yml")):
             raise CallError(f"{recipe}: expected a recipe that ends with .yaml, or --name value")
-        return self._explicit(recipe_words(recipe)) | said
+        words = recipe_words(recipe)
+        try:
+            told = self._explicit(words)
+        except CallError as error:
+            raise CallError(f"{recipe}: {error}") from error
+        if "recipe" in told:  # it stands in no recipe, so it is the second value of a flag, or one of a switch
+            raise CallError(f"{recipe}: {told['recipe']} is a value too many: `{self.prog} --help` says what is taken")
+        return told | said
 
     def _explicit(self, words: Sequence[str]) -> dict[str, Any]:
         # With a namespace that has them all, argparse adds no defaults of its own.
@@ -125,7 +136,9 @@ class FlagParser(argparse.ArgumentParser):
     def _unknown(self, token: str) -> str:
         if not token.startswith("-"):
             return f"{token} is a word too many: `{self.prog} --help` says what is taken"
-        near = nearest(token.split("=")[0], [f"--{name}" for name in self._names])
+        # One spelling each, so that --num-threads is as near to --num_threads as it looks.
+        flags = [name for name in self._option_string_actions if "-" not in name[2:]]
+        near = nearest("--" + token.split("=")[0].lstrip("-").replace("-", "_"), flags)
         return f"unknown argument {token}{near or f': `{self.prog} --help` lists the arguments'}"
 
     def _add(self, field: dataclasses.Field[Any], hint: Any) -> None:

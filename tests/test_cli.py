@@ -153,7 +153,7 @@ def test_predict_reads_stdin(tiny_folder: Path) -> None:
         (["predict", "{folder}", "{tmp}/none.csv"], "none.csv"),
         (["predict", "{tmp}/none", "{file}"], "no such folder"),
         (["predict", "{folder}", "{file}", "--text_column", "txet"], "txet"),
-        (["predict", "{folder}", "{file}", "--num_threads", "0"], "num_threads must be at least 1, got 0"),
+        (["predict", "{folder}", "{file}", "--num_threads", "0"], "--num_threads must be at least 1, got 0"),
     ],
 )
 def test_wrong_calls_of_predict(

@@ -87,7 +87,7 @@ class SentimentClassifier:
         name = find_checkpoint(path_or_repo, revision)
         if num_threads is not None:
             if num_threads < 1:
-                raise CallError(f"num_threads must be at least 1, got {num_threads}")
+                raise CallError(f"--num_threads must be at least 1, got {num_threads}")
             torch.set_num_threads(num_threads)
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # A CPU computes half precision slowly, so a checkpoint stored in it is not loaded as stored there.

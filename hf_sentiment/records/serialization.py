@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import types
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,7 +62,8 @@ def from_json(kind: Any, value: Any, place: str = "") -> Any:
     plain = dict if dataclasses.is_dataclass(kind) else list if origin is tuple else origin or kind
     # JSON has no tuples, and writes 1.0 as 1 in other languages.
     fits = isinstance(value, (int, float) if plain is float else plain)
-    if not fits:
+    # Python's JSON has NaN, which `write_record` refuses to write: somebody has edited the file.
+    if not fits or (isinstance(value, float) and not math.isfinite(value)):
         raise ValueError(f"{place or 'it'} is {value!r:.60}, and should be {_NAMES[plain]}")
     if dataclasses.is_dataclass(kind):
         return _object(kind, value, place)
@@ -118,9 +120,9 @@ def read_record(path: Path, kind: type[_T]) -> _T | None:
     Raises:
         CallError: It is of another version, or not what it should be.
     """
-    content = read_json(path)
-    if content is None:
+    if not path.is_file():
         return None
+    content = read_json(path)
     # A file that somebody has edited is met here, and not by a reader that misses a key.
     try:
         record: _T = from_json(kind, without_version(content, path))
@@ -145,12 +147,12 @@ def read_json(path: Path) -> Any:
         raise CallError(f"{path} is not JSON ({error}): restore it, or train again") from error
 
 
-def without_version(content: Any, path: Path) -> Any:
+def without_version(content: Any, place: str | Path) -> Any:
     """The content of a record's file without its version, which is the one that this package reads.
 
     Args:
         content: What the file holds.
-        path: Of the file, for the message.
+        place: The file, for the message.
 
     Raises:
         CallError: It is another one.
@@ -159,7 +161,7 @@ def without_version(content: Any, path: Path) -> Any:
     if version != VERSION:
         has = "no version" if version is None else f"version {version!r:.20}"
         raise CallError(
-            f"{path} has {has}, and this hf-sentiment reads version {VERSION}: install the hf-sentiment that wrote it, "
-            "or train again"
+            f"{place} has {has}, and this hf-sentiment reads version {VERSION}: install the hf-sentiment that wrote "
+            "it, or train again"
         )
     return {name: entry for name, entry in content.items() if name != "version"}

@@ -8,10 +8,12 @@ torch nor transformers before it has something to parse, so that a help is quick
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 from hf_sentiment.data.augmentation import KINDS, parse_kinds
@@ -20,6 +22,19 @@ from hf_sentiment.parser import FlagParser, Recipe, flag, nearest
 
 if TYPE_CHECKING:
     from transformers import TrainingArguments
+
+# Arguments of transformers that it takes as they come, and fails at in the middle of the work; and the least of each.
+_LEAST = {
+    "seed": 0,
+    "data_seed": 0,
+    "learning_rate": 0,
+    "num_train_epochs": 0,
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+}
+# As numpy's generators take them.
+_LARGEST_SEED = 2**32 - 1
 
 
 @dataclass
@@ -204,7 +219,21 @@ def split_arguments(said: Mapping[str, Any]) -> tuple[SentimentArguments, dict[s
         if name not in ours | theirs:
             raise CallError(f"unknown argument {name}{nearest(name, ours | theirs) or ': `hf-sentiment train --help`'}")
     sentiment = SentimentArguments(**{name: value for name, value in said.items() if name in ours})
-    return sentiment, {name: value for name, value in said.items() if name not in ours}
+    training = {name: value for name, value in said.items() if name not in ours}
+    _check_training(training)
+    return sentiment, training
+
+
+def _check_training(said: Mapping[str, Any]) -> None:
+    """Refuse numbers of transformers' arguments with which nothing can be trained."""
+    for name in _LEAST.keys() & said.keys():
+        value = said[name]
+        if value is None:
+            continue
+        if not (isinstance(value, Real) and _LEAST[name] <= float(value) < math.inf):
+            raise CallError(f"--{name} must be a number of at least {_LEAST[name]}, got {value!r}")
+        if name.endswith("seed") and float(value) > _LARGEST_SEED:
+            raise CallError(f"--{name} must be at most {_LARGEST_SEED}, got {value}")
 
 
 def parse_arguments(

@@ -73,6 +73,7 @@ def test_wrong_calls(run_cli: Cli, messy: Path, tmp_path: Path) -> None:
     for words, message in (
         (("--train_file", messy, "--fix", tmp_path / "full"), "is not overwritten"),
         (("--train_file", messy, "--output", messy), "is not overwritten"),
+        (("--train_file", messy, "--fix", ""), "--fix '' is the working directory: name another folder"),
         (("--train_file", tmp_path / "none.csv"), "no such file"),
         (("--train_fiel", messy), "did you mean --train_file"),
         (("--unlabeled_file", messy), "an audit needs labels"),

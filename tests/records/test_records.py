@@ -15,6 +15,7 @@ from safetensors.numpy import save_file
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.report import evaluate_split
+from hf_sentiment.records.history import read_history, write_history
 from hf_sentiment.records.read import RunRecords, open_weights, read_evaluation
 from hf_sentiment.records.schema import (
     Alarm,
@@ -85,6 +86,7 @@ def test_a_plan_comes_back_as_it_was_written(tmp_path: Path) -> None:
             "has version 2, and this hf-sentiment reads version 1: install",
         ),
         ({"version": None}, "has no version"),
+        ({"temperature": float("nan")}, "temperature is nan, and should be a number"),
         ({"texts": "many"}, "texts is 'many', and should be a whole number: restore it, or train again"),
         ({"per_class": [{"label": "x"}]}, "per_class[0].precision is missing"),
         ({"differences": {"majority": 1}}, "differences.majority is 1, and should be an object"),
@@ -99,6 +101,34 @@ def test_what_cannot_be_read_says_so(
     with pytest.raises(CallError, match=re.escape(said)) as raised:
         RunRecords.read(tmp_path)
     assert "\n" not in str(raised.value) and str(path) in str(raised.value)
+
+
+def test_a_file_of_null_is_no_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "plan.json").write_text("null")
+    with pytest.raises(CallError, match=r"plan\.json has no version"):
+        read_record(tmp_path / "plan.json", PlanRecord)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('{"version": 1, "step"', "line 2: Expecting ':' delimiter"),
+        ("[]", "line 2 has no version"),
+        ('{"version": 2}', "line 2 has version 2, and this hf-sentiment reads version 1"),
+        ('{"version": 1, "step": 2, "epoch": "2"}', "line 2: epoch is '2', and should be a number: restore it"),
+        ('{"version": 1, "epoch": 2.0}', "line 2: step is None, and should be a whole number: restore it, or remove"),
+        ("\ufeff{}", "line 2: Unexpected UTF-8 BOM"),
+    ],
+)
+def test_a_line_of_the_history_that_cannot_be_read_says_so(line: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "history.jsonl"
+    row = {"step": 1, "epoch": 1.0, "elapsed_seconds": 2, "eval_loss": 0.5}
+    write_history(path, [row, row])
+    assert read_history(path) == [row, row] and read_history(tmp_path / "other.jsonl") == []
+    path.write_text(path.read_text().splitlines()[0] + "\n" + line + "\n", encoding="utf-8")
+    with pytest.raises(CallError) as raised:
+        read_history(path)
+    assert str(raised.value).startswith(f"{path}, {said}") and "\n" not in str(raised.value)
 
 
 def test_a_name_that_is_new_is_passed_over(measurement: Measurement) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.arguments import SentimentArguments, parse_arguments, parse_call
+from hf_sentiment.training.arguments import SentimentArguments, parse_arguments, parse_call, split_arguments
 
 
 def write(path: Path, text: str) -> str:
@@ -62,12 +62,53 @@ def test_both_classes_are_built(tmp_path: Path) -> None:
         (["--learning_rate", "fast"], "--learning_rate: invalid float value: 'fast'"),
         (["recipe"], "recipe: expected a recipe that ends with .yaml, or --name value"),
         (["none.yaml"], "none.yaml: No such file or directory: name a YAML recipe, such as recipes/starter.yaml"),
-        (["--learning_rate"], "--learning_rate: expected one argument"),
+        (
+            ["--learning_rate"],
+            "--learning_rate: expected one argument, and what begins with - is joined to it: --learning_rate=-VALUE",
+        ),
+        (["--no-calibrat"], "unknown argument --no-calibrat, did you mean --no_calibrate?"),
+        (["--max-lenght", "9"], "unknown argument --max-lenght, did you mean --max_length?"),
+        # What is a word has no flag.
+        (["--recipe", "r.yaml"], "unknown argument --recipe: `hf-sentiment train --help` lists the arguments"),
+        (["--no_calibrate=true"], "--no_calibrate: takes no value, got 'true'"),
     ],
 )
 def test_a_wrong_call_is_one_line(words: list[str], message: str) -> None:
     with pytest.raises(CallError) as caught:
         parse_call(words)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("learning_rte: 1", "unknown argument --learning_rte, did you mean --learning_rate?"),
+        ("seed: x", "--seed: invalid int value: 'x'"),
+        ("seed: [1, 2]", "2 is a value too many: `hf-sentiment train --help` says what is taken"),
+        ("no_calibrate: true", "true is a value too many: `hf-sentiment train --help` says what is taken"),
+    ],
+)
+def test_a_wrong_line_names_its_recipe(line: str, message: str, tmp_path: Path) -> None:
+    recipe = write(tmp_path / "r.yaml", f"{line}\n")
+    with pytest.raises(CallError) as caught:
+        parse_call([recipe])
+    assert str(caught.value) == f"{recipe}: {message}"
+
+
+@pytest.mark.parametrize(
+    ("said", "message"),
+    [
+        ({"seed": -1}, "--seed must be a number of at least 0, got -1"),
+        ({"seed": 2**32}, "--seed must be at most 4294967295, got 4294967296"),
+        ({"per_device_train_batch_size": 0}, "--per_device_train_batch_size must be a number of at least 1, got 0"),
+        ({"num_train_epochs": -1.0}, "--num_train_epochs must be a number of at least 0, got -1.0"),
+        ({"learning_rate": float("nan")}, "--learning_rate must be a number of at least 0, got nan"),
+        ({"learning_rate": "2e-5"}, "--learning_rate must be a number of at least 0, got '2e-5'"),
+    ],
+)
+def test_numbers_with_which_nothing_trains_are_refused_at_once(said: dict[str, object], message: str) -> None:
+    with pytest.raises(CallError) as caught:
+        split_arguments(said)
     assert str(caught.value) == message
 
 

@@ -57,6 +57,8 @@ def check_free(folder: str | os.PathLike[str], overwrite: bool = False, sources:
         CallError: There is something, and it is not to be overwritten, or is more than copies, or is copied itself.
     """
     path = Path(folder).expanduser()
+    if path.resolve() == Path.cwd():  # which cannot be moved into its place as a whole
+        raise CallError(f"--fix {folder!r} is the working directory: name another folder")
     if not path.exists() or (path.is_dir() and not any(path.iterdir())):
         return
     if not overwrite:

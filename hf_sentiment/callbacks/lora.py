@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks.shared import SuiteCallback
+from hf_sentiment.callbacks.shared import SuiteCallback, weights_are_finite
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import folder_atomically, write_json
@@ -119,8 +119,10 @@ class LoraCallback(SuiteCallback):
         if not self._training or not isinstance(model, PeftModel):
             return
         self._end(state)
-        if state.is_world_process_zero:
+        if state.is_world_process_zero and weights_are_finite(model):
             save_adapter(model, self._folder, self.base_model)
+        elif state.is_world_process_zero:  # a folder that loads, and predicts NaN, is worse than none
+            logger.warning("LoraCallback: the weights are not finite, so no adapter is written")
         if self.merge:
             _take_place(model, model.merge_and_unload())
 

@@ -120,6 +120,7 @@ def test_a_resumed_run_does_not_train_on(make_trainer: Make, tmp_path: Path, lor
     again.train(resume_from_checkpoint=str(tmp_path / "run" / f"checkpoint-{last}"))
     assert again.state.global_step == last + 1 and stop.stopped_step == last and stop.advice is not None
     assert is_finite(again.model) == is_finite(first.model) == (step == 30)
+    assert (tmp_path / "run" / "adapter").exists() == (lora and step == 30)  # none that predicts NaN
     if step == 30:
         assert type(again.model).__name__ == "BertForSentimentAnalysis"
         assert all(value.equal(again.model.state_dict()[name]) for name, value in first.model.state_dict().items())

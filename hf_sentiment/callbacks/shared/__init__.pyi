@@ -8,6 +8,7 @@ from .base import run_folder as run_folder
 from .base import saved_states as saved_states
 from .divergence import StopAtDivergence as StopAtDivergence
 from .divergence import warn_if_nobody_stops as warn_if_nobody_stops
+from .divergence import weights_are_finite as weights_are_finite
 from .divergence import what_to_change as what_to_change
 from .evaluations import COSTS as COSTS
 from .evaluations import Evaluations as Evaluations

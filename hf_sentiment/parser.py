@@ -20,6 +20,8 @@ import yaml
 
 from hf_sentiment.errors import CallError
 
+# What data files end with; the module that reads them is heavy.
+_DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".parquet")
 # The words that `HfArgumentParser` takes.
 _TRUTH = dict.fromkeys(("true", "t", "yes", "y", "1"), True) | dict.fromkeys(("false", "f", "no", "n", "0"), False)
 
@@ -115,7 +117,9 @@ class FlagParser(argparse.ArgumentParser):
         if recipe is None:
             return said
         if not recipe.endswith((".yaml", ".yml")):
-            raise CallError(f"{recipe}: expected a recipe that ends with .yaml, or --name value")
+            raise CallError(
+                self._flag_of(recipe) or f"{recipe}: expected a recipe that ends with .yaml, or --name value"
+            )
         words = recipe_words(recipe)
         try:
             told = self._explicit(words)
@@ -133,9 +137,16 @@ class FlagParser(argparse.ArgumentParser):
             raise CallError(self._unknown(unknown[0]))
         return {name: value for name, value in vars(namespace).items() if value is not dataclasses.MISSING}
 
+    def _flag_of(self, word: str) -> str | None:
+        """The message for a file of data that lacks its flag."""
+        name = next((name for name in ("train_file", "test_file") if name in self._names), None)
+        if name is None or not word.endswith(_DATA_FILES):
+            return None
+        return f"{word}: say what the file is for: --{name} {word}"
+
     def _unknown(self, token: str) -> str:
         if not token.startswith("-"):
-            return f"{token} is a word too many: `{self.prog} --help` says what is taken"
+            return self._flag_of(token) or f"{token} is a word too many: `{self.prog} --help` says what is taken"
         # One spelling each, so that --num-threads is as near to --num_threads as it looks.
         flags = [name for name in self._option_string_actions if "-" not in name[2:]]
         near = nearest("--" + token.split("=")[0].lstrip("-").replace("-", "_"), flags)
@@ -157,7 +168,7 @@ class FlagParser(argparse.ArgumentParser):
         self.add_argument(*spellings, help=metadata["help"].replace("%", "%%") + default, **options)
         # What is on, or decided elsewhere, can be switched off.
         if hint in (bool, bool | None) and field.default is not False:
-            opposite = f"Do not: the opposite of --{field.name}."
+            opposite = f"The same as --{field.name} false."
             spellings = self._spellings(f"no_{field.name}")
             self.add_argument(*spellings, dest=field.name, action="store_false", help=opposite)
 

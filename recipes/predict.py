@@ -16,6 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 from transformers.utils import logging
 
 from hf_sentiment import one_line_errors  # this import makes the Auto classes know the model
+from hf_sentiment.inference.locating import find_checkpoint
 
 SENTENCES = (
     "An absolute delight from start to finish.",
@@ -28,7 +29,7 @@ SENTENCES = (
 def main() -> None:
     # 1. Load it by the Auto classes
     logging.disable_progress_bar()
-    folder = sys.argv[1] if len(sys.argv) > 1 else "runs/demo"
+    folder = find_checkpoint(sys.argv[1] if len(sys.argv) > 1 else "runs/demo")
     model = AutoModelForSequenceClassification.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
 

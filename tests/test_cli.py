@@ -38,7 +38,7 @@ def test_the_help_of_train_says_each_argument_once_and_no_default_that_says_noth
     code, out, _ = run_cli("train", "--help")
     assert code == 0 and "(default: None)" not in out and "--train-file" not in out
     assert "--lora_rank" in out and "(default: 8)" in out
-    assert "--no_calibrate        Do not: the opposite of --calibrate." in out
+    assert "--no_calibrate        The same as --calibrate false." in out
 
 
 @pytest.mark.parametrize("command", ["", *COMMANDS])

@@ -69,6 +69,10 @@ class AuditResult:
         """The highest severity among the findings."""
         return worst(self.findings)
 
+    def __str__(self) -> str:
+        """What the command prints."""
+        return "\n".join(self.lines(120))
+
     def to_dict(self) -> dict[str, Any]:
         """The result as plain JSON."""
         return {

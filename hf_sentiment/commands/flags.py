@@ -46,7 +46,7 @@ class Train(Command):
 
     Every argument of transformers.TrainingArguments is taken as well: --learning_rate, --num_train_epochs,
     --per_device_train_batch_size, --seed, --bf16, --report_to, ... A recipe is a YAML file of the same names. What is
-    left out is planned from the data: `hf-sentiment plan` shows it. --output_dir has to be said. The same command again
+    left out is planned from the data: `hf-sentiment plan` shows it. --output_dir is required. The same command again
     goes on with an unfinished run, and changes nothing in a finished one.
     """
 
@@ -95,7 +95,7 @@ class Plan(Command):
 class Audit(Command):
     """Check the data before training, and write cleaned copies.
 
-    The arguments and recipes of `hf-sentiment train` are taken, those of training without effect. Exit code: 0 if
+    The arguments and recipes of `hf-sentiment train` are taken; those of training have no effect. Exit code: 0 if
     nothing is worse than a warning, 1 if there are errors, 2 if the call was wrong.
     """
 
@@ -159,7 +159,7 @@ class Predict(Command):
     """Label the texts of a file: all its rows and columns, in its order."""
 
     model: str = word("MODEL", "A trained model's folder or a Hub id.")
-    file: str = word("FILE", "CSV, TSV, JSONL, Excel or Parquet; - reads a text a line.")
+    file: str = word("FILE", "CSV, TSV, JSONL, Excel or Parquet; - reads a text a line from standard input.")
     text_column: str | None = flag(None, "Column of the texts. Default: guessed, if only one column can be it.")
     output: Path | None = flag(None, "A .csv, .tsv, .xlsx or .jsonl file. Default: JSON lines on stdout.")
     encoding: str | None = flag(None, "Encoding of a text file, such as windows-1252, if it is not found out.")
@@ -193,8 +193,8 @@ class Publish(Command):
     create_pr: bool = switch("Open a pull request instead of changing main.")
     dry_run: bool = switch("Make the folder, say what would be sent, and stop.")
     card_template: str | None = flag(None, "Your own Jinja template of README.md.")
-    license: str | None = flag(None, "Of the model, from the Hub's list. Default: the base's, if known.")
-    language: str | None = flag(None, "Of the texts, such as en. Default: found out, if certain.")
+    license: str | None = flag(None, "Licence of the model, from the Hub's list. Default: the base's, if known.")
+    language: str | None = flag(None, "Language of the texts, such as en. Default: found out, if certain.")
     base_model: str | None = flag(None, "The base's Hub id, if the run lacks it.")
     package_source: str | None = flag(
         None, "Where others get this package, for the card: git+https://…@COMMIT or a wheel's https address."

@@ -25,6 +25,10 @@ class PlanResult:
         """The result as plain JSON: what `train` writes into `records/plan.json`."""
         return as_record(plan_record(self.plan))
 
+    def __str__(self) -> str:
+        """What the command prints."""
+        return "\n".join(self.lines())
+
     def lines(self, width: int | None = None) -> list[str]:
         """The result for people, with the sources of its rules.
 

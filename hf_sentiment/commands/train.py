@@ -153,9 +153,10 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
             logger.info(line)
         short, seen = shortfall(evaluation), seen_warning(evaluation.seen, evaluation.texts)
         if short is not None:
-            logger.warning(
-                "%s `hf-sentiment audit` with the same arguments looks for what is wrong with the data", short
-            )
+            hint = "`hf-sentiment audit` with the same arguments looks for what is wrong with the data"
+            if evaluation.model.accuracy.value == 1:  # nothing is wrong with data that both get right
+                hint = "More test texts, or harder ones, would tell them apart"
+            logger.warning("%s %s", short, hint)
         if seen is not None:
             logger.warning(seen)
     if run.stopping.advice is not None:

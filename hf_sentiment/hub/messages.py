@@ -17,7 +17,7 @@ from hf_sentiment.errors import SentimentError
 _TOKEN = re.compile(r"\b(?:hf|api_org)_[A-Za-z0-9]{8,}")
 _QUOTA = re.compile(r"\b(?:quota|storage|space|payment|billing|exceed|limit)", re.IGNORECASE)
 _TERMS = re.compile(r"gated|licen[cs]e|terms|accept|agree", re.IGNORECASE)
-AGAIN = "say the same command again"
+AGAIN = "run the same command again"
 LOG_IN = "`hf auth login` with a token that may write (https://huggingface.co/settings/tokens), or set HF_TOKEN"
 # What to do about a status; the client's own messages say what it means, and not that.
 _GATED = 0

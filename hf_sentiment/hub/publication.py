@@ -149,7 +149,7 @@ class Publication:
             raise HubError(f"the token of {user} may only read: {LOG_IN}")
         # A pull request may be opened anywhere; other commits only with oneself or one's organisations.
         owner = self.repo_id.partition("/")[0]
-        groups = [str(group["name"]) for group in answer.get("orgs", [])]
+        groups = [str(group["name"]) for group in answer.get("orgs", []) if group.get("roleInOrg") != "read"]
         if owner not in (user, *groups) and not self.create_pr:
             raise HubError(f"{owner}/ is not yours: publish to {', '.join(f'{name}/' for name in (user, *groups))}")
         return user

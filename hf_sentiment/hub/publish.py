@@ -65,6 +65,8 @@ def publish(
     options = CardOptions(**card)
     options.check()
     run, token = Path(folder), token or get_token()
+    if token is None and not dry_run:  # a dry run needs none
+        raise HubError(f"no token: {LOG_IN}")
     api = HfApi(endpoint=endpoint or constants.ENDPOINT, token=token or False, library_name="hf-sentiment")
     # A new folder: what is sent is what was put there, whatever else lies in the run.
     place = Path(tempfile.mkdtemp(prefix="hf-sentiment-publish-"))
@@ -79,8 +81,6 @@ def publish(
             published = publication.rehearse()
             rehearsed = True  # the folder is what the call was for
             return published
-        if token is None:  # only now: a dry run needs none
-            raise HubError(f"no token: {LOG_IN}")
         return publication.carry_out()
     finally:
         if not rehearsed:

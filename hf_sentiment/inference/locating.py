@@ -54,7 +54,9 @@ def find_checkpoint(name: str | os.PathLike[str], revision: str | None = None) -
     if path.is_dir():
         return str(path)
     if path.is_file():
-        raise CallError(f"{said} is a file: name the folder that it is in, {path.parent}")
+        if (path.parent / _CONFIG).is_file():
+            raise CallError(f"{said} is a file: name the folder that it is in, {path.parent}")
+        raise CallError(f"{said} is a file and not a model: name a run's --output_dir or a Hub id, and then the file")
     if "://" in said:
         raise CallError(f"{said} is an address: name the repository alone, OWNER/NAME")
     if not _is_hub_id(said):

@@ -71,7 +71,7 @@ class RunFolder:
             name = different[0]
             raise CallError(
                 f"{output_dir} holds a run with other arguments ({name} was {before.get(name)!r}, now "
-                f"{call.get(name)!r}): say the same command again to go on with it, or name another --output_dir"
+                f"{call.get(name)!r}): run the same command again to go on with it, or name another --output_dir"
             )
         return folder
 

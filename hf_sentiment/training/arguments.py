@@ -14,6 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hf_sentiment.data.augmentation import KINDS, parse_kinds
@@ -90,7 +91,7 @@ class SentimentArguments:
         None, "none, class_weights (in the loss) or logit_adjustment (at the end). Default: by the plan."
     )
     layerwise_lr_decay: float | None = flag(
-        None, "Each layer's learning rate, of the next higher one's. Default: by the plan."
+        None, "Each layer's learning rate, as a fraction of the next higher layer's. Default: by the plan."
     )
     fine_tuned_share: float | None = flag(
         None,
@@ -111,7 +112,7 @@ class SentimentArguments:
     lora_rank: int = flag(8, "Rank of the adapters.")
     calibrate: bool = flag(True, "Fold a temperature fitted on the validation split into the head.")
 
-    keep_checkpoints: bool = flag(False, "Keep the checkpoints, which go when the run is finished.")
+    keep_checkpoints: bool = flag(False, "Keep the checkpoints, which are otherwise deleted at the end.")
 
     def __post_init__(self) -> None:
         choices: dict[str, tuple[str, ...]] = {
@@ -236,6 +237,15 @@ def _check_training(said: Mapping[str, Any]) -> None:
             raise CallError(f"--{name} must be at most {_LARGEST_SEED}, got {value}")
 
 
+def _print_script_help(name: str) -> None:
+    parser = FlagParser(name, Recipe, SentimentArguments, both=False)
+    parser.usage = f"{name} [RECIPE.yaml] [--name value ...]"
+    parser.epilog = (
+        "Every argument of transformers.TrainingArguments is taken as well: --learning_rate, --output_dir, ..."
+    )
+    parser.print_help()
+
+
 def parse_arguments(
     words: Sequence[str] | None = None, refused: Sequence[str] = ()
 ) -> tuple[SentimentArguments, TrainingArguments]:
@@ -246,13 +256,18 @@ def parse_arguments(
         refused: Arguments of ours that the script would ignore: said, they are an error.
 
     Raises:
+        SystemExit: `--help` was asked for, and printed.
         CallError: See `parse_call`; or something would be ignored: `refused`, other processes, early stopping.
     """
     import torch
     from transformers import TrainingArguments
     from transformers.trainer_utils import IntervalStrategy
 
-    ours, said = split_arguments(parse_call(sys.argv[1:] if words is None else words))
+    words = sys.argv[1:] if words is None else words
+    if {"-h", "--help"} & set(words):
+        _print_script_help(Path(sys.argv[0]).name)
+        raise SystemExit(0)
+    ours, said = split_arguments(parse_call(words))
     for name in refused:
         if getattr(ours, name) is not None:
             raise CallError(f"--{name} is not for this script: leave it out, or use `hf-sentiment train`")

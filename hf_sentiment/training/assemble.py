@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 # What `train` does by itself, or not at all: said, it would be ignored.
 _REFUSED = {
     "push_to_hub": "it is complete only at the end: `hf-sentiment publish` it then, or train with recipes/finetune.py",
-    "resume_from_checkpoint": "say the same command again to go on, or train with recipes/finetune.py",
+    "resume_from_checkpoint": "run the same command again to go on, or train with recipes/finetune.py",
     "do_train": "train always trains: leave it out",
     "do_eval": "evaluations are asked for by --eval_strategy: leave it out",
     "do_predict": "the test split is always predicted at the end: leave it out",

@@ -85,7 +85,7 @@ class Run:
         except Interrupted as stop:
             # The callback speaks to scripts, of `resume_from_checkpoint`; here the same command does it.
             done = f"stopped at step {stop.step} of {self.trainer.state.max_steps}, which is saved"
-            raise Interrupted(f"{done}: say the same command again to go on", stop.step, stop.checkpoint) from None
+            raise Interrupted(f"{done}: run the same command again to go on", stop.step, stop.checkpoint) from None
         self._check_finite()
         if start is not None:
             interpolate_weights(self.model, start, share)

@@ -255,7 +255,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(
     rest = process.stderr.read()
     assert process.wait(timeout=60) == 1, seen + rest
     message = rest.strip().splitlines()[-1]
-    assert message.startswith("error: stopped at step ") and "say the same command again to go on" in message
+    assert message.startswith("error: stopped at step ") and "run the same command again to go on" in message
     assert len(list(folder.glob("checkpoint-*"))) == 1
     assert not (folder / "model.safetensors").exists()
     code, _, err = run_cli("train", *words)
@@ -455,7 +455,7 @@ def test_what_the_run_saw_whose_model_one_goes_on_from_counts_as_seen(
     ("words", "message"),
     [
         (["--push_to_hub"], "--push_to_hub: "),
-        (["--resume_from_checkpoint", "checkpoint-1"], "--resume_from_checkpoint: say the same command again"),
+        (["--resume_from_checkpoint", "checkpoint-1"], "--resume_from_checkpoint: run the same command again"),
         (["--load_best_model_at_end", "true", "--eval_strategy", "no"], "requires the save and eval strategy to match"),
         (["--load_best_model_at_end", "--save_strategy", "no"], "requires the save and eval strategy to match"),
         (["--eval_strategy", "no", "--alarm", "stop"], "--alarm stop needs evaluations"),

@@ -34,6 +34,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / "runs" / name).mkdir(parents=True)
         (tmp_path / "runs" / name / "config.json").write_text("{}")
     (tmp_path / "runs" / "notes").mkdir()
+    (tmp_path / "reviews.csv").write_text("text\ngood\n")
     return tmp_path
 
 
@@ -52,6 +53,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("my model", "no such folder"),
         ("runs\\demo", "no such folder"),
         ("runs/demo/config.json", "is a file: name the folder that it is in, runs/demo"),
+        (
+            "reviews.csv",
+            "reviews.csv is a file and not a model: name a run's --output_dir or a Hub id, and then the file",
+        ),
         ("https://huggingface.co/me/model", "is an address: name the repository alone"),
         ("", "no model is named"),
     ],

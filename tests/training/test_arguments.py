@@ -60,6 +60,7 @@ def test_both_classes_are_built(tmp_path: Path) -> None:
     [
         (["--learning_rte", "1"], "unknown argument --learning_rte, did you mean --learning_rate?"),
         (["--learning_rate", "fast"], "--learning_rate: invalid float value: 'fast'"),
+        (["reviews.csv"], "reviews.csv: say what the file is for: --train_file reviews.csv"),
         (["recipe"], "recipe: expected a recipe that ends with .yaml, or --name value"),
         (["none.yaml"], "none.yaml: No such file or directory: name a YAML recipe, such as recipes/starter.yaml"),
         (
@@ -153,3 +154,10 @@ def test_the_help_has_every_pooling_and_only_these() -> None:
 def test_the_starter_data_are_the_default() -> None:
     assert SentimentArguments().dataset_name == "starter"
     assert SentimentArguments(train_file="a.csv").dataset_name is None
+
+
+def test_a_script_has_a_help(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        parse_arguments(["--help"])
+    assert stop.value.code == 0
+    assert "--train_file FILE" in capsys.readouterr().out

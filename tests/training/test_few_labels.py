@@ -120,7 +120,7 @@ def test_all_weights_without_evaluations_leave_the_training_loss_and_what_was_me
     assert (final["step"], final["final"]) == (6, "test") and "train_loss" not in final
     assert final["test_loss"] == evaluation_of(half)["model"]["log_loss"]["value"]
     drawn = words_of(half)
-    assert "kept is no point of this: the weights 0.5 of the way" in drawn and "what is kept, on 48 test" in drawn
+    assert "are kept are not on this curve: 0.5 of the way" in drawn and "what is kept, on 48 test" in drawn
     whole = finish([*words, "--test_share", "0", "--fine_tuned_share", "1"], tmp_path / "whole")
     assert history_of(whole)[-1]["final"] == "nothing measured"
     assert "kept, the last: step 6" in words_of(whole)
@@ -133,7 +133,7 @@ def test_evaluated_weights_that_are_mixed_afterwards_are_no_point_of_the_curve(
     mixed = finish([*words, "--eval_strategy", "epoch", "--fine_tuned_share", "0.8"], tmp_path / "mixed")
     assert all("eval_loss" in row and "final" not in row for row in history_of(mixed))
     drawn = words_of(mixed)
-    assert "kept is no point of this: the weights 0.8 of the way" in drawn and "lowest validation loss" in drawn
+    assert "are kept are not on this curve: 0.8 of the way" in drawn and "lowest validation loss" in drawn
 
 
 def test_the_card_says_that_it_was_cross_validated_and_claims_no_test_split(few: Path) -> None:

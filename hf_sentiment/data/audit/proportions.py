@@ -77,7 +77,7 @@ def size_findings(rows: Rows, shares: Mapping[str, float]) -> list[Finding]:
         severity = LIMITS["small"].severity(half)
         precision = f"accuracy on {counted(texts, 'text')} is known to ±{100 * half:.1f} points (95 %, near 0.85)"
         precision = precision if texts else "no text to measure accuracy on"
-        more = "" if is_given else " if it is made from the training data"
+        more = "" if is_given else " if the split is made from the training data"
         enough = math.ceil(1.96**2 * TYPICAL_ACCURACY * (1 - TYPICAL_ACCURACY) / 0.02**2)
         advice = f"{precision}{more}; {enough:,} texts give ±2" if severity != "ok" else ""
         facts = {"split": name, "half_width": round(half, 4), "made": not is_given}

@@ -45,7 +45,7 @@ def main() -> None:
         processing_class=tokenizer,
         callbacks=[
             LoraCallback(),  # trains adapters and the head, and merges them at the end
-            EarlyStoppingCallback(2),  # ends with the best weights, whatever is saved and when
+            EarlyStoppingCallback(2),  # ends with the best weights, regardless of what is saved, or when
             OverfittingGapCallback("warn"),  # at most 5 % false alarms a run; "stop" and "rollback" act
             LearningCurveCallback(),  # records/history.jsonl, curves.svg and curves.png in the folder
         ],

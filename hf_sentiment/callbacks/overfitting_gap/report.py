@@ -26,7 +26,7 @@ _WHAT = {
 _MEANING = {
     GapLevel.GAP: " This is no alarm: the model knows its training texts better than new ones, as most fine-tuned "
     "models do, and new texts have not suffered. It becomes an alarm if the validation loss rises.",
-    GapLevel.OVERCONFIDENT: " It is too sure of what it gets wrong, which a temperature mends.",
+    GapLevel.OVERCONFIDENT: " It is too sure of what it gets wrong, which temperature scaling corrects.",
 }
 
 

@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import errno
 import logging
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -60,6 +61,7 @@ def main(words: Sequence[str] | None = None) -> None:
         everywhere, rest = parser.parse_known_args(sys.argv[1:] if words is None else list(words))
     with one_line_errors(everywhere.debug, every_kind=True):
         code = _run(everywhere, rest)
+        sys.stdout.flush()  # here, where a pipe that nobody reads any more is answered
     sys.exit(code)
 
 
@@ -115,6 +117,9 @@ def one_line_errors(debug: bool = False, every_kind: bool = False) -> Iterator[N
         yield
     except KeyboardInterrupt:
         _fail("stopped", 1)
+    except BrokenPipeError:  # the reader has had enough, as `head` has after some lines
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would flush into it again
+        raise SystemExit(0) from None
     except SentimentError as error:
         if debug:
             raise

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 # Before torch and transformers are imported: tiny models are slower on many threads, and nothing may be fetched.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,16 @@ def reviews_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[s
         writer.writerow(["text", "label"])
         writer.writerows(reviews)
     return path
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """The command line logs to the stderr of its test, which is closed when other tests log."""
+    package = logging.getLogger("hf_sentiment")
+    handlers, level = package.handlers, package.level
+    yield
+    package.handlers, package.propagate = handlers, True
+    package.setLevel(level)
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import shlex
 import shutil
 import sys
@@ -172,12 +171,8 @@ class Predict(Command):
         from hf_sentiment.commands.predict import predict
 
         quieten_libraries()
-        try:
-            done = predict(**_without(self, "json"))
-            sys.stdout.flush()
-        except BrokenPipeError:  # the reader has had enough, as `head` has after some lines
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the exit would flush into it again
-            return 0
+        done = predict(**_without(self, "json"))
+        sys.stdout.flush()  # before the last line is said: the reader may have had enough
         say(str(done))
         return 0
 

@@ -15,10 +15,10 @@ import builtins, importlib, pkgutil
 
 unix_only, real = {"resource", "fcntl", "pwd", "grp", "termios"}, builtins.__import__
 
-def guarded(name, globals=None, *args):
+def guarded(name, globals=None, *args, **options):
     if name in unix_only and (globals or {}).get("__name__", "").startswith("hf_sentiment"):
         raise ModuleNotFoundError(f"{globals['__name__']} imports {name}, which Windows lacks")
-    return real(name, globals, *args)
+    return real(name, globals, *args, **options)
 
 builtins.__import__ = guarded
 import hf_sentiment

@@ -77,7 +77,7 @@ def test_it_stands_in_the_records_and_on_the_card(finished: Path) -> None:
     assert "swap,deletion" in (finished / "README.md").read_text()
 
 
-def test_head_probe_validation_and_test_read_the_texts_as_they_are(
+def test_head_probe_and_validation_read_the_texts_as_they_are(
     call: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     headed: list[Any] = []
@@ -92,8 +92,7 @@ def test_head_probe_validation_and_test_read_the_texts_as_they_are(
     }
     run.fit()
     assert [list(ids) for ids in headed[0]["input_ids"]] == clean["train"]
-    for name in ("validation", "test"):
-        assert [list(ids) for ids in run.splits[name]["input_ids"]] == clean[name]
+    assert [list(ids) for ids in run.splits["validation"]["input_ids"]] == clean["validation"]
     assert run.trainer.eval_dataset is run.splits["validation"]
     run.trainer.train_dataset.begin_epoch(5)  # type: ignore[union-attr]
     assert [row["input_ids"] for row in map(run.trainer.train_dataset.__getitem__, range(50))] != clean["train"][:50]

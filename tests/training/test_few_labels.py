@@ -230,7 +230,7 @@ def test_no_evaluations_can_be_said_in_transformers_words(
 ) -> None:
     arguments = SentimentArguments(model_name_or_path=str(tiny_sentence_encoder), train_file=str(reviews_file))
     run = assemble(arguments, {"output_dir": str(tmp_path / "run"), "eval_strategy": IntervalStrategy.NO})
-    assert "validation" not in run.splits and run.stopping is None and run.alarm is None
+    assert "validation" not in run.splits and not run.stopping.keeps_best and run.alarm is None
 
 
 def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli) -> None:

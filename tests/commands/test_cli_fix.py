@@ -208,7 +208,7 @@ def test_copies_are_replaced_only_when_asked_and_nothing_else_ever(
     for folder, why in (
         ("data", "r.csv, which is to be copied"),
         ("runs", "notes.md, which is no copy"),
-        (".", "holds"),
+        (".", "is the working directory"),
     ):
         code, _, err = run_cli(*call, "--fix", folder, "--overwrite")
         assert code == 2 and why in err, err

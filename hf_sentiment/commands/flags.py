@@ -171,7 +171,7 @@ class Predict(Command):
         from hf_sentiment.commands.predict import predict
 
         quieten_libraries()
-        done = predict(**_without(self, "json"))
+        done = predict(**vars(self))
         sys.stdout.flush()  # before the last line is said: the reader may have had enough
         say(str(done))
         return 0

@@ -128,7 +128,8 @@ def test_training_goes_on_without_broken_lines_on_request(tmp_path: Path) -> Non
     assert named(prepared.findings)["broken"].examples[0].row == 31 and prepared.rows["train"]["bad"] == 1
     record = prepared.audit("starter", "me/bert-sst2")
     assert {finding.name: finding.severity for finding in record.findings}["contamination"] == "warning"
-    assert json.dumps(to_json(record.findings)).count("w1") == 0  # no text goes into the record
+    written = json.dumps(to_json(record.findings))
+    assert not [text for text, _ in different(60) if text in written]
     broken = next(finding for finding in record.findings if finding.name == "broken")
     (row,) = broken.facts["examples"]
     assert broken.count == 1 and (row["source"], row["row"]) == (str(path), 31) and "not JSON" in row["says"]

@@ -11,7 +11,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model import SentimentModel
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,7 @@ class LinearHead:
             classifier.bias.copy_(torch.as_tensor(self.bias, dtype=classifier.bias.dtype))
 
 
-def frozen_features(
-    model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, dataset: Dataset
-) -> np.ndarray:
+def frozen_features(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, dataset: Dataset) -> np.ndarray:
     """What reaches `model.classifier` in evaluation mode, `[texts, hidden_size]` in float32, in the order given.
 
     Args:

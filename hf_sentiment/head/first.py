@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior
 from hf_sentiment.head.solve import linear_probe, out_of_fold_logits, zero_shot_head
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model import SentimentModel
 
 logger = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ HEAD_TEXTS = 2000
 
 
 def fit_head_first(
-    model: BertForSentimentAnalysis,
+    model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
     dataset: Dataset,
     seed: int,
@@ -51,7 +51,7 @@ def fit_head_first(
 
 
 def fit_zero_shot_head(
-    model: BertForSentimentAnalysis,
+    model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
     prior: LexiconPrior,
     polarity: Sequence[float],

@@ -32,7 +32,7 @@ from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
 from hf_sentiment.data.sources import cache_folder
 from hf_sentiment.head.features import LinearHead, frozen_features
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.atomic import file_atomically
 
 logger = logging.getLogger(__name__)
@@ -44,7 +44,7 @@ BATCH = 32
 LEARNING_RATE = 5e-5
 LONGEST_PHRASE = 32
 # Of the way that `_learn` goes: raise it when that changes, so that no encoder of the way before is taken from a cache.
-_LESSON = 3
+_LESSON = 4
 # Phrases whose frozen features give the valence head its start.
 RIDGE_PHRASES = 1500
 
@@ -164,7 +164,7 @@ def _valence(compound: float) -> float:
 
 
 def prepare_encoder(
-    model: BertForSentimentAnalysis,
+    model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
     *,
     bfloat16: bool = False,
@@ -186,20 +186,21 @@ def prepare_encoder(
         logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
         with untouched_random_state():
             head = _learn(model, tokenizer, bfloat16, progress)
-        tensors = {f"bert.{name}": tensor.contiguous() for name, tensor in model.bert.state_dict().items()}
+        tensors = {f"encoder.{name}": tensor.contiguous() for name, tensor in model.base_model.state_dict().items()}
         with file_atomically(path) as beside:
             save_file(tensors | head, beside)
     with safe_open(path, framework="pt") as file:
-        model.bert.load_state_dict({name: file.get_tensor(f"bert.{name}") for name in model.bert.state_dict()})
+        names = model.base_model.state_dict()
+        model.base_model.load_state_dict({name: file.get_tensor(f"encoder.{name}") for name in names})
         return LexiconPrior(file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias")))
 
 
-def is_taught(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> bool:
+def is_taught(model: SentimentModel, tokenizer: PreTrainedTokenizerBase) -> bool:
     """Whether the cache has what this encoder learns of the lexicon."""
     return _cached(model, tokenizer).is_file()
 
 
-def _cached(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> Path:
+def _cached(model: SentimentModel, tokenizer: PreTrainedTokenizerBase) -> Path:
     return cache_folder() / "lexicon" / f"{_fingerprint(model, tokenizer)}.safetensors"
 
 
@@ -215,10 +216,10 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _fingerprint(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase) -> str:
+def _fingerprint(model: SentimentModel, tokenizer: PreTrainedTokenizerBase) -> str:
     """What the prepared encoder depends on: the weights, the pooling, the tokens and the lexicon."""
     digest = hashlib.sha256()
-    for name, tensor in model.bert.state_dict().items():
+    for name, tensor in model.base_model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     settings = (_LESSON, _ONE, _TWO, _NONE, _SHARES, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling)
@@ -229,7 +230,7 @@ def _fingerprint(model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizer
 
 
 def _learn(
-    model: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, bfloat16: bool, progress: bool
+    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, bfloat16: bool, progress: bool
 ) -> dict[str, torch.Tensor]:
     """Train the encoder in place to tell the phrases' valence; the head that it learned this with.
 
@@ -242,7 +243,7 @@ def _learn(
     regressor = _regressor(model)
     _start_head(regressor, tokenizer, Dataset.from_dict(encodings).select(range(RIDGE_PHRASES)), valences)
     # The embeddings stay: a word that no phrase has would be left behind.
-    embeddings = [parameter for parameter in model.bert.embeddings.parameters() if parameter.requires_grad]
+    embeddings = [one for one in model.base_model.get_submodule("embeddings").parameters() if one.requires_grad]
     for parameter in embeddings:
         parameter.requires_grad_(False)
     trained = [parameter for parameter in regressor.parameters() if parameter.requires_grad]
@@ -253,7 +254,7 @@ def _learn(
     regressor.train()
     # No dropout in the encoder: no phrase comes twice, so nothing is learned by heart. That before the head stays: it
     # makes the head look at many features, and 16 labels then move it by less.
-    model.bert.eval()
+    model.base_model.eval()
     # Plain attention: on phrases of eight tokens the backward pass of the fused one takes a sixth of the whole longer.
     attention = model.config._attn_implementation
     model.set_attn_implementation("eager")
@@ -274,14 +275,14 @@ def _learn(
     return {"valence.weight": weight[0].clone(), "valence.bias": bias[0].clone()}
 
 
-def _regressor(model: BertForSentimentAnalysis) -> BertForSentimentAnalysis:
+def _regressor(model: SentimentModel) -> SentimentModel:
     """The model's own encoder under a head of one number."""
     # Of a checkpoint that was fine-tuned before, none of what its head was trained with is the regressor's.
     own = {"id2label": {0: "valence"}, "label2id": {"valence": 0}, "problem_type": "regression"}
     own |= {"class_weights": None, "label_smoothing": 0.0, "label_rule": None}
     config = type(model.config)(**model.config.to_dict() | own)
-    regressor = BertForSentimentAnalysis(config)
-    regressor.bert = model.bert
+    regressor = type(model)(config)
+    setattr(regressor, model.base_model_prefix, model.base_model)
     regressor.to(model.device)  # type: ignore[arg-type]
     return regressor
 
@@ -299,7 +300,7 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
 
 
 def _start_head(
-    regressor: BertForSentimentAnalysis, tokenizer: PreTrainedTokenizerBase, some: Dataset, valences: np.ndarray
+    regressor: SentimentModel, tokenizer: PreTrainedTokenizerBase, some: Dataset, valences: np.ndarray
 ) -> None:
     """Ridge regression of valence on frozen features, its strength by leave-one-out, put into the head."""
     features = frozen_features(regressor, tokenizer, some)

@@ -1,2 +1,3 @@
 from .configuration_bert_sentiment import BertSentimentConfig as BertSentimentConfig
 from .modeling_bert_sentiment import BertForSentimentAnalysis as BertForSentimentAnalysis
+from .modeling_bert_sentiment import SentimentModel as SentimentModel

@@ -8,11 +8,12 @@ Weights have the names of stock `BertForSequenceClassification`, so either class
 # No `from __future__ import annotations` here: transformers reads the annotations of `forward` as objects.
 import copy
 import os
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import nn
 from torch.nn import functional
+from transformers import PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 from transformers.processing_utils import Unpack
@@ -26,38 +27,27 @@ logger = logging.get_logger(__name__)
 _ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 
-class BertForSentimentAnalysis(BertPreTrainedModel):
-    """BERT with a sentiment head: `bert` → pooling → `dropout` → `classifier`.
+class SentimentModel(PreTrainedModel):
+    """What every sentiment model is, whatever its encoder: `base_model` → pooling → `dropout` → `classifier`.
 
-    Args:
-        config: A `BertSentimentConfig`. To start from a checkpoint, call `from_pretrained` with the label names:
+    A subclass makes the encoder under the attribute `base_model_prefix`, and the head by `_make_head`.
 
-    Examples:
-        >>> model = BertForSentimentAnalysis.from_pretrained(
-        ...     "google-bert/bert-base-uncased", labels=["negative", "neutral", "positive"]
-        ... )
+    Attributes:
+        dropout: Before the head.
+        classifier: The head, a linear layer.
     """
 
     config: BertSentimentConfig
-    config_class = BertSentimentConfig
-    base_model_prefix = "bert"
+    dropout: nn.Dropout
+    classifier: nn.Linear
     # What `register_for_auto_class()` sets; the second auto class is added in `save_pretrained`.
     _auto_class = "AutoModelForSequenceClassification"  # type: ignore[assignment]
-    # Parts of a pre-training checkpoint that this model never has: no user need read about them.
-    _keys_to_ignore_on_load_unexpected = [r"^cls\.", r"pooler\.dense", r"embeddings\.position_ids"]  # noqa: RUF012
 
-    def __init__(self, config: BertSentimentConfig) -> None:
-        if not hasattr(config, "pooling"):
-            raise ValueError(
-                f"{type(self).__name__} needs a BertSentimentConfig, got a {type(config).__name__}: "
-                "BertSentimentConfig.from_pretrained(...) reads the config of any BERT checkpoint as one"
-            )
-        super().__init__(config)
-        self.num_labels: int = config.num_labels or 0
-        self.bert = BertModel(config, add_pooling_layer=config.pooling == "pooler")
-        self.dropout = nn.Dropout(config.classifier_dropout or 0.0)  # the config has replaced None by its default
-        self.classifier = nn.Linear(config.hidden_size, self.num_labels)
-        self.post_init()
+    def _make_head(self, width: int) -> None:
+        """Dropout and the linear layer on pooled vectors of this width; the config says the rest."""
+        self.num_labels: int = self.config.num_labels or 0
+        self.dropout = nn.Dropout(self.config.classifier_dropout or 0.0)  # the config has replaced None by its default
+        self.classifier = nn.Linear(width, self.num_labels)
 
     @classmethod
     def from_pretrained(  # type: ignore[override]
@@ -66,7 +56,7 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
         *model_args: Any,
         labels: list[str] | None = None,
         **kwargs: Any,
-    ) -> "BertForSentimentAnalysis":
+    ) -> Self:
         """Load a checkpoint of this model, of stock BERT with any head or none, or of a sentence-transformers encoder.
 
         Args:
@@ -129,45 +119,15 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
         }
         super().save_pretrained(save_directory, *args, **kwargs)
 
-    @can_return_tuple
-    def forward(  # type: ignore[misc]
+    def _classify(
         self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
-        position_ids: torch.Tensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple[torch.Tensor, ...] | SequenceClassifierOutput:
-        """Classify a batch of token sequences.
-
-        Args:
-            input_ids: Token ids, `[batch, tokens]`.
-            attention_mask: 1 for tokens and 0 for padding, `[batch, tokens]`; all ones if left out.
-            token_type_ids: Segment ids, `[batch, tokens]`.
-            position_ids: Positions, `[batch, tokens]`.
-            inputs_embeds: Embeddings in place of `input_ids`, `[batch, tokens, hidden_size]`.
-            labels: Label ids `[batch]` (single label; -100 is left out), 0/1 floats `[batch, num_labels]` (multi-label)
-                or floats `[batch]` or `[batch, num_labels]` (regression).
-            num_items_in_batch: Number of labels in the whole accumulated batch, which the Trainer passes: the loss is
-                the sum over this batch divided by it, so that accumulated gradients equal the large batch's.
-            **kwargs: Passed to the encoder: `output_attentions`, `output_hidden_states`, `return_dict`, …
-
-        Returns:
-            `SequenceClassifierOutput` with `logits` `[batch, num_labels]` and, with labels, the scalar `loss`.
-        """
-        outputs = self.bert(
-            input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            return_dict=True,
-            **kwargs,
-        )
-        pooled = self._pool(outputs.last_hidden_state, outputs.pooler_output, attention_mask)
+        outputs: Any,
+        attention_mask: torch.Tensor | None,
+        labels: torch.Tensor | None,
+        num_items_in_batch: torch.Tensor | int | None,
+    ) -> SequenceClassifierOutput:
+        """Pool what the encoder returned, and put the head on it; the loss where there are labels."""
+        pooled = self._pool(outputs.last_hidden_state, getattr(outputs, "pooler_output", None), attention_mask)
         logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else self._loss(logits, labels, num_items_in_batch)
         if labels is None and self.training and self.config.class_weights is not None:
@@ -241,6 +201,76 @@ class BertForSentimentAnalysis(BertPreTrainedModel):
         return (1 - smoothing) * loss + smoothing * even
 
 
+class BertForSentimentAnalysis(SentimentModel, BertPreTrainedModel):
+    """BERT with a sentiment head: `bert` → pooling → `dropout` → `classifier`.
+
+    Args:
+        config: A `BertSentimentConfig`. To start from a checkpoint, call `from_pretrained` with the label names:
+
+    Examples:
+        >>> model = BertForSentimentAnalysis.from_pretrained(
+        ...     "google-bert/bert-base-uncased", labels=["negative", "neutral", "positive"]
+        ... )
+    """
+
+    config: BertSentimentConfig
+    config_class = BertSentimentConfig
+    base_model_prefix = "bert"
+    # Parts of a pre-training checkpoint that this model never has: no user need read about them.
+    _keys_to_ignore_on_load_unexpected = [r"^cls\.", r"pooler\.dense", r"embeddings\.position_ids"]  # noqa: RUF012
+
+    def __init__(self, config: BertSentimentConfig) -> None:
+        if not hasattr(config, "pooling"):
+            raise ValueError(
+                f"{type(self).__name__} needs a BertSentimentConfig, got a {type(config).__name__}: "
+                "BertSentimentConfig.from_pretrained(...) reads the config of any BERT checkpoint as one"
+            )
+        super().__init__(config)
+        self.bert = BertModel(config, add_pooling_layer=config.pooling == "pooler")
+        self._make_head(config.hidden_size)
+        self.post_init()
+
+    @can_return_tuple
+    def forward(  # type: ignore[misc]
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, ...] | SequenceClassifierOutput:
+        """Classify a batch of token sequences.
+
+        Args:
+            input_ids: Token ids, `[batch, tokens]`.
+            attention_mask: 1 for tokens and 0 for padding, `[batch, tokens]`; all ones if left out.
+            token_type_ids: Segment ids, `[batch, tokens]`.
+            position_ids: Positions, `[batch, tokens]`.
+            inputs_embeds: Embeddings in place of `input_ids`, `[batch, tokens, hidden_size]`.
+            labels: Label ids `[batch]` (single label; -100 is left out), 0/1 floats `[batch, num_labels]` (multi-label)
+                or floats `[batch]` or `[batch, num_labels]` (regression).
+            num_items_in_batch: Number of labels in the whole accumulated batch, which the Trainer passes: the loss is
+                the sum over this batch divided by it, so that accumulated gradients equal the large batch's.
+            **kwargs: Passed to the encoder: `output_attentions`, `output_hidden_states`, `return_dict`, …
+
+        Returns:
+            `SequenceClassifierOutput` with `logits` `[batch, num_labels]` and, with labels, the scalar `loss`.
+        """
+        outputs = self.bert(
+            input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+            return_dict=True,
+            **kwargs,
+        )
+        return self._classify(outputs, attention_mask, labels, num_items_in_batch)
+
+
 def _infer_problem_type(num_labels: int, labels: torch.Tensor) -> _ProblemType:
     """Stock BERT's rule: one output is regression, integer labels are classes, anything else is multi-label."""
     if num_labels == 1:
@@ -250,4 +280,4 @@ def _infer_problem_type(num_labels: int, labels: torch.Tensor) -> _ProblemType:
     return "multi_label_classification"
 
 
-__all__ = ["BertForSentimentAnalysis"]
+__all__ = ["BertForSentimentAnalysis", "SentimentModel"]

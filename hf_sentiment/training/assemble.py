@@ -32,7 +32,7 @@ from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
 from hf_sentiment.head.lexicon import polarity
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
@@ -61,7 +61,7 @@ class Planned:
 
     call: Call
     data: PreparedData
-    model: BertForSentimentAnalysis
+    model: SentimentModel
     tokenizer: PreTrainedTokenizerBase
     plan: Plan
 
@@ -186,7 +186,7 @@ def _tokenized(data: PreparedData, tokenizer: PreTrainedTokenizerBase, max_lengt
     return {"train": data.splits["train"]} | splits
 
 
-def smooth_in_the_model(model: BertForSentimentAnalysis, training_arguments: TrainingArguments) -> None:
+def smooth_in_the_model(model: SentimentModel, training_arguments: TrainingArguments) -> None:
     """Move `label_smoothing_factor` from the Trainer into the model's config.
 
     The Trainer's smoothing acts on evaluation losses too; the model's on the training loss only, and it is saved.
@@ -211,7 +211,7 @@ def _lora(plan: Plan, arguments: SentimentArguments) -> LoraCallback | None:
 def augmentation(
     kinds: str,
     data: PreparedData,
-    model: BertForSentimentAnalysis,
+    model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
     max_length: int,
     seed: int,

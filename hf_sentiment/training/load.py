@@ -18,7 +18,7 @@ from hf_sentiment.errors import CallError, SentimentError, first_line
 from hf_sentiment.inference.loading import load_tokenizer, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis, SentimentModel
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
 from hf_sentiment.training.plan import holdout_shares, is_sentence_encoder
@@ -100,7 +100,7 @@ def _pooling(arguments: SentimentArguments) -> str:
 
 def load_model(
     arguments: SentimentArguments, data: PreparedData | Rows
-) -> tuple[BertForSentimentAnalysis, PreTrainedTokenizerBase]:
+) -> tuple[SentimentModel, PreTrainedTokenizerBase]:
     """The named checkpoint with a head for the data's labels, in float32, and its tokenizer.
 
     The tokenizer's `model_max_length` is what the model can read.

@@ -18,7 +18,7 @@ from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.head.lexicon import polarity, prepare_encoder
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model import SentimentModel
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
 from hf_sentiment.training.plan import Plan, label_counts
@@ -48,7 +48,7 @@ class Run:
     """
 
     trainer: Trainer
-    model: BertForSentimentAnalysis
+    model: SentimentModel
     tokenizer: PreTrainedTokenizerBase
     data: PreparedData
     splits: dict[str, Dataset]

@@ -12,7 +12,7 @@ from hf_sentiment.compute.hardware import memory_bytes, native_bfloat16
 from hf_sentiment.data.augmentation import are_english
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.head.lexicon import is_taught, polarity
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.call import Call
 from hf_sentiment.training.plan.decisions import Plan
@@ -69,7 +69,7 @@ def gather_facts(
     call: Call,
     data: PreparedData,
     sample: TextSample,
-    model: BertForSentimentAnalysis,
+    model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
 ) -> Facts:
     """What the rules may look at, but for how long a step takes.
@@ -109,7 +109,7 @@ def timed_facts(
     plan: Plan,
     call: Call,
     sample: TextSample,
-    model: BertForSentimentAnalysis,
+    model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
     steps: StepTimes | None = None,
 ) -> Facts:

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from hf_sentiment.compute.randomness import untouched_random_state
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
 
 # Steps of each kind that are timed, after one that does not count; the fastest tells.
@@ -26,7 +26,7 @@ _SHARED = 0.87
 
 
 def time_steps(
-    model: BertForSentimentAnalysis,
+    model: SentimentModel,
     batch: dict[str, torch.Tensor],
     formats: Sequence[bool],
     *,
@@ -76,7 +76,7 @@ def _threads(number: int) -> Iterator[None]:
 
 
 def _training_step(
-    model: BertForSentimentAnalysis, batch: dict[str, torch.Tensor], adapters: bool
+    model: SentimentModel, batch: dict[str, torch.Tensor], adapters: bool
 ) -> Callable[[bool, int], None]:
     """A function that trains a copy of the model, in mixed precision or not, on so many rows of the batch."""
     trained = copy.deepcopy(model).train()  # steps change weights, and the run begins with those that were loaded

@@ -38,7 +38,7 @@ from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.load import load_model, load_planned_splits
-from hf_sentiment.training.optimizer import layerwise_optimizer
+from hf_sentiment.training.optimizer import check_layer_rates
 from hf_sentiment.training.plan import Plan, TextSample, gather_facts, make_plan, plan_warnings, timed_facts
 from hf_sentiment.training.run import Run
 
@@ -127,8 +127,6 @@ def assemble(
     suite: list[TrainerCallback | None] = [stopping, alarm, curve, _lora(plan, arguments)]
     suite += [CheckpointOnInterrupt(), SeedEveryEpoch(), None if augmented is None else augmented.callback]
     training_arguments = _training_arguments(plan, call)
-    # Built before LoRA wraps the model, which it refuses; `None` leaves it to the Trainer.
-    optimizer = layerwise_optimizer(model, training_arguments, plan.layerwise_lr_decay.value, plan.lora.value)
     smooth_in_the_model(model, training_arguments)
     trainer = Trainer(
         model=model,
@@ -139,7 +137,6 @@ def assemble(
         data_collator=DataCollatorWithPadding(tokenizer),
         compute_metrics=compute_metrics,
         callbacks=[callback for callback in suite if callback is not None],
-        optimizers=(optimizer, None),
     )
     return Run(trainer, model, tokenizer, data, splits, plan, curve, stopping, alarm)
 
@@ -199,6 +196,7 @@ def _lora(plan: Plan, arguments: SentimentArguments) -> LoraCallback | None:
     """The callback that trains adapters, where they are planned."""
     if not plan.lora.value:
         return None
+    check_layer_rates(plan.layerwise_lr_decay.value, lora=True)
     starter = arguments.model_name_or_path == STARTER
     return LoraCallback(
         r=arguments.lora_rank,

@@ -31,12 +31,11 @@ def layerwise_optimizer(
         lora: Whether adapters are trained, which are not there yet.
 
     Raises:
-        CallError: With LoRA.
+        CallError: As `check_layer_rates`.
     """
     if decay == 1:
         return None
-    if lora:
-        raise CallError(f"--layerwise_lr_decay {decay:g} and --lora: adapters have one rate, leave one of them out")
+    check_layer_rates(decay, lora)
     groups: list[dict[str, Any]] = []
     depths = _depths([name for name, _ in model.named_parameters()])
     for name, parameter in model.named_parameters():
@@ -50,6 +49,16 @@ def layerwise_optimizer(
     groups.sort(key=lambda group: -group["lr"])  # what is logged is the first group's: here the head's
     betas = (arguments.adam_beta1, arguments.adam_beta2)
     return torch.optim.AdamW(groups, lr=arguments.learning_rate, betas=betas, eps=arguments.adam_epsilon)
+
+
+def check_layer_rates(decay: float, lora: bool) -> None:
+    """Refuse a rate for each layer where adapters are trained.
+
+    Raises:
+        CallError: With LoRA, and a decay other than 1.
+    """
+    if lora and decay != 1:
+        raise CallError(f"--layerwise_lr_decay {decay:g} and --lora: adapters have one rate, leave one of them out")
 
 
 def _depths(names: Sequence[str]) -> dict[str, int]:

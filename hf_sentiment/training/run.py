@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, Trainer
 
@@ -21,7 +22,9 @@ from hf_sentiment.head.lexicon import polarity, prepare_encoder
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
+from hf_sentiment.training.optimizer import layerwise_optimizer
 from hf_sentiment.training.plan import Plan, label_counts
+from hf_sentiment.training.words import occurring_ids, only_occurring, only_occurring_words
 
 
 class Diverged(SentimentError):
@@ -79,16 +82,30 @@ class Run:
             self._fit_head()
         if self.head_alone:
             return
-        start = copy_weights(self.model) if share < 1 else None
+        with only_occurring_words(self.model, self._occurring_ids()):
+            start = copy_weights(self.model) if share < 1 else None
+            self._fine_tune(checkpoint)
+            self._check_finite()
+            if start is not None:
+                interpolate_weights(self.model, start, share)
+
+    def _occurring_ids(self) -> torch.Tensor | None:
+        """The words whose vectors are trained; `None` is all of them, or where adapters are trained no matter which."""
+        if not only_occurring(self.trainer.args.optim, self.plan.augment.value, self.plan.lora.value):
+            return None
+        return occurring_ids(self.splits["train"], self.tokenizer)
+
+    def _fine_tune(self, checkpoint: Path | None) -> None:
+        """Train all weights, or adapters."""
+        # Over the parameters as they are now; `None` leaves it to the Trainer.
+        decay, lora = self.plan.layerwise_lr_decay.value, self.plan.lora.value
+        self.trainer.optimizer = layerwise_optimizer(self.model, self.trainer.args, decay, lora)
         try:
             self.trainer.train(resume_from_checkpoint=None if checkpoint is None else str(checkpoint))
         except Interrupted as stop:
             # The callback speaks to scripts, of `resume_from_checkpoint`; here the same command does it.
             done = f"stopped at step {stop.step} of {self.trainer.state.max_steps}, which is saved"
             raise Interrupted(f"{done}: run the same command again to go on", stop.step, stop.checkpoint) from None
-        self._check_finite()
-        if start is not None:
-            interpolate_weights(self.model, start, share)
 
     def _check_finite(self) -> None:
         """Refuse to go on with weights that are not finite."""

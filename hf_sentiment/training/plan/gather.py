@@ -19,11 +19,14 @@ from hf_sentiment.training.plan.decisions import Plan
 from hf_sentiment.training.plan.facts import Facts
 from hf_sentiment.training.plan.rules import LONGEST_DEFAULT
 from hf_sentiment.training.plan.steps import time_steps
+from hf_sentiment.training.words import only_occurring
 
 # Texts that are looked at for lengths and language: a percentile of 99 of so many lengths is known to a fraction of a
 # percent.
 _SAMPLE = 4000
 LENGTH_PERCENTILE = 99
+# The Trainer's own.
+_OPTIMIZER = "adamw_torch_fused"
 # Texts of the step that tells the time of a head alone.
 _FOR_A_HEAD = 4
 
@@ -36,11 +39,13 @@ class TextSample:
         texts: As they are; none where there is no text at all.
         lengths: In tokens, cut at what the model reads, `[texts]`.
         unknown: Share of the tokens, beside the special ones, that the tokenizer does not know.
+        words: Ids of the tokens that occur, and of the special ones, each once, `[occurring]`.
     """
 
     texts: list[str]
     lengths: np.ndarray
     unknown: float
+    words: torch.Tensor
 
     @classmethod
     def draw(cls, data: PreparedData, tokenizer: PreTrainedTokenizerBase) -> TextSample:
@@ -54,7 +59,7 @@ class TextSample:
         if split is None:
             split = next((one for one in data.splits.values() if len(one)), data.splits["train"])
         if not len(split):
-            return cls([], np.array([LONGEST_DEFAULT]), 0.0)
+            return cls([], np.array([LONGEST_DEFAULT]), 0.0, torch.tensor(tokenizer.all_special_ids))
         # A seed of its own, so that the plan of a file is the same whatever the run's seed is.
         texts = list(split.shuffle(seed=0).select(range(min(len(split), _SAMPLE)))["text"][:])
         ids = tokenizer(texts, truncation=True, max_length=tokenizer.model_max_length)["input_ids"]
@@ -62,7 +67,8 @@ class TextSample:
         lengths = np.array([len(sequence) for sequence in ids])
         tokens = int(lengths.sum()) - len(ids) * tokenizer.num_special_tokens_to_add()
         unknown = sum(sequence.count(tokenizer.unk_token_id) for sequence in ids)
-        return cls(texts, lengths, unknown / max(1, tokens))
+        words = sorted(set(tokenizer.all_special_ids).union(*ids))
+        return cls(texts, lengths, unknown / max(1, tokens), torch.tensor(words))
 
 
 def gather_facts(
@@ -139,7 +145,10 @@ def timed_facts(
     formats = (False, True) if undecided else (bool(bf16),)
     # Without training the time of a step only tells how long forward passes take.
     rounds = {} if trains else {"rounds": 1}
-    return replace(facts, steps=time_steps(model, dict(batch), formats, adapters=plan.lora.value, **rounds))
+    lora = plan.lora.value
+    exact = only_occurring(call.training.get("optim", _OPTIMIZER), plan.augment.value, lora)
+    words = sample.words if exact else None
+    return replace(facts, steps=time_steps(model, dict(batch), formats, adapters=lora, words=words, **rounds))
 
 
 def _device(call: Call) -> torch.device:

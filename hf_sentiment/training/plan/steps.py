@@ -14,6 +14,7 @@ import torch
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
+from hf_sentiment.training.words import only_occurring_words
 
 # Steps of each kind that are timed, after one that does not count; the fastest tells.
 _ROUNDS = 3
@@ -31,6 +32,7 @@ def time_steps(
     formats: Sequence[bool],
     *,
     adapters: bool = False,
+    words: torch.Tensor | None = None,
     rounds: int = _ROUNDS,
 ) -> StepTimes:
     """Time training steps of a copy of the model on the CPU, each format in turn.
@@ -40,29 +42,39 @@ def time_steps(
         batch: A usual batch, `[texts, tokens]` each.
         formats: Whether in mixed precision: `False`, `True` or both.
         adapters: Whether only adapters will be trained: the matrices, whose gradients may not fit into memory, stay.
+        words: Ids of the words whose vectors are trained; `None` is all of them.
         rounds: Steps of each format.
     """
-    texts, tokens = batch["input_ids"].shape
     with untouched_random_state():  # dropout draws
-        train = _training_step(model, batch, adapters)
-        with _threads(1):
-            # The first step also allocates; if even so it is short enough, the whole batch is timed.
-            _, first = _timed(partial(train, formats[0], texts))
-            rows = texts if first <= _LONG_STEP else max(1, int(texts * _LONG_STEP / first))
-            timed = _in_turn([partial(train, way, rows) for way in formats], rounds)
-        # The fastest of the rounds: whatever disturbs a step makes it slower, never faster.
-        processor = [min(cpu for _, cpu in times) * texts / rows for times in timed]
-        # On one thread wall time equals processor time, unless other processes take the core.
-        slowdown = max(1.0, min(wall / cpu for times in timed for wall, cpu in times))
-        by_format = dict(zip(formats, processor, strict=True))
-        times = StepTimes(texts, texts * tokens, by_format.get(False), by_format.get(True), min(processor), slowdown)
-        threads = torch.get_num_threads()
-        if threads == 1:
-            return times
-        if slowdown >= BUSY:  # what all threads need cannot be told now
-            return replace(times, seconds=times.seconds / (threads * _SHARED))
-        (walls,) = _in_turn([partial(train, times.prefers_bfloat16, texts)], rounds)
-        return replace(times, seconds=min(wall for wall, _ in walls))
+        trained = copy.deepcopy(model).train()  # steps change weights, and the run begins with those that were loaded
+        with only_occurring_words(trained, words):
+            step = _training_step(trained, batch, adapters)
+            texts, tokens = batch["input_ids"].shape
+            return _times(step, texts, tokens, formats, rounds)
+
+
+def _times(
+    train: Callable[[bool, int], None], texts: int, tokens: int, formats: Sequence[bool], rounds: int
+) -> StepTimes:
+    """Time `train` on a batch of so many texts of so many tokens."""
+    with _threads(1):
+        # The first step also allocates; if even so it is short enough, the whole batch is timed.
+        _, first = _timed(partial(train, formats[0], texts))
+        rows = texts if first <= _LONG_STEP else max(1, int(texts * _LONG_STEP / first))
+        timed = _in_turn([partial(train, way, rows) for way in formats], rounds)
+    # The fastest of the rounds: whatever disturbs a step makes it slower, never faster.
+    processor = [min(cpu for _, cpu in times) * texts / rows for times in timed]
+    # On one thread wall time equals processor time, unless other processes take the core.
+    slowdown = max(1.0, min(wall / cpu for times in timed for wall, cpu in times))
+    by_format = dict(zip(formats, processor, strict=True))
+    times = StepTimes(texts, texts * tokens, by_format.get(False), by_format.get(True), min(processor), slowdown)
+    threads = torch.get_num_threads()
+    if threads == 1:
+        return times
+    if slowdown >= BUSY:  # what all threads need cannot be told now
+        return replace(times, seconds=times.seconds / (threads * _SHARED))
+    (walls,) = _in_turn([partial(train, times.prefers_bfloat16, texts)], rounds)
+    return replace(times, seconds=min(wall for wall, _ in walls))
 
 
 @contextmanager
@@ -76,10 +88,9 @@ def _threads(number: int) -> Iterator[None]:
 
 
 def _training_step(
-    model: SentimentModel, batch: dict[str, torch.Tensor], adapters: bool
+    trained: SentimentModel, batch: dict[str, torch.Tensor], adapters: bool
 ) -> Callable[[bool, int], None]:
-    """A function that trains a copy of the model, in mixed precision or not, on so many rows of the batch."""
-    trained = copy.deepcopy(model).train()  # steps change weights, and the run begins with those that were loaded
+    """A function that trains the model, in mixed precision or not, on so many rows of the batch."""
     for parameter in trained.parameters():
         # Vectors (biases, norms) stand for the adapters: as cheap, and no adapter has to be built.
         parameter.requires_grad_(parameter.dim() == 1 or not adapters)

@@ -1,6 +1,6 @@
-"""hf-sentiment: fine-tune, trust and publish a BERT sentiment classifier in the Hugging Face ecosystem.
+"""hf-sentiment: fine-tune, trust and publish a sentiment classifier in the Hugging Face ecosystem.
 
-Importing the package registers `BertForSentimentAnalysis` with transformers' Auto classes. It imports neither torch nor
+Importing the package registers its two model classes with transformers' Auto classes. It imports neither torch nor
 transformers: each name of `__init__.pyi` is imported when it is first used.
 """
 

@@ -16,7 +16,9 @@ from .hub.publish import publish as publish
 from .hub.trainer import use_our_publishing as use_our_publishing
 from .inference.classifier import SentimentClassifier as SentimentClassifier
 from .model.configuration_bert_sentiment import BertSentimentConfig as BertSentimentConfig
+from .model.configuration_encoder_sentiment import EncoderSentimentConfig as EncoderSentimentConfig
 from .model.modeling_bert_sentiment import BertForSentimentAnalysis as BertForSentimentAnalysis
+from .model.modeling_encoder_sentiment import EncoderForSentimentAnalysis as EncoderForSentimentAnalysis
 from .training.arguments import SentimentArguments as SentimentArguments
 
 __version__: str

@@ -1,4 +1,4 @@
-"""Registers the model with transformers' Auto classes without importing torch before somebody needs it.
+"""Registers the models with transformers' Auto classes without importing torch before somebody needs it.
 
 transformers finds its own models by name, in tables that it reads lazily: model type → class name, and the module
 `transformers.models.<model type>` for the class. `AutoModel.register` wants the class itself, and so torch. While the
@@ -18,12 +18,15 @@ from typing import Any
 
 import hf_sentiment.model
 
-# What our configs call themselves: the key of all of transformers' tables.
-_MODEL_TYPE = "bert_sentiment"
+# What our configs call themselves, the key of all of transformers' tables: class of the config and of the model.
+_CLASSES = {
+    "bert_sentiment": ("BertSentimentConfig", "BertForSentimentAnalysis"),
+    "encoder_sentiment": ("EncoderSentimentConfig", "EncoderForSentimentAnalysis"),
+}
 # Modules of transformers and of ours whose import we wait for.
 _CONFIGURATION_AUTO = "transformers.models.auto.configuration_auto"
 _MODELING_AUTO = "transformers.models.auto.modeling_auto"
-_MODELING = "hf_sentiment.model.modeling_bert_sentiment"
+_MODELING = {model_type: f"hf_sentiment.model.modeling_{model_type}" for model_type in _CLASSES}
 
 
 class _AddingLoader(Loader):
@@ -71,50 +74,52 @@ class _WaitingFinder(MetaPathFinder):
     def _loaded(self, module: ModuleType) -> None:
         self._waiting.discard(module.__name__)  # only now: an import that was interrupted is tried again
         if module.__name__ == _CONFIGURATION_AUTO:
-            _add_config_name()
+            _add_config_names()
         elif module.__name__ == _MODELING_AUTO:
             _add_model_names()
         # The classes of `AutoModel` and of ours are both there, whichever came last.
-        if not self._waiting & {_MODELING_AUTO, _MODELING}:
-            _register_classes()
+        for model_type, modeling in _MODELING.items():
+            if not self._waiting & {_MODELING_AUTO, modeling}:
+                _register_classes(model_type)
         if not self._waiting and self in sys.meta_path:
             sys.meta_path.remove(self)
 
 
-def _add_config_name() -> None:
+def _add_config_names() -> None:
     # The Auto classes look a model type up here, and import `transformers.models.<model type>` for the class.
-    sys.modules[_CONFIGURATION_AUTO].CONFIG_MAPPING_NAMES[_MODEL_TYPE] = "BertSentimentConfig"
+    names = {model_type: config_name for model_type, (config_name, _) in _CLASSES.items()}
+    sys.modules[_CONFIGURATION_AUTO].CONFIG_MAPPING_NAMES.update(names)
 
 
 def _add_model_names() -> None:
     tables = sys.modules[_MODELING_AUTO]
-    tables.MODEL_MAPPING_NAMES[_MODEL_TYPE] = "BertForSentimentAnalysis"
-    tables.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[_MODEL_TYPE] = "BertForSentimentAnalysis"
+    for model_type, (_, model_name) in _CLASSES.items():
+        tables.MODEL_MAPPING_NAMES[model_type] = model_name
+        tables.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[model_type] = model_name
 
 
-def _register_classes() -> None:
-    # Cheap now: both modules are imported, or are what asked for this.
-    from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
-    from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
-
+def _register_classes(model_type: str) -> None:
+    # Cheap now: the modules are imported, or are what asked for this.
+    config_class, model_class = (getattr(hf_sentiment.model, name) for name in _CLASSES[model_type])
     auto = sys.modules[_MODELING_AUTO]
-    sys.modules[_CONFIGURATION_AUTO].AutoConfig.register(_MODEL_TYPE, BertSentimentConfig, exist_ok=True)
-    auto.AutoModel.register(BertSentimentConfig, BertForSentimentAnalysis, exist_ok=True)
-    auto.AutoModelForSequenceClassification.register(BertSentimentConfig, BertForSentimentAnalysis, exist_ok=True)
-    # transformers' tests and tools take what stands in this table for an encoder without a head. Ours is not one.
-    auto.MODEL_MAPPING_NAMES.pop(_MODEL_TYPE, None)
+    sys.modules[_CONFIGURATION_AUTO].AutoConfig.register(model_type, config_class, exist_ok=True)
+    auto.AutoModel.register(config_class, model_class, exist_ok=True)
+    auto.AutoModelForSequenceClassification.register(config_class, model_class, exist_ok=True)
+    # transformers' tests and tools take what stands in this table for an encoder without a head. Ours are not.
+    auto.MODEL_MAPPING_NAMES.pop(model_type, None)
 
 
 def register_auto_classes() -> None:
-    """Make the Auto classes of configs, models and sequence classifiers know the model; harmless when repeated."""
-    # Where transformers looks for a class of this model type.
-    sys.modules[f"transformers.models.{_MODEL_TYPE}"] = hf_sentiment.model
+    """Make the Auto classes of configs, models and sequence classifiers know the models; harmless when repeated."""
+    for model_type in _CLASSES:  # where transformers looks for a class of this model type
+        sys.modules[f"transformers.models.{model_type}"] = hf_sentiment.model
     if _CONFIGURATION_AUTO in sys.modules:
-        _add_config_name()
+        _add_config_names()
     if _MODELING_AUTO in sys.modules:
         # Its tables have been read: names come too late for the Auto classes, though not for who looks them up.
         _add_model_names()
-        _register_classes()
+        for model_type in _CLASSES:
+            _register_classes(model_type)
         return
-    waiting = {name for name in (_CONFIGURATION_AUTO, _MODELING_AUTO, _MODELING) if name not in sys.modules}
+    waiting = {_CONFIGURATION_AUTO, _MODELING_AUTO, *_MODELING.values()} - set(sys.modules)
     sys.meta_path.insert(0, _WaitingFinder(waiting))

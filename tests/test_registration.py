@@ -32,6 +32,11 @@ for trust in ({}, {"trust_remote_code": True}):
     pipe = pipeline("text-classification", model=folder, **trust)
     assert type(pipe.model) is BertForSentimentAnalysis
     assert pipe("good film")[0]["label"] in {"negative", "positive"}
+from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
+config = AutoConfig.for_model("encoder_sentiment", num_labels=3, hidden_size=8, num_attention_heads=1)
+assert type(config) is EncoderSentimentConfig and config.encoder_config.hidden_size == 8
+for loader in (AutoModel, AutoModelForSequenceClassification):
+    assert type(loader.from_config(config)) is EncoderForSentimentAnalysis
 try:
     AutoModelForTokenClassification.from_pretrained(folder)
 except ValueError as error:
@@ -44,8 +49,9 @@ assert type(AutoModel.from_config(BertConfig(hidden_size=8, num_attention_heads=
 assert AutoModelForSequenceClassification._model_mapping[BertSentimentConfig] is BertForSentimentAnalysis
 import inspect, transformers.models.auto.modeling_auto as modeling_auto
 assert "MODEL_MAPPING_NAMES" in inspect.getsource(modeling_auto)
-assert "bert_sentiment" in modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
-assert "bert_sentiment" not in modeling_auto.MODEL_MAPPING_NAMES  # where bare encoders are looked up
+for model_type in ("bert_sentiment", "encoder_sentiment"):
+    assert model_type in modeling_auto.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES
+    assert model_type not in modeling_auto.MODEL_MAPPING_NAMES  # where bare encoders are looked up
 print("done")
 """
 

@@ -1,3 +1,5 @@
 from .configuration_bert_sentiment import BertSentimentConfig as BertSentimentConfig
+from .configuration_encoder_sentiment import EncoderSentimentConfig as EncoderSentimentConfig
 from .modeling_bert_sentiment import BertForSentimentAnalysis as BertForSentimentAnalysis
 from .modeling_bert_sentiment import SentimentModel as SentimentModel
+from .modeling_encoder_sentiment import EncoderForSentimentAnalysis as EncoderForSentimentAnalysis

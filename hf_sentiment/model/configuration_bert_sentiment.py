@@ -1,4 +1,4 @@
-"""Configuration of `BertForSentimentAnalysis`.
+"""Configuration of `BertForSentimentAnalysis`, and what the configs of all sentiment models share.
 
 This file travels with every saved model, so it imports nothing but torch and transformers.
 """
@@ -9,17 +9,15 @@ import json
 import os
 from typing import Any
 
-from transformers import BertConfig
+from transformers import BertConfig, PreTrainedConfig
 from transformers.utils import cached_file
 
 POOLINGS = ("pooler", "cls", "mean", "max")
 DEFAULT_CLASSIFIER_DROPOUT = 0.3
 DEFAULT_LABELS = {2: ("negative", "positive"), 3: ("negative", "neutral", "positive")}
 
-# Model types whose checkpoints hold the weights of a BertModel under the names that we use.
-_BERT_MODEL_TYPES = ("bert", "bert_sentiment")
 _NAMED_PROBLEM_TYPES = (None, "single_label_classification")
-_HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "token", "revision", "subfolder")
+HUB_ARGUMENTS = ("cache_dir", "force_download", "local_files_only", "proxies", "token", "revision", "subfolder")
 _HEAD_OPTIONS = (
     "pooling",
     "classifier_dropout",
@@ -69,14 +67,14 @@ def _likely_labels(labels: Any) -> list[str] | None:
     return None
 
 
-class BertSentimentConfig(BertConfig):
-    """A `BertConfig` with the options of the sentiment head.
+class SentimentConfig(PreTrainedConfig):
+    """The options of the sentiment head, for a config of any encoder.
 
     Args:
         classifier_dropout (float): Dropout between the pooled output and the linear head; 0.3 by default. `None`, which
             stock BERT checkpoints store, means the default as well.
-        pooling (str): How token states become one vector: `"pooler"` (default; the pre-trained dense layer and tanh on
-            [CLS]), `"cls"` (the raw [CLS] state), `"mean"` or `"max"` (over the unmasked tokens). Only `"pooler"`
+        pooling (str): How token states become one vector: `"pooler"` (the encoder's own pre-trained layer on the first
+            token), `"cls"` (the first token's state), `"mean"` or `"max"` (over the unmasked tokens). Only `"pooler"`
             builds the pre-trained pooler, so that no weight is stored or trained that is never used.
         class_weights (list[float]): One weight a label for the training loss of single-label models: the loss is the
             mean over examples of weight[label] * cross-entropy. Weights whose mean over the training examples is 1
@@ -85,22 +83,17 @@ class BertSentimentConfig(BertConfig):
             class weight. The Trainer's own `label_smoothing_factor` knows no class weights: leave it at 0.
         label_rule (dict): How the labels of the training data were read; for the record only.
 
-    Every other option is stock BERT's. Without names, 2 labels are negative/positive and 3 negative/neutral/positive.
+    Without names, 2 labels are negative/positive and 3 negative/neutral/positive.
 
     Raises:
         ValueError: An unknown pooling or a value out of range, at construction.
-
-    Examples:
-        >>> BertSentimentConfig(pooling="mean", num_labels=3).id2label
-        {0: 'negative', 1: 'neutral', 2: 'positive'}
     """
 
-    model_type = "bert_sentiment"
     # What `register_for_auto_class()` sets: saving this config saves this file beside it.
     _auto_class = "AutoConfig"
 
     classifier_dropout: float | int | None = DEFAULT_CLASSIFIER_DROPOUT
-    pooling: str = "pooler"
+    pooling: str = "cls"
     class_weights: list[float] | None = None
     label_smoothing: float | int = 0.0
     label_rule: dict[str, Any] | None = None
@@ -155,32 +148,31 @@ class BertSentimentConfig(BertConfig):
     def get_config_dict(
         cls, pretrained_model_name_or_path: str | os.PathLike[str], **kwargs: Any
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Read a checkpoint's config, of ours or of stock BERT, as a config of ours.
+        """Read a checkpoint's config, of ours or of an encoder that it takes, as a config of ours.
 
         A sentence-transformers folder (`1_Pooling/config.json`) sets `pooling`, unless the caller names one.
 
         Raises:
-            ValueError: The checkpoint is not a BERT (the message names what it is), or pools in a way that this model
+            ValueError: The checkpoint is of another type (the message names it), or pools in a way that this model
                 does not.
         """
-        locate = {key: kwargs[key] for key in _HUB_ARGUMENTS if key in kwargs}
+        locate = {key: kwargs[key] for key in HUB_ARGUMENTS if key in kwargs}
         config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
-        model_type = config_dict.get("model_type")
-        if model_type not in _BERT_MODEL_TYPES:
-            raise ValueError(
-                f"{pretrained_model_name_or_path} is a checkpoint of type {model_type!r}, and BertForSentimentAnalysis "
-                'loads BERT checkpoints only: choose one whose config.json says "model_type": "bert", such as '
-                '"google-bert/bert-base-uncased", or load this one with AutoModelForSequenceClassification'
-            )
-        # Saying our type here spares users a warning about it; the weights have the same names in both.
-        config_dict["model_type"] = cls.model_type
-        if model_type == "bert" and "pooling" not in kwargs and "pooling" not in config_dict:
+        if config_dict.get("model_type") == cls.model_type:
+            return config_dict, kwargs
+        config_dict = cls._of_encoder(str(pretrained_model_name_or_path), config_dict)
+        if "pooling" not in kwargs:
             # The commit that the config came from, should the repository move on in between.
             locate["revision"] = config_dict.get("_commit_hash") or locate.get("revision")
             pooling = _sentence_transformers_pooling(pretrained_model_name_or_path, locate)
             if pooling is not None:
                 config_dict["pooling"] = pooling
         return config_dict, kwargs
+
+    @classmethod
+    def _of_encoder(cls, name: str, config_dict: dict[str, Any]) -> dict[str, Any]:
+        """The config of a checkpoint of another type as one of ours; the checkpoint's name is for errors."""
+        raise NotImplementedError
 
     @classmethod
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -204,6 +196,38 @@ class BertSentimentConfig(BertConfig):
             config_dict.pop("label2id", None)
         config_dict.update({key: kwargs.pop(key) for key in _HEAD_OPTIONS if key in kwargs})
         return super().from_dict(config_dict, **kwargs)
+
+
+class BertSentimentConfig(SentimentConfig, BertConfig):
+    """A `BertConfig` with the options of the sentiment head.
+
+    Args:
+        classifier_dropout (float): As in `SentimentConfig`.
+        pooling (str): `"pooler"` by default (the pre-trained layer on [CLS]), `"cls"`, `"mean"` or `"max"`.
+        class_weights (list[float]): As in `SentimentConfig`.
+        label_smoothing (float): As in `SentimentConfig`.
+        label_rule (dict): As in `SentimentConfig`.
+
+    Every other option is stock BERT's.
+
+    Examples:
+        >>> BertSentimentConfig(pooling="mean", num_labels=3).id2label
+        {0: 'negative', 1: 'neutral', 2: 'positive'}
+    """
+
+    model_type = "bert_sentiment"
+
+    pooling: str = "pooler"
+
+    @classmethod
+    def _of_encoder(cls, name: str, config_dict: dict[str, Any]) -> dict[str, Any]:
+        if config_dict.get("model_type") != "bert":
+            raise ValueError(
+                f"{name} is a checkpoint of type {config_dict.get('model_type')!r}, and BertForSentimentAnalysis loads "
+                "BERT checkpoints only: load it with EncoderForSentimentAnalysis"
+            )
+        # Saying our type here spares users a warning about it; the weights have the same names in both.
+        return config_dict | {"model_type": cls.model_type}
 
 
 def _without_foreign_code(config_dict: dict[str, Any]) -> dict[str, Any]:
@@ -263,4 +287,4 @@ def _sentence_transformers_pooling(
     )
 
 
-__all__ = ["BertSentimentConfig"]
+__all__ = ["BertSentimentConfig", "SentimentConfig"]

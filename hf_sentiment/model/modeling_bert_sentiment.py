@@ -20,7 +20,7 @@ from transformers.processing_utils import Unpack
 from transformers.utils import TransformersKwargs, logging
 from transformers.utils.generic import can_return_tuple
 
-from .configuration_bert_sentiment import BertSentimentConfig, label_maps
+from .configuration_bert_sentiment import BertSentimentConfig, SentimentConfig, label_maps
 
 logger = logging.get_logger(__name__)
 
@@ -37,7 +37,7 @@ class SentimentModel(PreTrainedModel):
         classifier: The head, a linear layer.
     """
 
-    config: BertSentimentConfig
+    config: SentimentConfig
     dropout: nn.Dropout
     classifier: nn.Linear
     # What `register_for_auto_class()` sets; the second auto class is added in `save_pretrained`.
@@ -57,7 +57,7 @@ class SentimentModel(PreTrainedModel):
         labels: list[str] | None = None,
         **kwargs: Any,
     ) -> Self:
-        """Load a checkpoint of this model, of stock BERT with any head or none, or of a sentence-transformers encoder.
+        """Load a checkpoint of this model, of its encoder with any head or none, or of a sentence-transformers encoder.
 
         Args:
             pretrained_model_name_or_path: A Hub id or a folder.
@@ -68,10 +68,10 @@ class SentimentModel(PreTrainedModel):
 
         Raises:
             ValueError: `labels` is no list of distinct names or contradicts another argument, or the checkpoint is
-                not a BERT.
+                of another architecture.
         """
         if labels is None:
-            return super().from_pretrained(pretrained_model_name_or_path, *model_args, **kwargs)
+            return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
         maps = label_maps(labels)
         right_call = f"{cls.__name__}.from_pretrained({str(pretrained_model_name_or_path)!r}, labels={list(labels)!r})"
         for name, same in (*maps.items(), ("num_labels", len(labels))):
@@ -88,7 +88,7 @@ class SentimentModel(PreTrainedModel):
             raise ValueError(f"labels and config contradict each other, and labels says it all: {right_call}")
         any_size = kwargs.pop("ignore_mismatched_sizes", False)
         with_info = kwargs.pop("output_loading_info", False)
-        loaded: Any = super().from_pretrained(
+        loaded = cls._load(
             pretrained_model_name_or_path,
             *model_args,
             output_loading_info=True,
@@ -103,8 +103,13 @@ class SentimentModel(PreTrainedModel):
             )
         return loaded if with_info else loaded[0]
 
+    @classmethod
+    def _load(cls, name: str | os.PathLike[str] | None, *model_args: Any, **kwargs: Any) -> Any:
+        """`PreTrainedModel.from_pretrained`; a subclass may read other checkpoints in another way."""
+        return super().from_pretrained(name, *model_args, **kwargs)
+
     def save_pretrained(self, save_directory: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
-        """Save config, safetensors weights and the two source files, so that the folder loads without this package.
+        """Save config, safetensors weights and the source files, so that the folder loads without this package.
 
         Takes the arguments of `PreTrainedModel.save_pretrained`.
         """
@@ -127,7 +132,8 @@ class SentimentModel(PreTrainedModel):
         num_items_in_batch: torch.Tensor | int | None,
     ) -> SequenceClassifierOutput:
         """Pool what the encoder returned, and put the head on it; the loss where there are labels."""
-        pooled = self._pool(outputs.last_hidden_state, getattr(outputs, "pooler_output", None), attention_mask)
+        pooler_output = outputs.pooler_output if self.config.pooling == "pooler" else None
+        pooled = self._pool(outputs.last_hidden_state, pooler_output, attention_mask)
         logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else self._loss(logits, labels, num_items_in_batch)
         if labels is None and self.training and self.config.class_weights is not None:

@@ -24,6 +24,7 @@ import transformers
 from transformers import BertConfig, BertForSequenceClassification, BertTokenizer
 
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model.modeling_encoder_sentiment import EncoderForSentimentAnalysis
 
 PACKAGE = "transformers_shared_tests"
 
@@ -88,8 +89,9 @@ def _tiny_models() -> Path:
     (root / "vocab.txt").write_text("\n".join(words) + "\n", encoding="utf-8")
     tokenizer = BertTokenizer(vocab=str(root / "vocab.txt"), model_max_length=32)
     summary = {}
-    for model_class in (BertForSequenceClassification, BertForSentimentAnalysis):
-        config = BertModelTester(model_class.config_class).get_config()
+    for model_class in (BertForSequenceClassification, BertForSentimentAnalysis, EncoderForSentimentAnalysis):
+        options = {"encoder_config": {"model_type": "bert"}} if model_class is EncoderForSentimentAnalysis else {}
+        config = BertModelTester(model_class.config_class, **options).get_config()
         folder = root / config.model_type / model_class.__name__
         torch.manual_seed(0)
         model_class(config).save_pretrained(folder)
@@ -190,7 +192,11 @@ def build_case(mixins: SimpleNamespace, name: str, model_class: Any, **options: 
         self.model_tester = BertModelTester(config_class, model_class, **options)
 
     def test_config(self: Any) -> None:
-        mixins.ConfigTester(self, config_class=config_class, hidden_size=28, **options).run_common_tests()
+        # Values that have to stand in the JSON as they are; a nested config is completed.
+        stored = {"hidden_size": 28, **options}
+        if "encoder_config" in options:
+            stored = {name: value for name, value in options.items() if name != "encoder_config"}
+        mixins.ConfigTester(self, config_class=config_class, **stored).run_common_tests()
 
     def create_text_training_batch(self: Any, batch_size: int, seq_length: int, vocab_size: int) -> dict[str, Any]:
         # The mixin's own batch has a label a token, and equal texts, which a classifier cannot tell apart.

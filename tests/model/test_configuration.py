@@ -127,7 +127,7 @@ def test_no_type_but_bert_is_read(tmp_path: Path) -> None:
     DistilBertConfig().save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="'distilbert'") as error:
         BertSentimentConfig.from_pretrained(tmp_path)
-    assert "google-bert/bert-base-uncased" in str(error.value)
+    assert "EncoderForSentimentAnalysis" in str(error.value)
 
 
 def test_set_labels_renames_and_resizes() -> None:

@@ -1,4 +1,4 @@
-"""transformers' own shared model tests, on our model and on stock BERT side by side.
+"""transformers' own shared model tests, on our models and on stock BERT side by side.
 
 Run by `make test-shared`; `TRANSFORMERS_SOURCE` names the unpacked source archive of the installed transformers.
 No test that stock BERT passes may fail or be skipped for ours, with any pooling.
@@ -23,6 +23,7 @@ from transformers.models.auto import modeling_auto  # noqa: E402
 
 from hf_sentiment.model.configuration_bert_sentiment import POOLINGS  # noqa: E402
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis  # noqa: E402
+from hf_sentiment.model.modeling_encoder_sentiment import EncoderForSentimentAnalysis  # noqa: E402
 
 from .shared_support import Outcome, build_case, load_mixins  # noqa: E402
 
@@ -33,6 +34,17 @@ _OURS = {
     pooling: build_case(_MIXINS, f"Sentiment{pooling.title()}Test", BertForSentimentAnalysis, pooling=pooling)
     for pooling in POOLINGS
 }
+# Around a BERT, so that what passes there has to pass here.
+_OURS |= {
+    f"encoder-{pooling}": build_case(
+        _MIXINS,
+        f"Encoder{pooling.title()}Test",
+        EncoderForSentimentAnalysis,
+        pooling=pooling,
+        encoder_config={"model_type": "bert"},
+    )
+    for pooling in ("pooler", "mean")
+}
 _TESTS = sorted(
     name for name in dir(_STOCK["stock"]) if name.startswith("test_") and callable(getattr(_STOCK["stock"], name))
 )
@@ -41,7 +53,8 @@ _TESTS = sorted(
 @pytest.fixture(autouse=True)
 def _encoder_name(monkeypatch: pytest.MonkeyPatch) -> None:
     """By this table the mixins know the encoder inside a model of this type, to test `base_model_prefix`."""
-    monkeypatch.setitem(modeling_auto.MODEL_MAPPING_NAMES, "bert_sentiment", "BertModel")
+    for model_type in ("bert_sentiment", "encoder_sentiment"):
+        monkeypatch.setitem(modeling_auto.MODEL_MAPPING_NAMES, model_type, "BertModel")
 
 
 @pytest.mark.parametrize("test", _TESTS)

@@ -12,6 +12,9 @@ from typing import Any
 
 import pytest
 import torch
+from families import family_config
+
+from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
 
 # Stands in for a machine without the package, wherever it is installed on this one.
 _BLOCKED = """
@@ -28,7 +31,12 @@ import json, pathlib, sys
 import torch
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
-first, inputs, expected = sys.argv[1], *map(torch.tensor, json.loads(sys.argv[2]))
+first, kind = sys.argv[1], sys.argv[3]
+inputs, expected = map(torch.tensor, json.loads(sys.argv[2]))
+stem, name, sources = {
+    "bert": ("bert_sentiment", "BertForSentimentAnalysis", ["bert_sentiment"]),
+    "encoder": ("encoder_sentiment", "EncoderForSentimentAnalysis", ["bert_sentiment", "encoder_sentiment"]),
+}[kind]
 trusted = {"trust_remote_code": True}
 
 for loader in (AutoConfig, AutoModel, AutoModelForSequenceClassification):
@@ -42,7 +50,7 @@ for loader in (AutoConfig, AutoModel, AutoModelForSequenceClassification):
 
 def check(folder, loader):
     model = loader.from_pretrained(folder, **trusted)
-    assert type(model).__name__ == "BertForSentimentAnalysis", type(model)
+    assert type(model).__name__ == name, type(model)
     assert type(model).__module__.startswith("transformers_modules."), type(model).__module__
     with torch.no_grad():
         assert torch.equal(model(inputs).logits, expected)
@@ -51,12 +59,13 @@ def check(folder, loader):
 def complete(folder):
     config = json.loads((pathlib.Path(folder) / "config.json").read_text())
     assert config["auto_map"] == {
-        "AutoConfig": "configuration_bert_sentiment.BertSentimentConfig",
-        "AutoModel": "modeling_bert_sentiment.BertForSentimentAnalysis",
-        "AutoModelForSequenceClassification": "modeling_bert_sentiment.BertForSentimentAnalysis",
+        "AutoConfig": f"configuration_{stem}.{name.replace('ForSentimentAnalysis', 'SentimentConfig')}",
+        "AutoModel": f"modeling_{stem}.{name}",
+        "AutoModelForSequenceClassification": f"modeling_{stem}.{name}",
     }, config["auto_map"]
-    for name in ("configuration", "modeling"):
-        file = f"{name}_bert_sentiment.py"
+    files = {f"{part}_{source}.py" for part in ("configuration", "modeling") for source in sources}
+    assert {path.name for path in pathlib.Path(folder).glob("*.py")} == files
+    for file in files:
         assert (pathlib.Path(folder) / file).read_text() == (pathlib.Path(first) / file).read_text()
 
 folder = first
@@ -109,14 +118,35 @@ def test_three_generations(pooling: str, make_tiny: Callable[..., Any], tiny_tok
     inputs = [[2, 7, 8, 12, 3], [2, 9, 3, 5, 6]]
     with torch.no_grad():
         expected = model(torch.tensor(inputs)).logits.tolist()
-    assert "done" in _run(_BLOCKED + _GENERATIONS, str(folder), json.dumps([inputs, expected]), cwd=tmp_path)
+    assert "done" in _run(_BLOCKED + _GENERATIONS, str(folder), json.dumps([inputs, expected]), "bert", cwd=tmp_path)
 
 
-def test_the_shipped_files_import_nothing_but_torch_transformers_and_each_other(tiny_folder: Path) -> None:
+def test_three_generations_of_another_encoder(tiny_tokenizer: Any, tmp_path: Path) -> None:
+    config = EncoderSentimentConfig(encoder_config=family_config("electra"), pooling="mean")
+    model, folder = EncoderForSentimentAnalysis(config).eval(), tmp_path / "my.model-v1"
+    model.save_pretrained(folder)
+    tiny_tokenizer.save_pretrained(folder)
+    inputs = [[2, 7, 8, 12, 3], [2, 9, 3, 5, 6]]
+    with torch.no_grad():
+        expected = model(torch.tensor(inputs)).logits.tolist()
+    assert "done" in _run(_BLOCKED + _GENERATIONS, str(folder), json.dumps([inputs, expected]), "encoder", cwd=tmp_path)
+
+
+def test_the_shipped_files_import_nothing_but_torch_transformers_and_each_other(tmp_path: Path) -> None:
     from transformers.dynamic_module_utils import get_imports, get_relative_import_files
 
-    for file in tiny_folder.glob("*.py"):
+    EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=family_config("electra"))).save_pretrained(
+        tmp_path
+    )
+    allowed = {"torch", "transformers", "copy", "inspect", "json", "os", "typing", "__future__"}
+    for file in tmp_path.glob("*.py"):
         # What transformers demands to be installed before it runs the file, and copies beside it.
-        assert set(get_imports(file)) <= {"torch", "transformers", "copy", "json", "os", "typing", "__future__"}
-    needed = get_relative_import_files(tiny_folder / "modeling_bert_sentiment.py")
+        assert set(get_imports(file)) <= allowed
+    needed = get_relative_import_files(tmp_path / "modeling_bert_sentiment.py")
     assert [Path(name).name for name in needed] == ["configuration_bert_sentiment.py"]
+    needed = get_relative_import_files(tmp_path / "modeling_encoder_sentiment.py")
+    assert {Path(name).stem for name in needed} == {
+        "configuration_bert_sentiment",
+        "configuration_encoder_sentiment",
+        "modeling_bert_sentiment",
+    }

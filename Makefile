@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-all demo demo-amazon test test-faults test-starter test-shared test-lowest check format docs bench clean
+.PHONY: help install install-all demo demo-amazon demo-multilingual test test-faults test-starter test-shared test-lowest check format docs bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -28,6 +28,9 @@ demo: $(VENV)/.installed  ## Fine-tune on movie reviews, evaluate, predict three
 demo-amazon: $(VENV)/.installed  ## The same on product reviews
 	$(BIN)/hf-sentiment train recipes/starter.yaml --dataset_name starter:amazon --output_dir runs/demo-amazon
 	$(BIN)/python recipes/predict.py runs/demo-amazon
+
+demo-multilingual: $(VENV)/.installed  ## Another language: Chinese reviews with a multilingual encoder
+	$(BIN)/hf-sentiment train recipes/multilingual.yaml --output_dir runs/demo-multilingual
 
 test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two cores
 	$(BIN)/python -m pytest -n 2

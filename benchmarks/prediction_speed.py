@@ -36,7 +36,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    texts = starter_data("movie").shuffle(seed=0).select(range(options.texts))["text"][:]
+    texts = starter_data().shuffle(seed=0).select(range(options.texts))["text"][:]
     with tempfile.TemporaryDirectory() as folder:
         model = BertForSentimentAnalysis.from_pretrained(starter_model(), labels=["negative", "positive"])
         model.save_pretrained(folder)

@@ -26,7 +26,7 @@ REPLACED = ("dataset_name", "dataset_config_name", "text_column", "label_column"
 
 def test_all_recipes_are_here() -> None:
     names = {path.stem for path in YAML}
-    assert {"starter", "sst2", "imdb", "tweet_eval_3class", "bert_base_reviews"} <= names
+    assert {"starter", "multilingual", "sst2", "imdb", "tweet_eval_3class", "bert_base_reviews"} <= names
     assert {"finetune", "predict", "callbacks_with_your_own_model"} <= {path.stem for path in SCRIPTS}
 
 

@@ -17,7 +17,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from hf_sentiment.data.sources import STARTER, starter_model
+from hf_sentiment.data.sources import is_starter, starter_model
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.records.folder import nearest_folder, no_such_folder
 
@@ -36,7 +36,7 @@ def find_checkpoint(name: str | os.PathLike[str], revision: str | None = None) -
     a folder `runs`, nor below a name that people give to folders of runs.
 
     Args:
-        name: A folder, a Hub id, or `starter`.
+        name: A folder, a Hub id, `starter` or `starter:multilingual`.
         revision: Branch, tag or commit of a Hub repository.
 
     Returns:
@@ -46,8 +46,8 @@ def find_checkpoint(name: str | os.PathLike[str], revision: str | None = None) -
         CallError: There is neither such a folder nor such a repository; with the nearest folder.
     """
     said = os.fspath(name)
-    if said == STARTER:
-        return str(starter_model())
+    if is_starter(said):
+        return str(starter_model(said))
     path = Path(said).expanduser()
     if not said.strip():
         raise CallError("no model is named: give a run's --output_dir or a Hub id")

@@ -46,14 +46,17 @@ class SentimentArguments:
     --help` shows one line each.
     """
 
-    model_name_or_path: str = flag("starter", "BERT checkpoint: a Hub id, a folder, or 'starter' (all-MiniLM-L6-v2).")
+    model_name_or_path: str = flag(
+        "starter",
+        "BERT checkpoint: a Hub id, a folder, 'starter' (all-MiniLM-L6-v2) or 'starter:multilingual' (e5-small).",
+    )
     model_revision: str | None = flag(None, "Branch, tag or commit of the checkpoint on the Hub.")
     pooling: str | None = flag(
         None, "pooler, cls, mean or max. Default: what the checkpoint was made for, else pooler."
     )
     classifier_dropout: float = flag(0.3, "Dropout before the linear head.")
     dataset_name: str | None = flag(
-        None, "Data set: a Hub id, 'starter' (movie snippets) or 'starter:amazon'. Default: starter."
+        None, "Data set: a Hub id, 'starter' (movie snippets), 'starter:amazon' or 'starter:chinese'. Default: starter."
     )
     dataset_config_name: str | None = flag(None, "Configuration of the Hub data set.")
     dataset_revision: str | None = flag(None, "Branch, tag or commit of the data set on the Hub.")

@@ -27,7 +27,7 @@ from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import StopAtDivergence, less_is_better
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData
-from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT
+from hf_sentiment.data.sources import base_of
 from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
@@ -197,12 +197,11 @@ def _lora(plan: Plan, arguments: SentimentArguments) -> LoraCallback | None:
     if not plan.lora.value:
         return None
     check_layer_rates(plan.layerwise_lr_decay.value, lora=True)
-    starter = arguments.model_name_or_path == STARTER
     return LoraCallback(
         r=arguments.lora_rank,
         alpha=2 * arguments.lora_rank,  # a scale of 2, whatever the rank, so that one learning rate serves all ranks
         # The starter's cache folder is no name that others could load; its Hub id is.
-        base_model=STARTER_CHECKPOINT if starter else arguments.model_name_or_path,
+        base_model=base_of(arguments.model_name_or_path),
     )
 
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from hf_sentiment.data.audit.findings import LIMITS, Finding
-from hf_sentiment.data.sources import corpus_of, is_starter
+from hf_sentiment.data.sources import STARTER, corpus_of, is_starter
 
 # Pang & Lee's rt-polarity (2005) is sold under several names: rotten_tomatoes is the corpus itself, SST (Socher et al.
 # 2013) its sentences with new labels, GLUE has SST-2, and VADER's movie snippets are 99.7 % of it (counted).
@@ -48,5 +48,5 @@ def contamination_finding(dataset_name: str | None, model_name: str | None) -> F
 
 def _is_of_family(name: str) -> bool:
     if is_starter(name):
-        return corpus_of(name) == "movie"
+        return corpus_of(name) is corpus_of(STARTER)
     return bool(_SENTENCES.search(name))

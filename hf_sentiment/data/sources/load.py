@@ -13,7 +13,8 @@ from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, Value, l
 from datasets.exceptions import DatasetsError
 
 from hf_sentiment.data.sources.files import FileTable, json_line_values, read_file
-from hf_sentiment.data.sources.starter import corpus_of, is_starter, starter_data
+from hf_sentiment.data.sources.starter.corpora import corpus_of, starter_data
+from hf_sentiment.data.sources.starter.fetching import is_starter
 from hf_sentiment.data.tables import WantedColumns, choose_columns, require_columns
 from hf_sentiment.errors import CallError
 
@@ -82,7 +83,7 @@ def load_data(
     """Load a data set, or files, and bring them to the columns of `RawData`.
 
     Args:
-        dataset: "starter", "starter:amazon", a Hub id, a `Dataset`, `DatasetDict` or pandas frame.
+        dataset: "starter", "starter:amazon", "starter:chinese", a Hub id, a `Dataset`, `DatasetDict` or pandas frame.
         dataset_config_name: The configuration of a Hub data set.
         dataset_revision: The branch, tag or commit of a Hub data set.
         train_file: CSV or its kin, JSONL, JSON, Parquet or Excel; a path or a URL.
@@ -148,16 +149,17 @@ def _standard_file(
 
 def _from_starter(name: str, columns: WantedColumns) -> RawData:
     """The starter's columns are known; naming them is allowed."""
-    if columns.text not in (None, "text") or columns.label not in (None, "rating", "label"):
-        raise CallError(f"{name}: its columns are text and rating; leave --text_column and --label_column out")
     corpus = corpus_of(name)
-    table = starter_data(corpus)
-    dataset = table.rename_columns({"rating": "label", "document": "group"})
+    label = "rating" if corpus.rated else "label"
+    if columns.text not in (None, "text") or columns.label not in (None, label, "label"):
+        raise CallError(f"{name}: its columns are text and {label}; leave --text_column and --label_column out")
+    dataset = starter_data(name)
     dataset = dataset.add_column("row", np.arange(1, len(dataset) + 1))
-    dataset = dataset.select_columns(["text", "label", "row", "group", "ratings"])
-    what = {"movie": "film-review", "amazon": "product-review"}[corpus]
-    description = f"{name}: {len(dataset):,} {what} snippets with 15 or more human ratings each (MIT)"
-    return RawData({"train": dataset}, {"train": name}, "text", "rating", None, description)
+    if corpus.rated:
+        dataset = dataset.rename_columns({"rating": "label", "document": "group"})
+        dataset = dataset.select_columns(["text", "label", "row", "group", "ratings"])
+    description = f"{name}: {len(dataset):,} {corpus.what} (MIT)"
+    return RawData({"train": dataset}, {"train": name}, "text", label, None, description)
 
 
 def _from_hub(name: str, config: str | None, revision: str | None, columns: WantedColumns) -> RawData:

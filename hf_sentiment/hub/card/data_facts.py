@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hf_sentiment.data.sources import is_starter
+from hf_sentiment.data.sources import STARTER, corpus_of, is_starter
 from hf_sentiment.hub.card.metadata import is_hub_id
 from hf_sentiment.records.read import RunRecords
 from hf_sentiment.records.schema import AuditRecord, CallRecord
@@ -41,7 +41,8 @@ class DataFacts:
     Attributes:
         source: In one line; `dataset_id` with configuration and revision, where they are from the Hub.
         data_license: In words, where it is known.
-        starter_data: Whether they are the starter's.
+        data_package: Of the starter's the Python package that has them, with its version; of VADER's,
+            `cites_vader`.
         language: Of the texts, an ISO 639 code, said or certain; `language_found` says how, where it is certain.
         label_rule: How raw labels became these, in words.
         findings: Of the check, in sentences.
@@ -53,7 +54,8 @@ class DataFacts:
     dataset_config: str | None
     dataset_revision: str | None
     data_license: str | None
-    starter_data: bool
+    data_package: str | None
+    cites_vader: bool
     language: str | None
     language_name: str | None
     language_found: str | None
@@ -74,11 +76,12 @@ def data_facts(records: RunRecords, language: str | None) -> DataFacts:
     call, audit = records.arguments or CallRecord(), records.audit
     # Of data without a name: a record without a source is of a call that named none, which trains on the starter's.
     nothing_named = call.dataset_name is None and call.train_file is None and call.unlabeled_file is None
-    starter = is_starter(call.dataset_name) or (records.arguments is not None and nothing_named)
-    is_hub = not is_starter(call.dataset_name) and is_hub_id(call.dataset_name)
+    name = STARTER if records.arguments is not None and nothing_named else call.dataset_name
+    starter = corpus_of(name) if name is not None and is_starter(name) else None
+    is_hub = starter is None and is_hub_id(name)
     # What is said wins, then what is known of the starter, then what the texts say.
     certain, said = _certain_language(audit)
-    language = language or ("en" if starter else certain)
+    language = language or (starter.language if starter else certain)
     return DataFacts(
         # The starter's begins with the name that stands for it on the command line.
         source=None if audit is None else re.sub(r"^(starter(:\w+)?|files): | \(MIT\)$", "", audit.source),
@@ -86,7 +89,8 @@ def data_facts(records: RunRecords, language: str | None) -> DataFacts:
         dataset_config=call.dataset_config_name if is_hub else None,
         dataset_revision=call.dataset_revision if is_hub else None,
         data_license="MIT" if starter else None,
-        starter_data=starter,
+        cites_vader=starter is not None and starter.rated,
+        data_package=starter.archive.requirement.replace("==", " ") if starter else None,
         language=language,
         language_name=None if language is None else _LANGUAGE_NAMES.get(language),
         language_found=said if language == certain else None,

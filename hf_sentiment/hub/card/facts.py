@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from hf_sentiment.data.sources import STARTER, STARTER_CHECKPOINT
+from hf_sentiment.data.sources import base_of, license_of
 from hf_sentiment.evaluation.report import report_rows
 from hf_sentiment.hub.card.limits import limit_sentences
 from hf_sentiment.hub.card.metadata import is_hub_id
@@ -21,6 +21,7 @@ _POOLING_WORDS = {
     "mean": "mean token state",
     "max": "maximum over token states",
 }
+_LICENSE_WORDS = {"apache-2.0": "Apache-2.0", "mit": "MIT"}
 # Where no text of the evaluation may be quoted.
 _EXAMPLE = "An absolute delight from start to finish."
 # What a CPU core that computes without a pause takes, with its share of memory and power supply: the mean of the
@@ -72,9 +73,9 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
         repo_id: Where the model will be; without it, the card is for the folder that it lies in.
         adapter: The card is an adapter's.
     """
-    starter = records.arguments is not None and records.arguments.model_name_or_path == STARTER
+    named = None if records.arguments is None else records.arguments.model_name_or_path
     base = options.base_model or _base_model(records)
-    from_starter = starter or base == STARTER_CHECKPOINT
+    base_license = license_of(named) or license_of(base)
     # A run is called after its folder, which `publish RUN me/NAME` need not be.
     name = (repo_id or records.folder.resolve().name).rpartition("/")[2]
     return ModelFacts(
@@ -87,9 +88,9 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
         can_load=loaders(records, adapter),
         adapter=adapter,
         labels=records.labels or [],
-        license=options.license or ("apache-2.0" if from_starter else None),
+        license=options.license or base_license,
         base_model=base,
-        base_license="Apache-2.0" if from_starter else None,
+        base_license=None if base_license is None else _LICENSE_WORDS[base_license],
         is_ours=records.is_ours,
         stock_loads=records.stock_loads,
         pooling_words=_POOLING_WORDS[records.pooling] if records.is_ours else None,
@@ -101,8 +102,7 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
 def _base_model(records: RunRecords) -> str | None:
     """The Hub id of the base, by the run or by the adapter."""
     named = None if records.arguments is None else records.arguments.model_name_or_path
-    if named == STARTER:
-        return STARTER_CHECKPOINT
+    named = None if named is None else base_of(named)
     return next((name for name in (named, records.adapter_base) if is_hub_id(name)), None)
 
 

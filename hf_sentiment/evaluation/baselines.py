@@ -9,6 +9,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline, make_union
 
+from hf_sentiment.data.language import words
+
 
 def majority_probabilities(train_labels: Sequence[int], num_labels: int, num_texts: int) -> np.ndarray:
     """The training split's label shares for every text, `[num_texts, num_labels]`."""
@@ -30,8 +32,8 @@ def tfidf_probabilities(
         num_labels: Labels of the task, some of which the training texts may lack.
     """
     features = make_union(
-        # Words between blanks, so that ":)" and "!!" count as words.
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, token_pattern=r"\S+"),
+        # What stands between blanks, so that ":)" and "!!" count as words; letters where there are no blanks.
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=1, tokenizer=words, token_pattern=None),
         TfidfVectorizer(
             analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True, min_df=2 if len(train_texts) > 500 else 1
         ),

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
+from hf_sentiment.data.language import words
 from hf_sentiment.data.sources import human_agreement
 from hf_sentiment.data.splits import label_folds
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
@@ -79,14 +80,14 @@ def accuracy_by_length(
         A row for each third; none of one with fewer than 30 texts.
     """
     # Words and not tokens: what a reader of the report can count.
-    words = np.array([len(text.split()) for text in texts])
-    thirds = np.searchsorted(np.quantile(words, [1 / 3, 2 / 3]), words)  # texts of one length stay together
+    lengths = np.array([len(words(text)) for text in texts])
+    thirds = np.searchsorted(np.quantile(lengths, [1 / 3, 2 / 3]), lengths)  # texts of one length stay together
     rows = []
     for index, name in enumerate(("short", "middle", "long")):
         third = np.flatnonzero(thirds == index)
         if len(third) >= _FEWEST:
             accuracy = with_intervals(probabilities[third], references[third]).accuracy
-            length = int(words[third].min()), int(words[third].max())
+            length = int(lengths[third].min()), int(lengths[third].max())
             rows.append(LengthAccuracy(name, length, len(third), accuracy))
     return tuple(rows)
 

@@ -74,8 +74,8 @@ def test_clean_data_have_no_finding_but_their_size(load: Load) -> None:
 
 
 def test_texts_that_stand_for_no_text_are_found_and_stay(load: Load) -> None:
-    planted = ["N/A", "nan", "NULL", " - ", "None", "#N/A", "...", "[deleted]"]
-    sound = ["none of it works", "no", "Null problemo", "nan bread was fine"]
+    planted = ["N/A", "nan", "NULL", " - ", "None", "#N/A", "...", "[deleted]", "Ｎ／Ａ", "？", "。。。", "无"]
+    sound = ["none of it works", "no", "Null problemo", "nan bread was fine", "无聊"]
     rows = load(train=[*different(20), *[(text, "negative") for text in planted + sound]])
     found = named(row_findings(rows))["placeholders"]
     assert (found.severity, found.count, found.fixable) == ("warning", len(planted), 0)
@@ -301,6 +301,7 @@ def test_limits_are_inclusive_and_nothing_is_always_ok() -> None:
         ("😀😀😀😀😀😀😀😀😀😀😀😀", None),  # py3langid calls it Afrikaans
         ("https://example.org/a/b/c/d/e/f/g?x=1&y=2&z=3", None),
         ("1234567890 1234567890 1234567890 !!! ??? ---", None),
+        ("这本书很好看", "zh"),
         ("a good film", None),
     ],
 )

@@ -21,7 +21,6 @@ from hf_sentiment.data.augmentation import (
     AugmentedDataset,
     Augmenter,
     in_scope,
-    is_english,
     near_words,
     parse_kinds,
     read,
@@ -161,10 +160,30 @@ def test_the_guard_reads_idioms_negations_and_turns() -> None:
     ],
 )
 def test_in_other_languages_no_word_is_touched(text: str) -> None:
-    assert not is_english(read(text))
     kinds = [kind for kind in KINDS if kind not in LANGUAGE_NEUTRAL]
     assert all(Augmenter(kinds, NEAR)(text, Random(seed)) == text for seed in range(20))
     assert Augmenter(["joining"])(text, Random(0), ["😐"]) == f"{text} . 😐"
+
+
+def test_kinds_that_need_a_guard_are_refused_in_a_language_without(tiny_tokenizer: Any) -> None:
+    german = ["Der Film war sehr langweilig.", "Die Schauspieler waren gut.", "Das war ein guter Abend."]
+    rows = Dataset.from_dict({"text": german, "label": [0, 1, 1]})
+    with pytest.raises(CallError) as caught:
+        AugmentedDataset(rows, tiny_tokenizer, 16, ["typos", "casing", "swap"], seed=0)
+    assert str(caught.value) == (
+        "--augment typos,casing,swap: typos, swap would change polarity words of these texts, which are in 'de': give "
+        "casing,joining, one of the two, or none"
+    )
+    assert AugmentedDataset(rows, tiny_tokenizer, 16, ["joining"], seed=0).clean
+    # Of texts in several languages each is asked.
+    mixed = Dataset.from_dict({"text": [*german[:2], "这部电影很好看", "What a film this was"], "label": [0, 1, 1, 1]})
+    edited = AugmentedDataset(mixed, tiny_tokenizer, 16, ["swap"], seed=0)
+    seen: list[set[str]] = [set() for _ in range(4)]
+    for epoch in range(40):
+        edited.begin_epoch(epoch)
+        for row in range(4):
+            seen[row].add(edited.text(row))
+    assert [len(texts) > 1 for texts in seen] == [False, False, False, True]
 
 
 def test_kinds_are_named_or_refused() -> None:

@@ -39,6 +39,8 @@ def split(table: Dataset, seed: int, label_names: list[str] | None = None, **sha
         ("ok\u200b then", "ok then"),
         ("\u2764\ufe0f", "\u2764"),
         ("well - made", "well-made"),
+        ("很好 ， 推荐！", "很好，推荐"),
+        ("ﾊﾟｿｺﾝ", "パソコン"),
     ],
 )
 def test_same_key(one, other):
@@ -105,6 +107,20 @@ def test_similarity_at_the_threshold_counts():
     # Four word pairs of five are shared: 0.8 exactly. Three of four are too few.
     assert len(set(duplicate_groups(["a b c d e", "a b c d e f"]))) == 1
     assert len(set(duplicate_groups(["a b c d", "a b c d e"]))) == 2
+
+
+def test_a_text_without_blanks_is_not_one_word():
+    long = "键盘手感很好屏幕也清晰电池可以用五个半小时价格便宜值得推荐给朋友"
+    texts = [
+        long,
+        long.replace("朋友", "大家"),
+        long.replace("很好", "很差").replace("值得", "不值"),
+        "房间太小",
+        "房间太吵",
+        "フロントの対応がとても丁寧で朝食もおいしくまた泊まりたいと思いました",
+        "フロントの対応がとても丁寧で朝食もおいしくまた泊まりたいと思います",
+    ]
+    assert duplicate_groups(texts).tolist() == [0, 0, 1, 2, 3, 4, 4]
 
 
 def test_group_numbers_and_given_groups():

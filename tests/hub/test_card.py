@@ -342,7 +342,9 @@ def test_hand_written_sections_survive(run_folder: Path) -> None:  # noqa: F811
 
 def test_metadata_set_on_the_hub_are_kept(run_folder: Path) -> None:  # noqa: F811
     present = "---\nlicense: cc-by-4.0\nlanguage: 'no'\ntags:\n- ours\nbase_model: me/old\n---\n# Old\n"
-    data = yaml.safe_load(split_card(keep_metadata(render_card(run_folder), present))[0] or "")
+    # Of a card that names no language.
+    new = render_card(run_folder).replace("language: en\n", "")
+    data = yaml.safe_load(split_card(keep_metadata(new, present))[0] or "")
     assert (data["license"], data["language"]) == ("cc-by-4.0", "no") and "ours" in data["tags"]
     assert "base_model" not in data
     said = check_card(keep_metadata(render_card(run_folder, license="mit"), present))
@@ -401,6 +403,9 @@ def test_accuracy_by_length() -> None:
     assert (short.words, middle.words, long.words) == ((1, 1), (4, 4), (20, 20))
     assert [row.accuracy.value for row in (short, middle, long)] == [1, 1, 0.5]
     assert long.accuracy.low < 0.5 < long.accuracy.high
+    chinese = ["很好"] * 40 + ["房间太小，服务差。"] * 40 + ["很好" * 10] * 40
+    rows = accuracy_by_length(chinese, probabilities, np.ones(120, dtype=int))
+    assert [row.words for row in rows] == [(2, 2), (9, 9), (20, 20)]
     assert accuracy_by_length(texts[:40], probabilities[:40], np.ones(40, dtype=int))[0].texts == 40
     assert accuracy_by_length(texts[:9], probabilities[:9], np.ones(9, dtype=int)) == ()
 

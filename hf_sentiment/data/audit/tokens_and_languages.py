@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_sentiment.data.audit.findings import MAX_EXAMPLES, Finding, counted, graded
+from hf_sentiment.data.language import SURE_WORDS, is_sure, languages_of
 from hf_sentiment.data.rows import Rows
 
 if TYPE_CHECKING:
@@ -18,11 +18,6 @@ if TYPE_CHECKING:
 
 # Texts that are looked at; a share of one percent is known to 0.14 points by then.
 SAMPLE = 20_000
-
-# Shorter texts (in bytes of UTF-8) are not asked for their language. Measured with py3langid 0.4.0 on the starter
-# corpora, which are English: of texts of 40 characters and more 99 to 100 % are called English, of 20 to 40 characters
-# 94 to 97 %, of shorter ones 67 to 79 %.
-SURE_BYTES = 40
 
 # Texts that a training run asks for their language: a tenth of a second.
 RECORDED = 2_000
@@ -33,19 +28,16 @@ PLACEHOLDERS = frozenset(
         *("n/a", "n.a.", "na", "#n/a", "#na", "<na>", "nan", "#nan", "-nan", "null", "(null)", "[null]", "nil", "none"),
         *("<none>", "undefined", "no text", "no comment", "no comments", "no review", "not available"),
         *("not applicable", "[deleted]", "[removed]", "#ref!", "#value!", "#name?", "#div/0!"),
-        *("-", "--", "---", "–", "—", "_", ".", "..", "...", "…", "?", "??", "???"),
+        *("-", "--", "---", "–", "—", "_", ".", "..", "...", "?", "??", "???", "。", "。。", "。。。"),
+        *("无", "無", "暂无", "なし", "特になし", "없음", "ไม่มี"),
     )
 )
-
-_ADDRESS = re.compile(r"(https?://|www\.)\S+|\S+@\S+")
-_NO_LANGUAGE = "zxx"  # of ISO 639-2: nothing that is said
-
-_LANGUAGE_CHARACTERS = 500  # a language is certain long before, and reviews can have thousands
 
 
 def is_placeholder(text: str) -> bool:
     """Whether a text is one of `PLACEHOLDERS`."""
-    return " ".join(text.split()).lower() in PLACEHOLDERS
+    # Full-width forms are other characters: "Ｎ／Ａ", "？".
+    return " ".join(unicodedata.normalize("NFKC", text).split()).lower() in PLACEHOLDERS
 
 
 def placeholder_finding(rows: Rows) -> Finding:
@@ -119,15 +111,15 @@ def _unknown_words(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Coun
 
 def language_finding(rows: Rows, seed: int = 42) -> Finding:
     """The languages of the texts that are long enough to tell; the count is of those not in the most common one."""
-    by_row = _languages(rows.texts.tolist(), SAMPLE, seed)
+    by_row = languages_of(rows.texts.tolist(), SAMPLE, seed)
     shares = _shares(by_row)
     main = next(iter(shares), None)
     others = [i for i, name in by_row.items() if name != main]
     shown = ", ".join(f"{name} {100 * share:.1f} %" for name, share in list(shares.items())[:5])
-    short = sum(not _tells_language(text) for text in rows.texts)
+    short = sum(not is_sure(text) for text in rows.texts)
     advice = (
         f"{shown}: a model of one language reads the others badly: take a multilingual checkpoint, or one language; "
-        f"{counted(short, 'text')} under {SURE_BYTES} bytes not asked"
+        f"{counted(short, 'text')} of fewer than {SURE_WORDS} words not asked"
     )
     return graded(
         "languages",
@@ -146,38 +138,16 @@ def language_record(texts: Sequence[str], seed: int = 42) -> dict[str, Any]:
     Returns:
         `texts`, how many were asked, and `shares`, language (ISO 639-1) → its share of them, the most common first.
     """
-    by_row = _languages(texts, RECORDED, seed)
+    by_row = languages_of(texts, RECORDED, seed)
     return {"texts": len(by_row), "shares": _shares(by_row)}
-
-
-def _languages(texts: Sequence[str], most: int, seed: int) -> dict[int, str]:
-    """Index → language of at most so many of the texts that are long enough to tell, in order."""
-    import py3langid
-
-    # The sample is of what can tell a language, so that short texts do not use it up.
-    long_enough = [i for i, text in enumerate(texts) if _tells_language(text)]
-    sample = [long_enough[j] for j in _sample(len(long_enough), seed, most).tolist()]
-    words = {i: _words(texts[i][:_LANGUAGE_CHARACTERS]) for i in sample}
-    languages = {i: py3langid.classify(text)[0] for i, text in words.items() if _tells_language(text)}
-    return {i: name for i, name in languages.items() if name != _NO_LANGUAGE}
-
-
-def _words(text: str) -> str:
-    """A text without what is in no language: addresses, digits, signs. Of emoji alone, a language would be made up."""
-    text = _ADDRESS.sub(" ", text)
-    return " ".join("".join(c if unicodedata.category(c)[0] in "LM" or c in "'’" else " " for c in text).split())
-
-
-def _tells_language(text: str) -> bool:
-    return len(text.encode("utf-8", "replace")) >= SURE_BYTES
 
 
 def _shares(by_row: Mapping[int, str]) -> dict[str, float]:
     return {name: round(count / len(by_row), 4) for name, count in Counter(by_row.values()).most_common()}
 
 
-def _sample(count: int, seed: int, most: int = SAMPLE) -> np.ndarray:
-    """Row numbers, all of them or `most` at random, in order."""
-    if count <= most:
+def _sample(count: int, seed: int) -> np.ndarray:
+    """Row numbers, all of them or `SAMPLE` at random, in order."""
+    if count <= SAMPLE:
         return np.arange(count)
-    return np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+    return np.sort(np.random.default_rng(seed).choice(count, SAMPLE, replace=False))

@@ -1,8 +1,6 @@
 from .dataset import AugmentedDataset as AugmentedDataset
 from .dataset import Augmenter as Augmenter
-from .guard import are_english as are_english
 from .guard import in_scope as in_scope
-from .guard import is_english as is_english
 from .guard import read as read
 from .kinds import KINDS as KINDS
 from .kinds import LANGUAGE_NEUTRAL as LANGUAGE_NEUTRAL

@@ -1,8 +1,9 @@
 """Augmentation on the fly that keeps the label: the training split only, another draw in every epoch.
 
 Polarity words, negations, intensifiers, idioms, emoticons and emoji are never deleted, moved, replaced or misspelt, and
-a text whose VADER score would change is left as it is (see `guard`). The guard knows English: in texts that do not look
-English only the kinds of `LANGUAGE_NEUTRAL` are applied, which change no word.
+a text whose VADER score would change is left as it is (see `guard`). The guard knows English: where most texts are in
+another language, kinds that need it are refused, and to single texts in others only those of `LANGUAGE_NEUTRAL` are
+applied, which change no word.
 """
 
 from __future__ import annotations
@@ -19,9 +20,10 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_sentiment.compute.batching import Augmented
 from hf_sentiment.data.augmentation import edits
-from hf_sentiment.data.augmentation.guard import Token, is_english, polarity, read, same_sentiment
-from hf_sentiment.data.augmentation.kinds import LANGUAGE_NEUTRAL, parse_kinds
+from hf_sentiment.data.augmentation.guard import Token, polarity, read, same_sentiment
+from hf_sentiment.data.augmentation.kinds import GUARDED, LANGUAGE_NEUTRAL, check_language, parse_kinds
 from hf_sentiment.data.augmentation.neighbours import near_words
+from hf_sentiment.data.language import language_of, main_language
 from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
 
@@ -72,9 +74,10 @@ class Augmenter:
             draw: Where every random number comes from.
             same_label: Texts of the same label, for `joining`.
         """
-        # The guard knows English only: of other texts no word is changed.
+        # Where the guard does not know the language, no word is changed.
         tokens = read(text)
-        kinds = self.kinds if is_english(tokens) else [kind for kind in self.kinds if kind in LANGUAGE_NEUTRAL]
+        known = language_of(text) in GUARDED
+        kinds = [kind for kind in self.kinds if known or kind in LANGUAGE_NEUTRAL]
         if not kinds or not tokens:
             return text
         kind = draw.choice(kinds)
@@ -117,7 +120,8 @@ class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
         callback: For `Trainer(callbacks=[...])`.
 
     Raises:
-        CallError: An unknown kind, no model for `neighbour`, or a vocabulary without word pieces.
+        CallError: An unknown kind, one that would change words of a language whose polarity words are not known, no
+            model for `neighbour`, or a vocabulary without word pieces.
 
     Examples:
         >>> train = AugmentedDataset(texts, tokenizer, 128, ["deletion", "typos"], seed=42)
@@ -133,6 +137,7 @@ class AugmentedDataset(torch.utils.data.Dataset[dict[str, Any]], Augmented):
         seed: int,
         model: PreTrainedModel | None = None,
     ) -> None:
+        check_language(kinds, main_language(texts["text"][:]))
         self.clean = tokenize(texts, tokenizer, max_length)
         self.callback = AugmentationEpoch(self)
         self._tokenizer, self._max_length, self._seed = tokenizer, max_length, seed

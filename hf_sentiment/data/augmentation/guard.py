@@ -8,7 +8,6 @@ the end by VADER's score, as its rules see more than its lists (emphasis, distan
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from functools import cache, lru_cache
 from typing import NamedTuple
 
@@ -27,12 +26,6 @@ NEGATION_REACH = 3
 # lexicon, negates.
 _RULE_WORDS = ("but", "least")
 _RULE_NEGATION = "no"
-
-# A text in which fewer of the words of three letters and more are known is not taken for English. 96 and 98 % of 2,000
-# movie and 2,000 Amazon snippets have more, whole sentences in its neighbours' languages rarely do. Short words
-# ("no", "me", "in", "so") are shared by too many languages.
-_ENGLISH_SHARE = 0.25
-_ENGLISH_SAMPLE = 500
 
 # Quotes and brackets before a word, punctuation after it. Colons and equals signs make emoticons with a letter.
 _WORD = re.compile(r"([\"'“‘(\[]*)([^\W\d_]+(?:['’-][^\W\d_]+)*)([.,;!?…\"'”’)\]]*)")
@@ -116,19 +109,6 @@ def in_scope(tokens: list[Token]) -> list[bool]:
         scope.append(left > 0)
         left = NEGATION_REACH if item.negation else left - 1
     return scope
-
-
-def is_english(tokens: list[Token]) -> bool:
-    """Whether enough words are English function words (scikit-learn's list) or in the guard's lists."""
-    words = [item for item in tokens if len(item.word) > 2]
-    known = sum(item.guarded or item.word.lower() in stop_words() for item in words)
-    return bool(words) and known >= _ENGLISH_SHARE * len(words)
-
-
-def are_english(texts: Sequence[str]) -> bool:
-    """Whether most of the first 500 texts are English; a vocabulary says it better of many texts than of one."""
-    some = [is_english(read(text)) for text in texts[:_ENGLISH_SAMPLE]]
-    return sum(some) > len(some) / 2 or not some
 
 
 @cache

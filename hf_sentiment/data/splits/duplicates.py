@@ -13,6 +13,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
+from hf_sentiment.data.language import words
+
 # Texts whose sets of word pairs have at least this Jaccard similarity are near-duplicates.
 NEAR = 0.8
 
@@ -76,7 +78,8 @@ def duplicate_key(text: str) -> str:
         pieces.append(match.group())
         end = match.end()
     pieces += folded[end:].translate(_KEPT).split()
-    return " ".join(pieces) or " ".join(folded.split())
+    # Letters of scripts without blanks stand alone, as words do: there a blank more or less is chance.
+    return " ".join(words(" ".join(pieces))) or " ".join(folded.split())
 
 
 class Duplicates:
@@ -84,7 +87,7 @@ class Duplicates:
 
     Texts belong together if their `duplicate_key` is the same, if their sets of word pairs overlap by `NEAR` (Jaccard),
     or if they are of one known group; and so on along chains. A word put for another ("good" for "bad") is too much
-    below ten words, and a word more is too much below five.
+    below ten words, and a word more is too much below five. Of scripts without blanks each letter counts as a word.
 
     The search is exact up to shingles shared by very many texts (`_candidates`), the same for the same input, and its
     memory is bounded by the texts themselves.

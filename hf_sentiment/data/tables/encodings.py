@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from hf_sentiment.data.language import ranked
 from hf_sentiment.errors import CallError, DataError
 
 # UTF-8, with or without a byte-order mark.
@@ -193,7 +194,6 @@ def _by_language(evidence: bytes) -> str | None:
     Several encodings may read them as the same text, and then any of them will do.
     """
     import charset_normalizer
-    import py3langid
 
     # Text → the first encoding that reads it so. A reading counts if its language is one that is written in it, and
     # nothing in it is odd; if two different texts remain, nothing is certain.
@@ -201,8 +201,8 @@ def _by_language(evidence: bytes) -> str | None:
     known = set(" ".join(_HOME.values()).split())
     for match in charset_normalizer.from_bytes(evidence, cp_isolation=list(_HOME), threshold=_CHAOS):
         text = str(match)
-        likely = (language for language, _ in py3langid.rank(text[:5000]) if language in known)
-        language = _by_script(text) or next(likely)
+        likely = (language for language in ranked(text[:5000]) if language in known)
+        language = _by_script(text) or next(likely, "")
         for name in match.could_be_from_charset:
             foreign = name == "cp1252" and language != "fi" and bool(_NOT_WESTERN.intersection(text))
             if name in _HOME and language in _HOME[name].split() and not foreign and not _odd(text):

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from hf_sentiment.data.language import unit_of
 from hf_sentiment.data.sources import STARTER, corpus_of, is_starter
 from hf_sentiment.hub.card.metadata import is_hub_id
 from hf_sentiment.records.read import RunRecords
@@ -43,7 +44,8 @@ class DataFacts:
         data_license: In words, where it is known.
         data_package: Of the starter's the Python package that has them, with its version; of VADER's,
             `cites_vader`.
-        language: Of the texts, an ISO 639 code, said or certain; `language_found` says how, where it is certain.
+        language: Of the texts, an ISO 639 code, said or certain; `language_found` says how, where it is certain,
+            and `length_unit` what their length is counted in.
         label_rule: How raw labels became these, in words.
         findings: Of the check, in sentences.
         shared_with_train: Test texts that repeat a training text.
@@ -59,6 +61,7 @@ class DataFacts:
     language: str | None
     language_name: str | None
     language_found: str | None
+    length_unit: str
     label_rule: str | None
     splits: list[SplitFacts]
     train_texts: int | None
@@ -94,6 +97,7 @@ def data_facts(records: RunRecords, language: str | None) -> DataFacts:
         language=language,
         language_name=None if language is None else _LANGUAGE_NAMES.get(language),
         language_found=said if language == certain else None,
+        length_unit=unit_of(language),
         label_rule=None if audit is None else audit.label_rule.description,
         splits=[] if audit is None else _splits(audit),
         train_texts=None if audit is None else audit.used.get("train"),

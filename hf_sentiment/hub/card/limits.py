@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from hf_sentiment.data.language import unit_of
 from hf_sentiment.evaluation.report import shortfall
 from hf_sentiment.records.read import RunRecords
 from hf_sentiment.records.schema import AuditRecord, LabelMetrics, LengthAccuracy, Measurement
@@ -20,7 +21,8 @@ def limit_sentences(records: RunRecords) -> list[str]:
     """What the records say about where the model is weak; the most important first."""
     sentences: list[str] = []
     if records.measured is not None:
-        sentences += _of_results(records.measured)
+        languages = {} if records.audit is None else records.audit.languages.shares
+        sentences += _of_results(records.measured, unit_of(next(iter(languages), None)))
     if records.audit is not None:
         sentences += _of_data(records.audit)
     max_length = None if records.plan is None else records.plan.value("max_length")
@@ -32,7 +34,7 @@ def limit_sentences(records: RunRecords) -> list[str]:
     return sentences
 
 
-def _of_results(evaluation: Measurement) -> Iterator[str]:
+def _of_results(evaluation: Measurement, unit: str) -> Iterator[str]:
     short = shortfall(evaluation)
     if short is not None:
         yield short
@@ -43,7 +45,7 @@ def _of_results(evaluation: Measurement) -> Iterator[str]:
             f"between {_percent(accuracy.low)} and {_percent(accuracy.high)}."
         )
     yield from _of_labels([row for row in evaluation.per_class if row.texts])
-    yield from _of_lengths(evaluation.by_length)
+    yield from _of_lengths(evaluation.by_length, unit)
     if ece > _CALIBRATED:
         yield f"Its probabilities are off by {_percent(ece)} on average, so read them as an order, not as odds."
     if evaluation.baselines.human is not None:
@@ -63,14 +65,14 @@ def _of_labels(rows: Sequence[LabelMetrics]) -> Iterator[str]:
         )
 
 
-def _of_lengths(rows: Sequence[LengthAccuracy]) -> Iterator[str]:
+def _of_lengths(rows: Sequence[LengthAccuracy], unit: str) -> Iterator[str]:
     """Where the intervals of two lengths do not touch."""
     if not rows:
         return
     best, worst = (choose(rows, key=lambda row: row.accuracy.value) for choose in (max, min))
     if worst.accuracy.high < best.accuracy.low:
         yield (
-            f"It is less accurate on {worst.name} texts ({worst.words[0]} to {worst.words[1]} words) than on "
+            f"It is less accurate on {worst.name} texts ({worst.words[0]} to {worst.words[1]} {unit}) than on "
             f"{best.name} ones: {_percent(worst.accuracy.value)} and {_percent(best.accuracy.value)}."
         )
 

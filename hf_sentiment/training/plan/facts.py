@@ -39,7 +39,7 @@ class Facts:
         num_validation: Validation texts; 0 where there is no such split.
         imbalance: Texts of the most frequent label for each of the rarest.
         polarity: Whether the labels are English polarities (negative, positive, stars, …).
-        english: Whether the texts are English.
+        language: Of most of the texts, ISO 639-1; `None` where it cannot be told.
         unknown: Share of the tokens that the tokenizer does not know.
         metric: What the best weights are chosen by, where the user says it.
         parameters: Of the model.
@@ -61,7 +61,7 @@ class Facts:
     num_validation: int = 1
     imbalance: float = 1.0
     polarity: bool = False
-    english: bool = False
+    language: str | None = None
     unknown: float = 0.0
     metric: str | None = None
     parameters: int = 0

@@ -9,7 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.compute.hardware import memory_bytes, native_bfloat16
-from hf_sentiment.data.augmentation import are_english
+from hf_sentiment.data.language import main_language
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.head.lexicon import is_taught, polarity
 from hf_sentiment.model import SentimentModel
@@ -100,7 +100,8 @@ def gather_facts(
         num_validation=len(data.splits.get("validation", ())),
         imbalance=float(counts.max() / max(1, counts.min())),
         polarity=polarity(data.rule.labels) is not None,
-        english=are_english(sample.texts),
+        # Without a text, only a lexicon can be learned from.
+        language=main_language(sample.texts) if sample.texts else "en",
         unknown=sample.unknown,
         metric=None if metric is None else str(metric).removeprefix("eval_"),
         parameters=model.num_parameters(),

@@ -108,7 +108,7 @@ def _lexicon(facts: Facts) -> tuple[bool, str]:
         return False, "only measured for sentence encoders"
     if not facts.polarity:
         return False, "the labels are no polarities"
-    if not facts.english:
+    if facts.language != "en":
         return False, "the texts are not English"
     return True, "human valences of English words come before your labels"
 

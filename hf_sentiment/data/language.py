@@ -1,0 +1,101 @@
+"""The words and the language of texts, for all rooms.
+
+The language is py3langid's guess (Lui & Baldwin 2012, langid.py), among those with a code of ISO 639-1. Measured with
+0.4.0 on 4,000 texts of each starter corpus: of texts of six words and more at least 98 % are taken for what they are,
+of English ones of three words 88 %, of one word 29 %. Read together, four texts of under 25 bytes were never mistaken.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+import numpy as np
+
+# Languages without blanks between words. Korean has them.
+_SPACELESS = frozenset(("ja", "km", "lo", "my", "th", "zh"))
+
+# Fewer words do not tell a language well.
+SURE_WORDS = 6
+
+# Texts that `main_language` asks; a run's record has more: together a fraction of a second.
+_ASKED = 500
+_LONGEST = 500  # characters: a language is certain long before, and reviews can have thousands
+
+# Thai, Lao, Burmese, Khmer, kana and Chinese characters; and the marks that follow such a letter.
+_LETTERS = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
+_LETTERS += "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
+_MARKS = "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u102b-\u103e\u17b4-\u17d3"
+_MARKS += "\u3099\u309a\uff9e\uff9f"
+_WORD = re.compile(f"[{_LETTERS}][{_MARKS}]*|[^\\s{_LETTERS}]+")
+
+_ADDRESS = re.compile(r"(https?://|www\.)\S+|\S+@\S+")
+_NO_LANGUAGE = "zxx"  # of ISO 639-2: nothing that is said
+
+
+def words(text: str) -> list[str]:
+    """What stands between blanks, with its punctuation; of scripts that have no blanks each letter with its marks."""
+    return text.split() if text.isascii() else _WORD.findall(text)
+
+
+def unit_of(language: str | None) -> str:
+    """What `words` counts in texts of a language: "words", or "characters" where there are no blanks."""
+    return "characters" if language in _SPACELESS else "words"
+
+
+def is_sure(text: str) -> bool:
+    """Whether a text has enough words, without addresses, digits and signs, to tell its language."""
+    return len(words(_said(text))) >= SURE_WORDS
+
+
+def ranked(text: str) -> Iterator[str]:
+    """The languages of ISO 639-1, the likeliest first; nothing where nothing is said in any."""
+    import py3langid
+
+    names = [name for name, _ in py3langid.rank(text)] if text.strip() else [_NO_LANGUAGE]
+    return iter(()) if names[0] == _NO_LANGUAGE else (name for name in names if len(name) == 2)
+
+
+@lru_cache(maxsize=2**16)  # an augmentation asks again in every epoch
+def language_of(text: str) -> str | None:
+    """The likeliest language of a text, ISO 639-1; `None` where it has no word. Of few words it is often wrong."""
+    return next(ranked(_said(text)), None)
+
+
+def languages_of(texts: Sequence[str], most: int, seed: int = 42) -> dict[int, str]:
+    """Index → language of at most so many of the texts that are long enough to tell, in order.
+
+    Args:
+        texts: Any texts.
+        most: How many are asked, drawn of those that are long enough, so that short ones do not use them up.
+        seed: Of the draw.
+    """
+    sure = [place for place, text in enumerate(texts) if is_sure(text)]
+    if len(sure) > most:
+        sure = np.sort(np.random.default_rng(seed).choice(sure, most, replace=False)).tolist()
+    return {place: name for place in sure if (name := language_of(texts[place])) is not None}
+
+
+def main_language(texts: Sequence[str]) -> str | None:
+    """The language of more than half of the texts, ISO 639-1; `None` where there is none, or it cannot be told.
+
+    Args:
+        texts: Any texts. The first 500 are asked, short ones together.
+    """
+    votes: Counter[str | None] = Counter()
+    together = ""
+    for text in texts[:_ASKED]:
+        together += f" {text}" if together else text
+        if is_sure(together):
+            votes[language_of(together)] += 1
+            together = ""
+    return next((name for name, count in votes.most_common(1) if count > votes.total() / 2), None)
+
+
+def _said(text: str) -> str:
+    """A text without what is in no language: addresses, digits, signs. Of emoji alone, a language would be made up."""
+    text = _ADDRESS.sub(" ", text[:_LONGEST])
+    return " ".join("".join(c if unicodedata.category(c)[0] in "LM" or c in "'’" else " " for c in text).split())

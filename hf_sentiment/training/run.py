@@ -116,11 +116,10 @@ class Run:
 
     def _fit_head(self) -> None:
         arguments = self.trainer.args
-        prior = (
-            prepare_encoder(self.model, self.tokenizer, bfloat16=arguments.bf16, progress=not arguments.disable_tqdm)
-            if self.plan.lexicon.value
-            else None
-        )
+        prior = None
+        if self.plan.lexicon.value:
+            options = {"bfloat16": arguments.bf16, "progress": not arguments.disable_tqdm}
+            prior = prepare_encoder(self.model, self.tokenizer, self.plan.lexicons, **options)
         if prior is not None and not len(self.splits["train"]):
             # No label at all: what the labels' names mean has to do.
             values = polarity(self.data.rule.labels) or ()

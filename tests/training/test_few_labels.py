@@ -331,7 +331,7 @@ def test_texts_without_labels_in_another_language_are_refused(call: list[str], t
         ["--train_file", labeled, "--max_train_samples", "0", "--test_file", labeled],
     ):
         code, _, err = run_cli("train", *call, *words, "--output_dir", tmp_path / "run")
-        assert code == 2 and "the texts are not English" in err.splitlines()[-1], err
+        assert code == 2 and "no sentiment lexicon for the texts' language" in err.splitlines()[-1], err
 
 
 @pytest.mark.parametrize(

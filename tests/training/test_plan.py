@@ -30,7 +30,7 @@ from hf_sentiment.training.plan import (
 
 BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
 SENTENCE_ENCODER = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean")
-ENGLISH_POLARITY = replace(SENTENCE_ENCODER, polarity=True, language="en")
+ENGLISH_POLARITY = replace(SENTENCE_ENCODER, polarity=True, language="en", lexicons=("en",))
 FEW = replace(ENGLISH_POLARITY, num_train=40, num_validation=0)
 
 
@@ -167,17 +167,24 @@ def test_what_needs_validation_texts_says_so() -> None:
 @pytest.mark.parametrize(
     ("facts", "reason"),
     [
-        (replace(ENGLISH_POLARITY, language="nl"), "the texts are not English"),
+        (replace(ENGLISH_POLARITY, language="de", lexicons=()), "no sentiment lexicon for the texts' language (de)"),
+        (
+            replace(ENGLISH_POLARITY, language=None, lexicons=()),
+            "no sentiment lexicon for the texts' language (unknown)",
+        ),
         (replace(ENGLISH_POLARITY, polarity=False), "the labels are no polarities"),
         (replace(ENGLISH_POLARITY, pooling="pooler"), "only measured for sentence encoders"),
         (replace(ENGLISH_POLARITY, lora=True), "an adapter belongs to the encoder as it was published"),
     ],
 )
-def test_the_lexicon_is_for_english_polarities_of_a_sentence_encoder(facts: Facts, reason: str) -> None:
+def test_the_lexicon_is_for_polarities_in_its_language_of_a_sentence_encoder(facts: Facts, reason: str) -> None:
     assert make_plan(ENGLISH_POLARITY, {}).lexicon.value is True
+    dutch = make_plan(replace(ENGLISH_POLARITY, language="nl", lexicons=("nl",)), {})
+    assert dutch.lexicon.value is True and dutch.lexicons == ("nl",) and "words (nl)" in dutch.lexicon.reason
     decision = make_plan(facts, {}).lexicon
     assert (decision.value, decision.reason) == (False, reason)
-    assert make_plan(facts, {"lexicon": True}).lexicon.value is True
+    forced = make_plan(facts, {"lexicon": True})
+    assert forced.lexicon.value is True and forced.lexicons == ("en",)
 
 
 def test_adapters_are_trained_where_all_weights_do_not_fit() -> None:

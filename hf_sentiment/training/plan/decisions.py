@@ -82,6 +82,11 @@ class Plan:
         return self.num_train_epochs.value > 0
 
     @property
+    def lexicons(self) -> tuple[str, ...]:
+        """Languages of the lexicons that the encoder is taught, where it is taught any: at the user's wish English."""
+        return self.facts.lexicons or ("en",)
+
+    @property
     def teaches_lexicon(self) -> bool:
         """Whether the encoder has yet to be taught the lexicon."""
         return self.lexicon.value and not self.facts.taught

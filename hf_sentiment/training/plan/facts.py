@@ -40,6 +40,7 @@ class Facts:
         imbalance: Texts of the most frequent label for each of the rarest.
         polarity: Whether the labels are English polarities (negative, positive, stars, …).
         language: Of most of the texts, ISO 639-1; `None` where it cannot be told.
+        lexicons: Languages whose lexicons the encoder can be taught for these texts.
         unknown: Share of the tokens that the tokenizer does not know.
         metric: What the best weights are chosen by, where the user says it.
         parameters: Of the model.
@@ -62,6 +63,7 @@ class Facts:
     imbalance: float = 1.0
     polarity: bool = False
     language: str | None = None
+    lexicons: tuple[str, ...] = ()
     unknown: float = 0.0
     metric: str | None = None
     parameters: int = 0

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from hf_sentiment.compute.hardware import memory_bytes, native_bfloat16
 from hf_sentiment.data.language import main_language
 from hf_sentiment.data.prepare import PreparedData
-from hf_sentiment.head.lexicon import is_taught, polarity
+from hf_sentiment.head.lexicon import is_taught, lexicons_for, polarity
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.call import Call
@@ -89,7 +89,7 @@ def gather_facts(
     """
     counts, device = label_counts(data), _device(call)
     metric = call.training.get("metric_for_best_model")
-    return Facts(
+    facts = Facts(
         num_train=len(data.splits["train"]),
         tokens=token_percentile(sample.lengths),
         max_position=tokenizer.model_max_length,
@@ -110,6 +110,10 @@ def gather_facts(
         bfloat16=native_bfloat16(device),
         fp16=bool(call.training.get("fp16")),
     )
+    # Asked for only where it is of use: it may have to be fetched.
+    wanted = call.arguments.lexicon
+    useful = facts.polarity and facts.sentence_encoder if wanted is None else wanted
+    return replace(facts, lexicons=lexicons_for(facts.language, tokenizer)) if useful else facts
 
 
 def timed_facts(
@@ -130,7 +134,7 @@ def timed_facts(
         tokenizer: Of the model.
         steps: What was measured before, if it was.
     """
-    facts = replace(plan.facts, steps=steps, taught=plan.lexicon.value and is_taught(model, tokenizer))
+    facts = replace(plan.facts, steps=steps, taught=plan.lexicon.value and is_taught(model, tokenizer, plan.lexicons))
     if steps is not None or facts.device != "cpu" or not sample.texts:
         return facts
     trains = replace(plan, facts=facts).trains

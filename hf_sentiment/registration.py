@@ -17,16 +17,12 @@ from types import ModuleType
 from typing import Any
 
 import hf_sentiment.model
+from hf_sentiment.model.kinds import KINDS
 
-# What our configs call themselves, the key of all of transformers' tables: class of the config and of the model.
-_CLASSES = {
-    "bert_sentiment": ("BertSentimentConfig", "BertForSentimentAnalysis"),
-    "encoder_sentiment": ("EncoderSentimentConfig", "EncoderForSentimentAnalysis"),
-}
 # Modules of transformers and of ours whose import we wait for.
 _CONFIGURATION_AUTO = "transformers.models.auto.configuration_auto"
 _MODELING_AUTO = "transformers.models.auto.modeling_auto"
-_MODELING = {model_type: f"hf_sentiment.model.modeling_{model_type}" for model_type in _CLASSES}
+_MODELING = {model_type: f"hf_sentiment.model.modeling_{model_type}" for model_type in KINDS}
 
 
 class _AddingLoader(Loader):
@@ -87,20 +83,20 @@ class _WaitingFinder(MetaPathFinder):
 
 def _add_config_names() -> None:
     # The Auto classes look a model type up here, and import `transformers.models.<model type>` for the class.
-    names = {model_type: config_name for model_type, (config_name, _) in _CLASSES.items()}
+    names = {model_type: kind.config_class for model_type, kind in KINDS.items()}
     sys.modules[_CONFIGURATION_AUTO].CONFIG_MAPPING_NAMES.update(names)
 
 
 def _add_model_names() -> None:
     tables = sys.modules[_MODELING_AUTO]
-    for model_type, (_, model_name) in _CLASSES.items():
-        tables.MODEL_MAPPING_NAMES[model_type] = model_name
-        tables.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[model_type] = model_name
+    for model_type, kind in KINDS.items():
+        tables.MODEL_MAPPING_NAMES[model_type] = kind.model_class
+        tables.MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING_NAMES[model_type] = kind.model_class
 
 
 def _register_classes(model_type: str) -> None:
     # Cheap now: the modules are imported, or are what asked for this.
-    config_class, model_class = (getattr(hf_sentiment.model, name) for name in _CLASSES[model_type])
+    config_class, model_class = (getattr(hf_sentiment.model, name) for name in KINDS[model_type][:2])
     auto = sys.modules[_MODELING_AUTO]
     sys.modules[_CONFIGURATION_AUTO].AutoConfig.register(model_type, config_class, exist_ok=True)
     auto.AutoModel.register(config_class, model_class, exist_ok=True)
@@ -111,14 +107,14 @@ def _register_classes(model_type: str) -> None:
 
 def register_auto_classes() -> None:
     """Make the Auto classes of configs, models and sequence classifiers know the models; harmless when repeated."""
-    for model_type in _CLASSES:  # where transformers looks for a class of this model type
+    for model_type in KINDS:  # where transformers looks for a class of this model type
         sys.modules[f"transformers.models.{model_type}"] = hf_sentiment.model
     if _CONFIGURATION_AUTO in sys.modules:
         _add_config_names()
     if _MODELING_AUTO in sys.modules:
         # Its tables have been read: names come too late for the Auto classes, though not for who looks them up.
         _add_model_names()
-        for model_type in _CLASSES:
+        for model_type in KINDS:
             _register_classes(model_type)
         return
     waiting = {_CONFIGURATION_AUTO, _MODELING_AUTO, *_MODELING.values()} - set(sys.modules)

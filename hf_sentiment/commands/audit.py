@@ -33,7 +33,7 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.load import checkpoint_of, load_model
-from hf_sentiment.training.plan import holdout_shares, is_sentence_encoder
+from hf_sentiment.training.plan import holdout_shares
 
 logger = logging.getLogger(__name__)
 
@@ -159,7 +159,7 @@ def audit(
         rows,
         dataset_name=ours.dataset_name if dataset is None else None,
         model_name=ours.model_name_or_path,
-        shares=_shares(ours, rows, model.config.pooling),
+        shares=_shares(ours, rows, model.config.sentence_encoder),
         drop_bad_rows=ours.on_bad_rows == "drop",
         tokenizer=tokenizer,
         max_length=max_length,
@@ -193,9 +193,9 @@ def _features(rows: Rows, model: Any, tokenizer: PreTrainedTokenizerBase, max_le
     return frozen_features(model, tokenizer, tokenize(texts, tokenizer, max_length))
 
 
-def _shares(arguments: SentimentArguments, rows: Rows, pooling: str) -> dict[str, float]:
+def _shares(arguments: SentimentArguments, rows: Rows, sentence_encoder: bool) -> dict[str, float]:
     """What `train` would hold out of the rows, by the name of the split."""
-    usual = holdout_shares(int((rows.usable.split == "train").sum()), is_sentence_encoder(pooling))
+    usual = holdout_shares(int((rows.usable.split == "train").sum()), sentence_encoder)
     said = {"validation": arguments.validation_share, "test": arguments.test_share}
     shares = usual._asdict() | {name: share for name, share in said.items() if share is not None}
     return {name: share for name, share in shares.items() if share}

@@ -58,3 +58,24 @@ def _tokenize_batch(
     columns["length"] = lengths
     columns["truncated"] = [i in cut for i in range(len(lengths))]
     return columns
+
+
+def whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """The pieces of the vocabulary that are words of letters by themselves, with their ids.
+
+    None where the vocabulary does not tell them from pieces of words.
+
+    Args:
+        tokenizer: WordPiece marks what goes on (`##ing`), SentencePiece (`▁film`) and byte-level BPE (`Ġfilm`) what
+            begins.
+    """
+    vocabulary = tokenizer.get_vocab()
+    if any(piece.startswith("##") for piece in vocabulary):
+        return {piece: row for piece, row in vocabulary.items() if piece.isalpha()}
+    # Decoded, since byte-level BPE writes bytes above 127 as other letters.
+    words = {
+        tokenizer.convert_tokens_to_string([piece]).strip(): row
+        for piece, row in vocabulary.items()
+        if piece[:1] in ("▁", "Ġ")
+    }
+    return {word: row for word, row in words.items() if word.isalpha()}

@@ -26,18 +26,12 @@ from hf_sentiment.hub.card import (
     render_card,
 )
 from hf_sentiment.hub.scan import check_files
+from hf_sentiment.model.kinds import KINDS
 from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, check_weights
 from hf_sentiment.records.schema import CallRecord
 
 # What a tokenizer saves; anything else in the folder stays where it is.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
-SOURCES = ("configuration_bert_sentiment.py", "modeling_bert_sentiment.py")
-# As `BertForSentimentAnalysis.save_pretrained` writes it; a config that was saved by itself has the first alone.
-_AUTO_MAP = {
-    "AutoConfig": "configuration_bert_sentiment.BertSentimentConfig",
-    "AutoModel": "modeling_bert_sentiment.BertForSentimentAnalysis",
-    "AutoModelForSequenceClassification": "modeling_bert_sentiment.BertForSentimentAnalysis",
-}
 _INDEX = "model.safetensors.index.json"
 # Where a checkpoint came from on the machine that saved it; nothing reads it.
 _ORIGINS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
@@ -206,14 +200,14 @@ def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> s
 
 
 def _put_config(records: RunRecords, target: Path) -> None:
-    """`config.json`, and for our architecture its two source files: the folder's, or else the package's."""
+    """`config.json`, and for an architecture of ours its source files: the folder's, or else the package's."""
     assert records.config is not None
     config = _without_origins(records.config)
     # The folder's source files are those that the weights were trained with.
-    if records.is_ours:
-        config["auto_map"] = dict(_AUTO_MAP)
+    if records.kind is not None:
+        config["auto_map"] = records.kind.auto_map
         package = Path(str(model_sources.__file__)).parent
-        for name in SOURCES:
+        for name in records.kind.sources:
             source = records.folder / name
             _copy(source if source.is_file() else package / name, target / name)
     elif config.get("auto_map"):
@@ -280,7 +274,8 @@ def stale_files(present: Iterable[str], new: Iterable[str]) -> Iterator[str]:
         present: Paths in the repository.
         new: Paths in the bundle.
     """
-    ours = {"config.json", _INDEX, *ADAPTER_FILES, *SOURCES, *_TOKENIZER, "records/curves.png", "records/curves.svg"}
+    ours = {"config.json", _INDEX, *ADAPTER_FILES, *_TOKENIZER, "records/curves.png", "records/curves.svg"}
+    ours |= {name for kind in KINDS.values() for name in kind.sources}
     # Weights in any format and number of parts, results of another model, and what checkpoints hold.
     pattern = re.compile(
         r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"

@@ -78,7 +78,8 @@ def logits(model: Any, tokenizer: Any, sentences: list[str]) -> list[list[float]
 
 
 def _longest(model: Any, tokenizer: Any) -> int:
-    return min(int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", 512)))
+    # Of some encoders the first two positions belong to no token.
+    return min(int(tokenizer.model_max_length), int(getattr(model.config, "max_position_embeddings", 512)) - 2)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ class SentimentClassifier:
         self.tokenizer = tokenizer
         names: Mapping[int, str] = model.config.id2label  # type: ignore[assignment]  # int keys once it is loaded
         self.labels = [names[index] for index in sorted(names)]
-        self.max_length = readable_tokens(tokenizer, model.config)
+        self.max_length = readable_tokens(tokenizer, model)
 
     @classmethod
     def from_pretrained(

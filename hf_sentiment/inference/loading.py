@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from torch import nn
+from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.errors import CallError
 
@@ -25,15 +26,23 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     return tokenizer
 
 
-def readable_tokens(tokenizer: PreTrainedTokenizerBase, config: PreTrainedConfig) -> int:
+def readable_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
     """How many tokens of a text the model reads: what its tokenizer says, or fewer, if it has fewer positions.
 
     Args:
         tokenizer: Of the model.
-        config: Of the model.
+        model: Of any architecture.
     """
     limit = tokenizer.model_max_length
-    return min(limit, getattr(config, "max_position_embeddings", limit))
+    positions = getattr(model.config, "max_position_embeddings", None) or limit
+    words = model.get_input_embeddings()
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    for table in tables:
+        # One with a place for padding begins after that: RoBERTa's 514 positions are for 512 tokens.
+        if table.num_embeddings == positions and table.padding_idx is not None and table is not words:
+            positions -= table.padding_idx + 1
+            break
+    return int(min(limit, positions))
 
 
 def check_head(loading_info: dict[str, Any], name: str) -> None:

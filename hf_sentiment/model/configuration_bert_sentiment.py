@@ -30,6 +30,8 @@ _HEAD_OPTIONS = (
 )
 # What belongs to one trained head, and goes when a head of another size takes its place.
 _OF_ONE_HEAD = ("id2label", "label2id", "class_weights", "label_rule", "problem_type")
+# Names of prompts, the one that fits best first.
+_PROMPTS = ("classification", "query")
 # How sentence-transformers named its poolings before version 6; the names since then are the values.
 _SENTENCE_TRANSFORMERS_FLAGS = {
     "pooling_mode_cls_token": "cls",
@@ -82,6 +84,10 @@ class SentimentConfig(PreTrainedConfig):
         label_smoothing (float): Label smoothing of the training loss, in [0, 1); 0 by default. The smoothed part has no
             class weight. The Trainer's own `label_smoothing_factor` knows no class weights: leave it at 0.
         label_rule (dict): How the labels of the training data were read; for the record only.
+        sentence_encoder (bool): Whether the encoder was made for sentence embeddings, whatever its pooling, so that its
+            frozen features are good; for the record only.
+        normalize (bool): Whether the pooled vector is divided by its length before dropout; False by default.
+        text_prefix (str): What the tokenizer puts before every text, such as "query: "; for the record only.
 
     Without names, 2 labels are negative/positive and 3 negative/neutral/positive.
 
@@ -97,6 +103,9 @@ class SentimentConfig(PreTrainedConfig):
     class_weights: list[float] | None = None
     label_smoothing: float | int = 0.0
     label_rule: dict[str, Any] | None = None
+    sentence_encoder: bool = False
+    normalize: bool = False
+    text_prefix: str = ""
 
     def __post_init__(self, **kwargs: Any) -> None:
         if self.classifier_dropout is None:
@@ -150,7 +159,8 @@ class SentimentConfig(PreTrainedConfig):
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Read a checkpoint's config, of ours or of an encoder that it takes, as a config of ours.
 
-        A sentence-transformers folder (`1_Pooling/config.json`) sets `pooling`, unless the caller names one.
+        What a sentence-transformers folder says of itself is taken over: that it is one, its prompt, and its pooling,
+        unless the caller names one.
 
         Raises:
             ValueError: The checkpoint is of another type (the message names it), or pools in a way that this model
@@ -160,14 +170,15 @@ class SentimentConfig(PreTrainedConfig):
         config_dict, kwargs = super().get_config_dict(pretrained_model_name_or_path, **kwargs)
         if config_dict.get("model_type") == cls.model_type:
             return config_dict, kwargs
+        # The commit that the config came from, should the repository move on in between.
+        locate["revision"] = config_dict.get("_commit_hash") or locate.get("revision")
         config_dict = cls._of_encoder(str(pretrained_model_name_or_path), config_dict)
-        if "pooling" not in kwargs:
-            # The commit that the config came from, should the repository move on in between.
-            locate["revision"] = config_dict.get("_commit_hash") or locate.get("revision")
-            pooling = _sentence_transformers_pooling(pretrained_model_name_or_path, locate)
-            if pooling is not None:
-                config_dict["pooling"] = pooling
-        return config_dict, kwargs
+        declared = _sentence_transformers(pretrained_model_name_or_path, locate, "pooling" not in kwargs)
+        return config_dict | declared, kwargs
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """What differs from the defaults, and whether it is a sentence encoder, which older configs do not say."""
+        return super().to_diff_dict() | {"sentence_encoder": self.sentence_encoder}
 
     @classmethod
     def _of_encoder(cls, name: str, config_dict: dict[str, Any]) -> dict[str, Any]:
@@ -185,6 +196,8 @@ class SentimentConfig(PreTrainedConfig):
             ValueError: A value out of range, or label names that are the dictionary's own in another order.
         """
         config_dict = _without_foreign_code(config_dict)
+        if "sentence_encoder" not in config_dict:  # an older one of ours: their pooling told
+            config_dict["sentence_encoder"] = config_dict.get("pooling") in ("mean", "max")
         stored, asked = config_dict.get("id2label"), kwargs.get("id2label")
         _check_label_order(kwargs.get("name_or_path") or "the checkpoint", stored, asked)
         count = kwargs.get("num_labels") if asked is None else len(asked)
@@ -207,6 +220,9 @@ class BertSentimentConfig(SentimentConfig, BertConfig):
         class_weights (list[float]): As in `SentimentConfig`.
         label_smoothing (float): As in `SentimentConfig`.
         label_rule (dict): As in `SentimentConfig`.
+        sentence_encoder (bool): As in `SentimentConfig`.
+        normalize (bool): As in `SentimentConfig`.
+        text_prefix (str): As in `SentimentConfig`.
 
     Every other option is stock BERT's.
 
@@ -254,26 +270,49 @@ def _check_label_order(checkpoint: str, stored: dict[Any, str] | None, asked: di
         raise ValueError(f"{checkpoint} was trained with its labels in another order: labels={before!r}")
 
 
-def _sentence_transformers_pooling(
-    pretrained_model_name_or_path: str | os.PathLike[str], locate: dict[str, Any]
-) -> str | None:
-    """The pooling that a sentence-transformers checkpoint declares, or `None` where it is no such checkpoint.
+def read_beside(name: str | os.PathLike[str], file: str, locate: dict[str, Any]) -> Any:
+    """A JSON file that lies beside a checkpoint's config, or `None`.
+
+    Args:
+        name: A Hub id, a folder, or its config.json itself.
+        file: Its path in there.
+        locate: `revision`, `token` and the like.
+    """
+    if os.path.isfile(name):
+        name = os.path.dirname(os.path.abspath(name))
+    path = cached_file(str(name), file, _raise_exceptions_for_missing_entries=False, **locate)
+    if path is None:
+        return None
+    with open(path, encoding="utf-8") as opened:
+        return json.load(opened)
+
+
+def _sentence_transformers(
+    name: str | os.PathLike[str], locate: dict[str, Any], with_pooling: bool = True
+) -> dict[str, Any]:
+    """What a sentence-transformers folder says of itself, as options of ours.
 
     Raises:
         ValueError: It declares a pooling, or a concatenation of several, that this model does not have.
     """
-    if os.path.isfile(pretrained_model_name_or_path):  # a config.json itself
-        pretrained_model_name_or_path = os.path.dirname(os.path.abspath(pretrained_model_name_or_path))
-    path = cached_file(
-        str(pretrained_model_name_or_path),
-        "1_Pooling/config.json",
-        _raise_exceptions_for_missing_entries=False,
-        **locate,
-    )
-    if path is None:
-        return None
-    with open(path, encoding="utf-8") as file:
-        declared = json.load(file)
+    modules = read_beside(name, "modules.json", locate) or []
+    places = {str(module.get("type")).rpartition(".")[2]: module.get("path") for module in modules}
+    folder = os.path.basename(str(places.get("Pooling", "1_Pooling")))
+    declared = read_beside(name, f"{folder}/config.json", locate)
+    if declared is None:
+        return {"sentence_encoder": False}
+    said = read_beside(name, "config_sentence_transformers.json", locate) or {}
+    prompts = said.get("prompts") or {}
+    # What stands before every text by default, or else before what is classified or asked for.
+    prompt = next((prompts[key] for key in (said.get("default_prompt_name"), *_PROMPTS) if key in prompts), "")
+    options: dict[str, Any] = {"sentence_encoder": True, "text_prefix": str(prompt)}
+    if with_pooling:
+        options["pooling"] = _declared_pooling(str(name), declared)
+    return options
+
+
+def _declared_pooling(name: str, declared: dict[str, Any]) -> str:
+    """The pooling of a sentence-transformers folder's Pooling module; its name is for the error."""
     modes = declared.get("pooling_mode")  # a name or a list of names, since sentence-transformers 6
     if modes is None:
         flags = [key for key, value in declared.items() if key.startswith("pooling_mode_") and value]
@@ -282,8 +321,8 @@ def _sentence_transformers_pooling(
     if len(modes) == 1 and modes[0] in _SENTENCE_TRANSFORMERS_FLAGS.values():
         return str(modes[0])
     raise ValueError(
-        f"{pretrained_model_name_or_path} pools by {' + '.join(map(str, modes))} (1_Pooling/config.json), "
-        f'which this model does not have: name one of {", ".join(POOLINGS)}, for example pooling="mean"'
+        f"{name} pools by {' + '.join(map(str, modes))} (1_Pooling/config.json), which this model does not have: name "
+        f'one of {", ".join(POOLINGS)}, for example pooling="mean"'
     )
 
 

@@ -12,6 +12,7 @@ from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_MASKED_LM_MAPPING,
     MODEL_MAPPING,
+    AutoConfig,
     PreTrainedConfig,
     __version__,
 )
@@ -59,6 +60,9 @@ class EncoderSentimentConfig(SentimentConfig):
         class_weights (list[float]): As in `SentimentConfig`.
         label_smoothing (float): As in `SentimentConfig`.
         label_rule (dict): As in `SentimentConfig`.
+        sentence_encoder (bool): As in `SentimentConfig`.
+        normalize (bool): As in `SentimentConfig`.
+        text_prefix (str): As in `SentimentConfig`.
 
     Raises:
         ValueError: `encoder_config` is of no text encoder that transformers has, or as in `SentimentConfig`.
@@ -69,7 +73,7 @@ class EncoderSentimentConfig(SentimentConfig):
     """
 
     model_type = "encoder_sentiment"
-    sub_configs_defaults = {"encoder_config": PreTrainedConfig}  # type: ignore[dict-item]  # noqa: RUF012
+    sub_configs = {"encoder_config": AutoConfig}  # noqa: RUF012
 
     encoder_config: dict[str, Any] | PreTrainedConfig | None = None
 

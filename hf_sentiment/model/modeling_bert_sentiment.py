@@ -134,6 +134,8 @@ class SentimentModel(PreTrainedModel):
         """Pool what the encoder returned, and put the head on it; the loss where there are labels."""
         pooler_output = outputs.pooler_output if self.config.pooling == "pooler" else None
         pooled = self._pool(outputs.last_hidden_state, pooler_output, attention_mask)
+        if self.config.normalize:
+            pooled = functional.normalize(pooled, dim=-1)
         logits = self.classifier(self.dropout(pooled))
         loss = None if labels is None else self._loss(logits, labels, num_items_in_batch)
         if labels is None and self.training and self.config.class_weights is not None:

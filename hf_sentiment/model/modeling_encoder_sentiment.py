@@ -54,7 +54,7 @@ class EncoderForSentimentAnalysis(SentimentModel):
     supports_gradient_checkpointing = True
 
     def __init__(self, config: EncoderSentimentConfig) -> None:
-        if not isinstance(config, PreTrainedConfig) or "encoder_config" not in vars(config):
+        if not _is_ours(config):
             raise ValueError(f"{type(self).__name__} needs an EncoderSentimentConfig, got a {type(config).__name__}")
         nested: Any = config.encoder_config
         encoder = encoder_class(nested.model_type)
@@ -64,6 +64,8 @@ class EncoderForSentimentAnalysis(SentimentModel):
         self._takes_segments = "token_type_ids" in inspect.signature(encoder.forward).parameters
         self.encoder = encoder(nested, **_pooler_option(config))
         self._make_head(nested.hidden_size)
+        # Files have the names that are in memory, which the Trainer loads as they are, and no older ones of an encoder.
+        self._weight_conversions: list[Any] = []
         self.post_init()
 
     @classmethod
@@ -75,7 +77,7 @@ class EncoderForSentimentAnalysis(SentimentModel):
         files = {key: kwargs[key] for key in _OF_FILES if key in kwargs}
         config, dtype = kwargs.pop("config", None), kwargs.pop("dtype", kwargs.pop("torch_dtype", "auto"))
         with_info = kwargs.pop("output_loading_info", False)
-        if not isinstance(config, cls.config_class):
+        if not _is_ours(config):
             config, kwargs = cls.config_class.from_pretrained(
                 name if config is None else config, return_unused_kwargs=True, **kwargs
             )
@@ -163,6 +165,11 @@ def _pooler_option(config: EncoderSentimentConfig) -> dict[str, bool]:
     if config.pooling == "pooler":
         raise ValueError(f'a {model_type} has no pooler of its own: name another pooling, for example pooling="mean"')
     return {}
+
+
+def _is_ours(config: Any) -> bool:
+    """Whether it is a config of ours: of this class, or of the same one that was loaded from another place."""
+    return isinstance(config, PreTrainedConfig) and "encoder_config" in vars(config)
 
 
 def _model_type(name: str | os.PathLike[str], hub: dict[str, Any]) -> str | None:

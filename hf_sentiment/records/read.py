@@ -12,6 +12,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from hf_sentiment.errors import CallError, first_line
+from hf_sentiment.model.kinds import KINDS, Kind
 from hf_sentiment.records.folder import existing_folder
 from hf_sentiment.records.schema import AuditRecord, CallRecord, EvaluationRecord, Measurement, PlanRecord
 from hf_sentiment.records.serialization import read_json, read_record
@@ -92,24 +93,32 @@ class RunRecords:
         return None if not names else [names[key] for key in sorted(names, key=int)]
 
     @property
+    def kind(self) -> Kind | None:
+        """Which of our models it is, whose source files travel with it; of another one `None`."""
+        return KINDS.get(str(self._of_config("model_type")))
+
+    @property
     def is_ours(self) -> bool:
-        """Whether the model is a `BertForSentimentAnalysis`, whose source files travel with it."""
-        return bool(self._of_config("model_type") == "bert_sentiment")
+        """Whether it is one of our models."""
+        return self.kind is not None
 
     @property
     def pooling(self) -> str:
-        """How a model of ours pools; "pooler", as stock BERT does, where the config does not say it."""
-        return str(self._of_config("pooling") or "pooler")
+        """How a model of ours pools; where the config does not say it, as stock BERT does or by the first token."""
+        has_stock_class = self.kind is not None and self.kind.stock_class is not None
+        return str(self._of_config("pooling") or ("pooler" if has_stock_class else "cls"))
 
     @property
     def stock_loads(self) -> bool:
-        """Whether stock `BertForSequenceClassification` loads the model, with the same logits."""
-        return self.is_ours and self.pooling == "pooler"
+        """Whether a stock class of transformers loads the model, with the same logits."""
+        has_stock_class = self.kind is not None and self.kind.stock_class is not None
+        return has_stock_class and self.pooling == "pooler" and not self._of_config("normalize")
 
     @property
     def reads(self) -> int | None:
-        """Tokens that the model reads."""
-        tokens: int | None = self._of_config("max_position_embeddings")
+        """Tokens that the model reads, as the tokenizer beside it says since training."""
+        said = read_json(self.folder / "tokenizer_config.json") or {}
+        tokens: int | None = said.get("model_max_length", self._of_config("max_position_embeddings"))
         return tokens
 
     @property

@@ -48,11 +48,15 @@ class SentimentArguments:
 
     model_name_or_path: str = flag(
         "starter",
-        "BERT checkpoint: a Hub id, a folder, 'starter' (all-MiniLM-L6-v2) or 'starter:multilingual' (e5-small).",
+        "Text encoder: a Hub id, a folder, 'starter' (all-MiniLM-L6-v2) or 'starter:multilingual' (e5-small).",
     )
     model_revision: str | None = flag(None, "Branch, tag or commit of the checkpoint on the Hub.")
     pooling: str | None = flag(
-        None, "pooler, cls, mean or max. Default: what the checkpoint was made for, else pooler."
+        None, "pooler, cls, mean or max. Default: what the checkpoint was made for, else its pooler or cls."
+    )
+    text_prefix: str | None = flag(
+        None,
+        'What the encoder wants before every text, such as "query: "; "" for none. Default: as the checkpoint says.',
     )
     classifier_dropout: float = flag(0.3, "Dropout before the linear head.")
     dataset_name: str | None = flag(

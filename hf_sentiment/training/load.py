@@ -17,11 +17,13 @@ from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError, first_line
 from hf_sentiment.inference.loading import load_tokenizer, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
-from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
-from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis, SentimentModel
+from hf_sentiment.inference.text_prefix import with_text_prefix
+from hf_sentiment.model import SentimentModel
+from hf_sentiment.model.configuration_bert_sentiment import read_beside
+from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
-from hf_sentiment.training.plan import holdout_shares, is_sentence_encoder
+from hf_sentiment.training.plan import holdout_shares
 
 logger = logging.getLogger(__name__)
 
@@ -81,21 +83,26 @@ def load_planned_splits(call: Call, dataset: Any = None) -> PreparedData:
         )
     # How many texts are held out depends on the encoder, and the model's labels on the texts: so its config is read
     # first, and the model when the labels are known.
-    sentence_encoder = is_sentence_encoder(_pooling(arguments))
+    sentence_encoder = _is_sentence_encoder(arguments)
     shares = partial(holdout_shares, sentence_encoder=sentence_encoder, watched=call.wants_evaluations)
     return load_splits(arguments, call.seed, dataset, shares)
 
 
-def _pooling(arguments: SentimentArguments) -> str:
-    """The pooling that is said, or that the checkpoint was made for; "" where its config cannot be read."""
+def _is_sentence_encoder(arguments: SentimentArguments) -> bool:
+    """Whether the checkpoint was made for sentence embeddings; no, where its config cannot be read."""
     path = checkpoint_of(arguments)  # a wrong name is said before files of any size are read
-    if arguments.pooling is not None:
-        return arguments.pooling
+    revision = arguments.model_revision or "main"
     try:
-        config = BertSentimentConfig.from_pretrained(path, revision=arguments.model_revision or "main")
+        config_class: Any = sentiment_model_class(path, revision=revision).config_class
+        config = config_class.from_pretrained(path, revision=revision, **_pooling(arguments))
     except (OSError, ValueError):  # `load_model` says what is wrong with it
-        return ""
-    return str(config.pooling)
+        return False
+    return bool(config.sentence_encoder)
+
+
+def _pooling(arguments: SentimentArguments) -> dict[str, str]:
+    """The pooling, where one is said."""
+    return {} if arguments.pooling is None else {"pooling": arguments.pooling}
 
 
 def load_model(
@@ -110,10 +117,9 @@ def load_model(
         data: Whose label rule is saved with the model.
 
     Raises:
-        CallError: The checkpoint does not exist, is no BERT, or lacks its tokenizer.
+        CallError: The checkpoint does not exist, is no text encoder, or lacks its tokenizer.
     """
     name, path = arguments.model_name_or_path, checkpoint_of(arguments)
-    options = {} if arguments.pooling is None else {"pooling": arguments.pooling}
     try:
         tokenizer = load_tokenizer(path, arguments.model_revision)
         loaded: Any = _without_report(
@@ -125,7 +131,7 @@ def load_model(
             # Half-precision weights would be trained as stored; mixed precision is --bf16 or --fp16.
             dtype=torch.float32,
             output_loading_info=True,
-            **options,
+            **_pooling(arguments),
         )
     except SentimentError:
         raise
@@ -138,8 +144,18 @@ def load_model(
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
-    tokenizer.model_max_length = readable_tokens(tokenizer, model.config)
+    longest = _longest(path, arguments.model_revision)
+    tokenizer.model_max_length = int(min(readable_tokens(tokenizer, model), longest))
+    prefix = model.config.text_prefix if arguments.text_prefix is None else arguments.text_prefix
+    tokenizer = with_text_prefix(tokenizer, prefix, model.config.text_prefix)
+    model.config.text_prefix = prefix
     return model, tokenizer
+
+
+def _longest(path: str, revision: str | None) -> float:
+    """The tokens that a sentence-transformers checkpoint is made for; infinity where it does not say."""
+    said = read_beside(path, "sentence_bert_config.json", {"revision": revision}) or {}
+    return float(said.get("max_seq_length") or "inf")
 
 
 def _without_report(path: str, **options: Any) -> Any:
@@ -147,7 +163,8 @@ def _without_report(path: str, **options: Any) -> Any:
     verbosity = transformers_logging.get_verbosity()
     transformers_logging.set_verbosity_error()
     try:
-        return BertForSentimentAnalysis.from_pretrained(path, **options)
+        model_class = sentiment_model_class(path, revision=options["revision"] or "main")
+        return model_class.from_pretrained(path, **options)
     finally:
         transformers_logging.set_verbosity(verbosity)
 

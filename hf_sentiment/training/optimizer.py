@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import nn
 from transformers import TrainingArguments
 
+from hf_sentiment.compute.layers import layer_depths
 from hf_sentiment.errors import CallError
-
-_LAYER = re.compile(r"\.layer\.(\d+)\.")
-_UNDECAYED = ("bias", "LayerNorm.weight")
 
 
 def layerwise_optimizer(
@@ -22,10 +18,10 @@ def layerwise_optimizer(
     """AdamW with the rate `learning_rate * decay ** depth`, depth counted from the head; `None` for a decay of 1.
 
     Howard & Ruder 2018 (arXiv:1801.06146) divide by 2.6 a layer, Sun et al. 2019 (arXiv:1905.05583) multiply BERT's by
-    0.95. The embeddings lie below the lowest layer. Weight decay spares biases and layer norms, as the Trainer's does.
+    0.95. The embeddings lie below the lowest layer. Weight decay spares biases and norms, as the Trainer's does.
 
     Args:
-        model: A BERT.
+        model: A classifier on an encoder.
         arguments: Rate, betas, epsilon and weight decay are taken from there.
         decay: Each layer's rate, of the next higher one's.
         lora: Whether adapters are trained, which are not there yet.
@@ -37,13 +33,13 @@ def layerwise_optimizer(
         return None
     check_layer_rates(decay, lora)
     groups: list[dict[str, Any]] = []
-    depths = _depths([name for name, _ in model.named_parameters()])
+    depths = layer_depths(model)
     for name, parameter in model.named_parameters():
         groups.append(
             {
                 "params": [parameter],
                 "lr": arguments.learning_rate * decay ** depths[name],
-                "weight_decay": 0.0 if name.endswith(_UNDECAYED) else arguments.weight_decay,
+                "weight_decay": arguments.weight_decay if parameter.dim() > 1 else 0.0,
             }
         )
     groups.sort(key=lambda group: -group["lr"])  # what is logged is the first group's: here the head's
@@ -59,14 +55,3 @@ def check_layer_rates(decay: float, lora: bool) -> None:
     """
     if lora and decay != 1:
         raise CallError(f"--layerwise_lr_decay {decay:g} and --lora: adapters have one rate, leave one of them out")
-
-
-def _depths(names: Sequence[str]) -> dict[str, int]:
-    """How deep each parameter lies below the head: the pooler at 0 too, the embeddings below the lowest layer."""
-    # Layers are told by their names: of "bert.encoder.layer.3.output.dense.weight" it is 3.
-    layers = {name: int(match[1]) for name in names if (match := _LAYER.search(name))}
-    count = max(layers.values(), default=-1) + 1
-    depths = {name: count - layer for name, layer in layers.items()}
-    for name in set(names) - set(layers):
-        depths[name] = count + 1 if "embeddings" in name else 0
-    return depths

@@ -1,4 +1,7 @@
-"""A script for two processes: each trains with the suite and writes down what it decided. Launched by a test."""
+"""A script for two processes: each trains with the suite and writes down what it decided. Launched by a test.
+
+In the case "families" each trains one encoder after the other, and writes down the weights' hashes.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +15,11 @@ from typing import Any
 
 import torch
 from datasets import Dataset
+from families import family_config
+from safetensors.torch import save_file
 from transformers import Trainer, TrainingArguments
 
+from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
@@ -21,11 +27,40 @@ from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
+FAMILIES_IN_TWO = ("roberta", "deberta-v2", "modernbert")
+
 
 def rows(length: int, seed: int) -> Dataset:
     generator = torch.Generator().manual_seed(seed)
     ids = torch.randint(5, 30, (length, 7), generator=generator)
     return Dataset.from_dict({"input_ids": ids.tolist(), "labels": (ids[:, 1] > 15).long().tolist()})
+
+
+def train_family(family: str, folder: Path, batch_size: int) -> torch.nn.Module:
+    """A tiny encoder of this family after three steps without dropout."""
+    off = (
+        "hidden_dropout_prob",
+        "attention_probs_dropout_prob",
+        "attention_dropout",
+        "embedding_dropout",
+        "mlp_dropout",
+    )
+    config = family_config(family, **dict.fromkeys((*off, "classifier_dropout"), 0.0))
+    torch.manual_seed(0)
+    model = EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=config, classifier_dropout=0.0))
+    arguments = TrainingArguments(
+        str(folder / family),
+        max_steps=3,
+        per_device_train_batch_size=batch_size,
+        optim="sgd",  # Adam makes whole steps of the noise in gradients that are 0
+        learning_rate=0.1,
+        save_strategy="no",
+        use_cpu=True,
+        ddp_backend="gloo" if "RANK" in os.environ else None,  # of the two
+        disable_tqdm=True,
+    )
+    Trainer(model=model, args=arguments, train_dataset=rows(48, 0)).train()
+    return model
 
 
 class Doubling(Trainer):
@@ -39,6 +74,11 @@ class Doubling(Trainer):
 
 def main() -> None:
     folder, case = Path(sys.argv[1]), sys.argv[2]
+    if case == "families":
+        models = {family: train_family(family, folder, 4) for family in FAMILIES_IN_TWO}
+        for family, model in models.items():
+            save_file(model.state_dict(), folder / f"{family}-{os.environ['RANK']}.safetensors")
+        _end_together(folder, int(os.environ["RANK"]), "{}")
     arguments = TrainingArguments(
         str(folder / "run"),
         num_train_epochs=8,

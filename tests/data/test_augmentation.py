@@ -229,7 +229,7 @@ def test_near_words_are_near_and_never_polar() -> None:
 
 
 def test_a_vocabulary_without_word_pieces_is_refused() -> None:
-    with pytest.raises(CallError, match="--augment neighbour needs a WordPiece vocabulary"):
+    with pytest.raises(CallError, match="--augment neighbour needs a vocabulary of words and pieces"):
         near_words(["film"], _Vocabulary(["film"]), torch.eye(1))  # type: ignore[arg-type]
 
 

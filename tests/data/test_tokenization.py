@@ -6,8 +6,9 @@ import copy
 
 import pytest
 from datasets import Dataset
+from families import FAMILIES, WORDS, family_tokenizer
 
-from hf_sentiment.data.tokenization import tokenize
+from hf_sentiment.data.tokenization import tokenize, whole_words
 
 TEXTS = ["a film", "a very good film , i loved it", "bad", "it was very very very boring", ""]
 
@@ -45,3 +46,18 @@ def test_cached_whatever_the_tokenizer_did_before(table, tiny_tokenizer):
     assert first.cache_files and first.cache_files == second.cache_files
     assert first._fingerprint == second._fingerprint
     assert tokenize(table, tokenizer, 6).cache_files != first.cache_files
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_whole_words_of_every_kind_of_vocabulary(family: str) -> None:
+    tokenizer = family_tokenizer(family)
+    words = whole_words(tokenizer)
+    assert {word for word in WORDS if word.isalpha() and len(word) > 1} <= set(words)
+    assert all(word.isalpha() for word in words)
+    for word, row in words.items():
+        assert tokenizer.convert_tokens_to_string([tokenizer.convert_ids_to_tokens(row)]).strip() == word
+
+
+def test_words_of_other_letters_are_read_as_they_are_written() -> None:
+    tokenizer = family_tokenizer("roberta", [*WORDS, "café", "schön"])
+    assert {"café", "schön"} <= set(whole_words(tokenizer))

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import httpx2
 import pytest
+from families import FAMILIES, family_model, family_tokenizer
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference import locating
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.inference.loading import readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.records.read import RunRecords
 
@@ -126,3 +128,22 @@ assert not {{'torch', 'transformers', 'datasets'}} & set(sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "no such folder" in done.stderr
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_so_many_tokens_can_be_read_and_one_more_cannot(family: str) -> None:
+    import torch
+    from transformers import AutoModelForSequenceClassification
+
+    tokenizer = family_tokenizer(family)  # which does not know the length
+    model = family_model(family, AutoModelForSequenceClassification)
+    longest = readable_tokens(tokenizer, model)
+    rotary = family in ("modernbert", "eurobert", "nomic_bert", "gte")
+    assert longest == (64 if rotary else 48)
+    ids = torch.full((1, longest), 7)
+    assert model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits.isfinite().all()
+    if not rotary and not family.startswith("deberta"):  # these have no table of positions
+        with pytest.raises((IndexError, RuntimeError)):
+            model(input_ids=torch.full((1, longest + 1), 7))
+    tokenizer.model_max_length = 20
+    assert readable_tokens(tokenizer, model) == 20

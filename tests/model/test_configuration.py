@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import BertConfig
+from transformers import AutoConfig, BertConfig, ModernBertConfig
 
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
+from hf_sentiment.model.configuration_encoder_sentiment import EncoderSentimentConfig
 
 
 @pytest.mark.parametrize(
@@ -139,3 +140,48 @@ def test_set_labels_renames_and_resizes() -> None:
     assert (config.num_labels, config.class_weights) == (3, None)
     with pytest.raises(ValueError, match="another order"):
         config.set_labels(["good", "so-so", "bad"])
+
+
+def _sentence_encoder(folder: Path, pooling: dict[str, Any], config: Any, where: str = "1_Pooling") -> Path:
+    config.save_pretrained(folder)
+    (folder / where).mkdir()
+    (folder / where / "config.json").write_text(json.dumps(pooling), encoding="utf-8")
+    modules = [
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"},
+        {"idx": 1, "name": "1", "path": where, "type": "sentence_transformers.models.Pooling"},
+    ]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("config_class", "stock_class"), [(BertSentimentConfig, BertConfig), (EncoderSentimentConfig, ModernBertConfig)]
+)
+def test_a_sentence_encoder_is_one_whatever_its_pooling(config_class: Any, stock_class: Any, tmp_path: Path) -> None:
+    cls_pooled = _sentence_encoder(tmp_path / "bge", {"pooling_mode_cls_token": True}, stock_class(), "2_MyPooling")
+    config = config_class.from_pretrained(cls_pooled)
+    assert (config.pooling, config.sentence_encoder) == ("cls", True)
+    config.save_pretrained(tmp_path / "ours")
+    assert config_class.from_pretrained(tmp_path / "ours").sentence_encoder
+    assert AutoConfig.from_pretrained(tmp_path / "ours").sentence_encoder
+    assert config_class.from_pretrained(cls_pooled, pooling="max").sentence_encoder
+
+
+@pytest.mark.parametrize(
+    ("config_class", "stock_class"), [(BertSentimentConfig, BertConfig), (EncoderSentimentConfig, ModernBertConfig)]
+)
+def test_pooling_does_not_make_a_plain_encoder_one(config_class: Any, stock_class: Any, tmp_path: Path) -> None:
+    stock_class().save_pretrained(tmp_path / "plain")
+    config = config_class.from_pretrained(tmp_path / "plain", pooling="mean")
+    assert not config.sentence_encoder
+    config.save_pretrained(tmp_path / "ours")
+    assert not config_class.from_pretrained(tmp_path / "ours").sentence_encoder
+    assert not AutoConfig.from_pretrained(tmp_path / "ours").sentence_encoder
+
+
+@pytest.mark.parametrize(("pooling", "sentence_encoder"), [("mean", True), ("max", True), ("cls", False)])
+def test_of_an_older_config_the_pooling_tells(pooling: str, sentence_encoder: bool, tmp_path: Path) -> None:
+    stored = {"model_type": "bert_sentiment", "pooling": pooling}
+    (tmp_path / "config.json").write_text(json.dumps(stored), encoding="utf-8")
+    for loader in (BertSentimentConfig, AutoConfig):
+        assert loader.from_pretrained(tmp_path).sentence_encoder is sentence_encoder

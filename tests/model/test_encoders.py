@@ -24,6 +24,7 @@ from transformers import (
 )
 
 from hf_sentiment import BertForSentimentAnalysis, EncoderForSentimentAnalysis, EncoderSentimentConfig
+from hf_sentiment.model.kinds import KINDS
 from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
 
 INPUTS = {
@@ -64,6 +65,9 @@ def test_saved_and_loaded_again(family: str, tmp_path: Path) -> None:
     model.save_pretrained(tmp_path / "ours")
     # The names on disk are those in memory, so that whoever reads the file itself finds them.
     assert set(load_file(tmp_path / "ours" / "model.safetensors")) == set(model.state_dict())
+    anew = EncoderForSentimentAnalysis(model.config)
+    anew.save_pretrained(tmp_path / "anew")
+    assert set(load_file(tmp_path / "anew" / "model.safetensors")) == set(model.state_dict())
     again, info = EncoderForSentimentAnalysis.from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert not any(info[name] for name in ("missing_keys", "unexpected_keys", "mismatched_keys"))
     assert torch.equal(_logits(again), _logits(model))
@@ -279,3 +283,32 @@ def test_nothing_in_the_nested_config_leads_elsewhere(loader: Any, tmp_path: Pat
     again = json.dumps(config.to_dict())
     assert "evil" not in again and "x.Y" not in again and "trust_remote_code" not in again
     assert type(EncoderForSentimentAnalysis(config).encoder) is RobertaModel
+
+
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+def test_what_is_known_of_our_models_is_what_they_save(kind: Any, make_tiny: Any, tmp_path: Path) -> None:
+    model = make_tiny()
+    if kind.model_class != type(model).__name__:
+        model = EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=family_config("roberta")))
+    model.save_pretrained(tmp_path)
+    assert (type(model.config).__name__, type(model).__name__) == (kind.config_class, kind.model_class)
+    assert {path.name for path in tmp_path.glob("*.py")} == set(kind.sources)
+    stored = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
+    assert stored["auto_map"] == kind.auto_map and KINDS[stored["model_type"]] is kind
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "cls", "mean", "max"])
+def test_normalized_vectors_have_length_1(pooling: str, make_tiny: Any, tmp_path: Path) -> None:
+    model = make_tiny(pooling=pooling, normalize=True)
+    seen: list[torch.Tensor] = []
+    model.dropout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    logits = _logits(model)
+    plain = make_tiny(pooling=pooling)
+    plain.dropout.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    assert not torch.allclose(_logits(plain), logits)
+    torch.testing.assert_close(seen[0].norm(dim=-1), torch.ones(2))
+    torch.testing.assert_close(seen[0], seen[1] / seen[1].norm(dim=-1, keepdim=True))
+    model.save_pretrained(tmp_path)
+    again = AutoModel.from_pretrained(tmp_path)
+    assert again.config.normalize
+    assert torch.equal(_logits(again), logits)

@@ -341,7 +341,7 @@ def test_texts_without_labels_in_another_language_are_refused(call: list[str], t
         (["--unlabeled_file", "{un}", "--labels", "ham,spam"], "no labelled texts, and no lexicon (the labels are no"),
         (["--unlabeled_file", "{un}", "--labels", "ham,spam", "--lexicon", "true"], "ham, spam are no polarities"),
         (["--unlabeled_file", "{un}", "--lexicon", "false"], "no labelled texts, and no lexicon (set by you)"),
-        (["--unlabeled_file", "{un}", "--pooling", "cls"], "only measured for sentence encoders"),
+        (["--unlabeled_file", "{un}", "--model_name_or_path", "{plain}"], "only measured for sentence encoders"),
         (["--unlabeled_file", "{un}", "--num_train_epochs", "3"], "--num_train_epochs needs labelled texts"),
         (["--unlabeled_file", "{un}", "--max_steps", "3"], "--max_steps needs labelled texts"),
         (["--unlabeled_file", "{un}", "--imbalance", "class_weights"], "--imbalance needs labelled texts"),
@@ -362,10 +362,12 @@ def test_a_wrong_call_is_one_line_and_exit_code_2(
     few_file: Path,
     reviews_file: Path,
     unlabeled_file: Path,
+    tiny_checkpoint: Path,
     tmp_path: Path,
     run_cli: Cli,
 ) -> None:
     names = {"un": unlabeled_file, "few": few_file, "all": reviews_file, "none": tmp_path / "none.csv"}
+    names["plain"] = tiny_checkpoint
     code, out, err = run_cli(
         "train", *call, *(word.format(**names) for word in words), "--output_dir", tmp_path / "run"
     )

@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from families import FAMILIES, family_config
 from transformers import TrainingArguments
 
+from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
+from hf_sentiment.compute.layers import layer_depths
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.optimizer import layerwise_optimizer
 
@@ -42,3 +46,32 @@ def test_a_decay_of_1_leaves_it_to_the_trainer_and_adapters_have_one_rate(
     assert layerwise_optimizer(make_tiny(), arguments, 1.0, lora=True) is None
     with pytest.raises(CallError, match=r"--layerwise_lr_decay 0\.9 and --lora: adapters have one rate"):
         layerwise_optimizer(make_tiny(), arguments, 0.9, lora=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_layers_are_found_by_structure(family: str) -> None:
+    model = EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=family_config(family)))
+    depths = layer_depths(model)
+    layers = 1 if family == "albert" else 2  # ALBERT's layers are one and the same
+    assert set(depths) == set(dict(model.named_parameters()))
+    assert set(depths.values()) == set(range(layers + 2))
+    assert depths["classifier.weight"] == 0
+    words = next(name for name, one in model.named_parameters() if one is model.get_input_embeddings().weight)
+    assert depths[words] == layers + 1
+    # What a layer alone moves is of its depth.
+    inside = {depth for name, depth in depths.items() if any(f".{row}." in name for row in range(layers))}
+    assert inside == set(range(1, layers + 1))
+
+
+@pytest.mark.parametrize("family", ["modernbert", "eurobert"])
+def test_norms_of_any_class_are_not_decayed(family: str, tmp_path: Path) -> None:
+    model = EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=family_config(family)))
+    arguments = TrainingArguments(output_dir=str(tmp_path), weight_decay=0.1, use_cpu=True)
+    optimizer = layerwise_optimizer(model, arguments, 0.5, lora=False)
+    assert optimizer is not None
+    decayed = {id(group["params"][0]) for group in optimizer.param_groups if group["weight_decay"]}
+    for module in model.modules():
+        for parameter in module.parameters(recurse=False):
+            assert (id(parameter) in decayed) == (
+                isinstance(module, torch.nn.Linear | torch.nn.Embedding) and parameter.dim() > 1
+            )

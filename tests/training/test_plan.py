@@ -29,7 +29,9 @@ from hf_sentiment.training.plan import (
 )
 
 BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
-SENTENCE_ENCODER = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean")
+SENTENCE_ENCODER = Facts(
+    num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean", sentence_encoder=True
+)
 ENGLISH_POLARITY = replace(SENTENCE_ENCODER, polarity=True, language="en", lexicons=("en",))
 FEW = replace(ENGLISH_POLARITY, num_train=40, num_validation=0)
 
@@ -173,7 +175,7 @@ def test_what_needs_validation_texts_says_so() -> None:
             "no sentiment lexicon for the texts' language (unknown)",
         ),
         (replace(ENGLISH_POLARITY, polarity=False), "the labels are no polarities"),
-        (replace(ENGLISH_POLARITY, pooling="pooler"), "only measured for sentence encoders"),
+        (replace(ENGLISH_POLARITY, sentence_encoder=False), "only measured for sentence encoders"),
         (replace(ENGLISH_POLARITY, lora=True), "an adapter belongs to the encoder as it was published"),
     ],
 )

@@ -10,11 +10,14 @@ from typing import Any
 
 import pytest
 import torch
+from families import FAMILIES, family_config
 
+from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
 from hf_sentiment.commands.train import train
 from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.arguments import parse_call
 from hf_sentiment.training.plan import time_steps
+from hf_sentiment.training.plan.steps import computes_in_bfloat16
 
 Make = Callable[..., Any]
 
@@ -60,3 +63,10 @@ def test_a_run_that_is_taken_up_keeps_the_number_format_that_it_began_with(
     record = json.loads((tmp_path / "run" / "records" / "plan.json").read_text())
     assert record["decisions"]["bf16"]["value"] is faster
     assert record["facts"]["steps"] == asdict(measured)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_an_encoder_cannot_compute_is_found_before_it_is_planned(family: str) -> None:
+    model = EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=family_config(family))).eval()
+    # Its mask overflows: https://github.com/huggingface/transformers/issues/35332
+    assert computes_in_bfloat16(model) == (family != "deberta")

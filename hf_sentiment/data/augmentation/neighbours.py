@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from hf_sentiment.data.augmentation.guard import guarded_words
+from hf_sentiment.data.tokenization import whole_words
 from hf_sentiment.errors import CallError
 
 if TYPE_CHECKING:
@@ -34,16 +35,16 @@ def near_words(
 
     Args:
         words: As they occur in texts.
-        tokenizer: Of the model, with a WordPiece vocabulary.
+        tokenizer: Of the model.
         embeddings: The model's input embeddings, `[vocabulary, width]`.
 
     Raises:
-        CallError: The vocabulary has no word pieces.
+        CallError: The vocabulary does not tell words from pieces of words.
     """
-    vocabulary = tokenizer.get_vocab()
-    if not any(piece.startswith("##") for piece in vocabulary):
-        raise CallError("--augment neighbour needs a WordPiece vocabulary, such as BERT's: leave `neighbour` out")
-    pieces = sorted(piece for piece in vocabulary if piece.isalpha() and len(piece) >= _SHORTEST)
+    vocabulary = whole_words(tokenizer)
+    if not vocabulary:
+        raise CallError("--augment neighbour needs a vocabulary of words and pieces of words: leave `neighbour` out")
+    pieces = sorted(piece for piece in vocabulary if len(piece) >= _SHORTEST)
     rows = torch.tensor([vocabulary[piece] for piece in pieces], dtype=torch.long)
     # `[pieces, width]`, of length 1: their products are cosines.
     vectors = functional.normalize(embeddings.detach().float().cpu()[rows], dim=1)

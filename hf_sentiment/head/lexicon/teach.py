@@ -168,6 +168,8 @@ def _fingerprint(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, lang
         digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
     settings = (_LESSON, STEPS, BATCH, LEARNING_RATE, RIDGE_PHRASES, model.config.pooling, torch.__version__)
     digest.update(repr((settings, lexicon_phrases(tokenizer, _SOME, languages))).encode())
+    if model.config.normalize:
+        digest.update(b"normalized")
     digest.update(repr(sorted(tokenizer.get_vocab().items())).encode())
     digest.update(repr(tokenizer("It was NOT só GOOD, but...")["input_ids"]).encode())  # case, accents and a prefix
     return digest.hexdigest()[:32]

@@ -40,8 +40,10 @@ class ModelFacts:
         can_load: Who can load the model and who cannot, in sentences.
         license: An identifier of the Hub; `base_license` is in words.
         base_model: The Hub id of the base; a folder of some machine is nobody's business.
-        is_ours: Whether its two source files travel with it.
-        stock_loads: Whether stock BERT loads it.
+        is_ours: Whether its source files travel with it.
+        sources: These files.
+        code: The class in them, as transformers loads it from a repository.
+        stock_class: The class of transformers that loads it, where there is one.
         pooling_words: What the head looks at.
     """
 
@@ -58,7 +60,9 @@ class ModelFacts:
     base_model: str | None
     base_license: str | None
     is_ours: bool
-    stock_loads: bool
+    sources: tuple[str, ...]
+    code: str | None
+    stock_class: str | None
     pooling_words: str | None
     parameters: int | None
     adapter_parameters: int | None
@@ -73,6 +77,7 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
         repo_id: Where the model will be; without it, the card is for the folder that it lies in.
         adapter: The card is an adapter's.
     """
+    kind = records.kind
     named = None if records.arguments is None else records.arguments.model_name_or_path
     base = options.base_model or _base_model(records)
     base_license = license_of(named) or license_of(base)
@@ -91,9 +96,11 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
         license=options.license or base_license,
         base_model=base,
         base_license=None if base_license is None else _LICENSE_WORDS[base_license],
-        is_ours=records.is_ours,
-        stock_loads=records.stock_loads,
-        pooling_words=_POOLING_WORDS[records.pooling] if records.is_ours else None,
+        is_ours=kind is not None,
+        sources=() if kind is None else kind.sources,
+        code=None if kind is None else kind.auto_map["AutoModel"],
+        stock_class=kind.stock_class if kind is not None and records.stock_loads else None,
+        pooling_words=None if kind is None else _POOLING_WORDS[records.pooling],
         parameters=records.count_parameters(adapter=False),
         adapter_parameters=records.count_parameters(adapter=True),
     )
@@ -108,18 +115,18 @@ def _base_model(records: RunRecords) -> str | None:
 
 def loaders(records: RunRecords, adapter: bool = False) -> list[str]:
     """Who can load a model of ours and who cannot, in sentences; of another architecture nothing is said."""
-    if not records.is_ours:
+    if records.kind is None:
         return []
+    stock = records.kind.stock_class
     classes = "PEFT on the class that is here" if adapter else "`pipeline` and the Auto classes"
     consent = "" if adapter else " with `trust_remote_code=True`"
     lines = [f"It loads by {classes}{consent}, and by the package hf-sentiment without remote code."]
-    if not records.stock_loads:
-        lines.append(
-            f"Not by stock `BertForSequenceClassification`, which has no {records.pooling} pooling and makes up a "
-            "pooler."
-        )
+    if stock is None:
+        lines.append("Not by the encoder's own class of transformers, which has another head.")
+    elif not records.stock_loads:
+        lines.append(f"Not by stock `{stock}`, which has no {records.pooling} pooling and makes up a pooler.")
     elif not adapter:
-        lines.append("It loads by stock `BertForSequenceClassification`, with the same logits.")
+        lines.append(f"It loads by stock `{stock}`, with the same logits.")
     return [*lines, "Not by servers that go by the names in `config.json`, such as text-embeddings-inference."]
 
 

@@ -5,7 +5,6 @@ from .estimate import expected_seconds as expected_seconds
 from .facts import HEAD_ALONE as HEAD_ALONE
 from .facts import Facts as Facts
 from .facts import holdout_shares as holdout_shares
-from .facts import is_sentence_encoder as is_sentence_encoder
 from .gather import TextSample as TextSample
 from .gather import gather_facts as gather_facts
 from .gather import label_counts as label_counts

@@ -34,6 +34,7 @@ class Facts:
         max_position: Tokens that the model can read.
         hidden_size: Width of the encoder.
         pooling: Of the model.
+        sentence_encoder: Whether frozen features are already good: the checkpoint was made for sentence embeddings.
         calibrate: Whether a temperature will be folded into the head.
         lora: Whether adapters are trained instead of all weights; `None` leaves it to the plan.
         num_validation: Validation texts; 0 where there is no such split.
@@ -46,7 +47,7 @@ class Facts:
         parameters: Of the model.
         memory: Bytes that training may take: the accelerator's, or else the machine's.
         device: By its type, such as "cpu" or "cuda".
-        bfloat16: Whether the device has bfloat16 of its own.
+        bfloat16: Whether the device has bfloat16 of its own, and the encoder computes in it.
         fp16: Whether the user asks for float16.
         steps: How long a training step takes, where that is measured: on a CPU.
         taught: Whether the cache has the encoder as the lexicon leaves it.
@@ -57,6 +58,7 @@ class Facts:
     max_position: int
     hidden_size: int
     pooling: str
+    sentence_encoder: bool = False
     calibrate: bool = True
     lora: bool | None = None
     num_validation: int = 1
@@ -73,11 +75,6 @@ class Facts:
     fp16: bool = False
     steps: StepTimes | None = None
     taught: bool = False
-
-    @property
-    def sentence_encoder(self) -> bool:
-        """Whether frozen features are already good: the checkpoint pools over tokens, as sentence encoders do."""
-        return is_sentence_encoder(self.pooling)
 
     @property
     def small_model(self) -> bool:
@@ -108,11 +105,6 @@ class Facts:
     def adapters(self) -> bool:
         """Whether adapters are trained: as the user says, or else by need."""
         return self.needs_lora if self.lora is None else self.lora
-
-
-def is_sentence_encoder(pooling: str) -> bool:
-    """Whether a checkpoint of this pooling was made for sentence embeddings."""
-    return pooling in ("mean", "max")
 
 
 def holdout_shares(texts: int, sentence_encoder: bool, watched: bool = False) -> Shares:

@@ -18,7 +18,7 @@ from hf_sentiment.training.call import Call
 from hf_sentiment.training.plan.decisions import Plan
 from hf_sentiment.training.plan.facts import Facts
 from hf_sentiment.training.plan.rules import LONGEST_DEFAULT
-from hf_sentiment.training.plan.steps import time_steps
+from hf_sentiment.training.plan.steps import computes_in_bfloat16, time_steps
 from hf_sentiment.training.words import only_occurring
 
 # Texts that are looked at for lengths and language: a percentile of 99 of so many lengths is known to a fraction of a
@@ -95,6 +95,7 @@ def gather_facts(
         max_position=tokenizer.model_max_length,
         hidden_size=model.config.hidden_size,
         pooling=model.config.pooling,
+        sentence_encoder=model.config.sentence_encoder,
         calibrate=call.arguments.calibrate,
         lora=call.arguments.lora,
         num_validation=len(data.splits.get("validation", ())),
@@ -107,7 +108,7 @@ def gather_facts(
         parameters=model.num_parameters(),
         memory=memory_bytes(device),
         device=device.type,
-        bfloat16=native_bfloat16(device),
+        bfloat16=native_bfloat16(device) and computes_in_bfloat16(model),
         fp16=bool(call.training.get("fp16")),
     )
     # Asked for only where it is of use: it may have to be fetched.

@@ -180,7 +180,7 @@ def _bf16(facts: Facts) -> tuple[bool, str]:
     # A run that is taken up decides by the steps of its first machine, whatever this one has.
     value = facts.bfloat16 if steps is None else steps.prefers_bfloat16
     if not facts.bfloat16:
-        return value, f"this {facts.device} has no bfloat16 of its own, and to emulate it is slower than float32"
+        return value, f"bfloat16 is slow to emulate on this {facts.device}, or the encoder cannot compute in it"
     if steps is None or steps.bfloat16 is None or steps.float32 is None:
         return value, f"this {facts.device} has bfloat16 of its own"
     half, full = (f"{1000 * seconds:.0f} ms" for seconds in (steps.bfloat16, steps.float32))

@@ -53,6 +53,21 @@ def time_steps(
             return _times(step, texts, tokens, formats, rounds)
 
 
+def computes_in_bfloat16(model: SentimentModel) -> bool:
+    """Whether the model's forward pass works in mixed precision: in DeBERTa's the mask overflows.
+
+    Args:
+        model: In evaluation mode.
+    """
+    ids, mask = torch.zeros(1, 2, dtype=torch.long), torch.tensor([[1, 0]])
+    try:
+        with torch.inference_mode(), torch.autocast(model.device.type, dtype=torch.bfloat16):
+            model(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
+    except RuntimeError:
+        return False
+    return True
+
+
 def _times(
     train: Callable[[bool, int], None], texts: int, tokens: int, formats: Sequence[bool], rounds: int
 ) -> StepTimes:

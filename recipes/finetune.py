@@ -5,7 +5,7 @@
 # [tool.uv.sources]
 # hf-sentiment = { path = ".." }
 # ///
-"""Fine-tune a BERT for sentiment with the plain `transformers.Trainer`.
+"""Fine-tune a text encoder for sentiment with the plain `transformers.Trainer`.
 
     python recipes/finetune.py recipes/imdb.yaml --output_dir runs/imdb
     accelerate launch recipes/finetune.py recipes/imdb.yaml --output_dir runs/imdb
@@ -32,8 +32,9 @@ def main() -> None:
     # 2. Data: labelled, checked, split; a near-duplicate never straddles two splits
     data = training.load_splits(arguments, training_arguments.seed)
 
-    # 3. Model: a pre-trained BERT, dropout, and a new linear head with the data's label names;
-    #    this is BertForSentimentAnalysis.from_pretrained(checkpoint, labels=[...]) and AutoTokenizer
+    # 3. Model: a pre-trained encoder, dropout, and a new linear head with the data's label names; this is
+    #    EncoderForSentimentAnalysis.from_pretrained(checkpoint, labels=[...]), of a BERT BertForSentimentAnalysis,
+    #    and AutoTokenizer with the prefix that the encoder wants before every text
     model, tokenizer = training.load_model(arguments, data)
     training.smooth_in_the_model(model, training_arguments)
 

@@ -18,7 +18,8 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     """
     missing = f"{name} has no tokenizer: save it beside the model with tokenizer.save_pretrained({name!r})"
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision)
+        # Without this, transformers asks at a terminal whether to run the code of an architecture that it lacks.
+        tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except ValueError as error:
         raise CallError(missing) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):

@@ -28,7 +28,7 @@ def interpolate_weights(model: nn.Module, start: Mapping[str, torch.Tensor], sha
     Raises:
         KeyError: A parameter that was not there at the start.
     """
-    # Parameters only: a BERT has no buffer that training changes.
+    # Parameters only: an encoder has no buffer that training changes.
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             before = start[name].to(parameter.device)

@@ -1,0 +1,43 @@
+"""The model that the arguments name: of which class it is, and what no checkpoint gets run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from families import family_checkpoint, family_tokenizer
+
+from hf_sentiment.errors import CallError
+from hf_sentiment.training.arguments import SentimentArguments
+from hf_sentiment.training.load import load_model, load_splits
+
+
+@pytest.mark.parametrize("family", ["bert", "albert"])
+def test_the_class_is_the_checkpoints(family: str, reviews_file: Path, tmp_path: Path) -> None:
+    arguments = SentimentArguments(
+        model_name_or_path=str(family_checkpoint(family, tmp_path)), train_file=str(reviews_file), pooling="max"
+    )
+    model, tokenizer = load_model(arguments, load_splits(arguments, seed=0))
+    assert type(model).__name__ == {"bert": "BertForSentimentAnalysis"}.get(family, "EncoderForSentimentAnalysis")
+    assert (model.config.pooling, model.config.sentence_encoder, tokenizer.model_max_length) == ("max", False, 48)
+
+
+@pytest.mark.parametrize("model_type", ["new", "gpt2"])
+def test_an_architecture_of_others_is_a_line_and_no_question(
+    model_type: str, reviews_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    family_tokenizer("xlm-roberta").save_pretrained(tmp_path)
+    code = {"AutoConfig": "configuration.NewConfig", "AutoModel": "modeling.NewModel"}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": model_type, "auto_map": code}), encoding="utf-8")
+    for name in ("configuration", "modeling"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('remote code was run')\n", encoding="utf-8")
+    arguments = SentimentArguments(model_name_or_path=str(tmp_path), train_file=str(reviews_file))
+    data = load_splits(arguments, seed=0)
+
+    asked: list[Any] = []
+    monkeypatch.setattr("builtins.input", lambda *question: asked.append(question) or "n")
+    with pytest.raises(CallError, match=f"is a checkpoint of type '{model_type}' is no text encoder of transformers"):
+        load_model(arguments, data)
+    assert asked == []

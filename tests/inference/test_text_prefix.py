@@ -55,7 +55,7 @@ def test_a_prefix_that_the_tokenizer_does_not_carry_is_put_in_though_it_is_recor
 def test_other_tokens_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = family_tokenizer("roberta")
     whole = type(plain).__call__
-    monkeypatch.setattr(type(plain), "__call__", lambda self, text: whole(self, text + "!"))
+    monkeypatch.setattr(type(plain), "__call__", lambda self, text, **more: whole(self, text + "!", **more))
     with pytest.raises(CallError, match="--text_prefix 'query: ': this tokenizer gives other tokens"):
         with_text_prefix(plain, PREFIX, "")
 

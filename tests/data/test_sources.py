@@ -130,7 +130,7 @@ def test_call_errors(tmp_path):
         ({"train_file": tmp_path / "no" / "data.csv"}, "there is no folder"),
         ({"train_file": tmp_path / "x.csv" / ".."}, "unknown file type"),
         ({"dataset": str(path)}, "--train_file"),
-        ({"dataset": "starter:imdb"}, 'no starter corpus "imdb"'),
+        ({"dataset": "starter:imdb"}, "starter:imdb is no starter corpus"),
         ({"dataset": "starter", "text_column": "body"}, "leave --text_column"),
         ({"dataset": "nobody/nothing"}, "data set nobody/nothing: cannot be loaded"),
         ({"dataset": 5}, "dataset is a int"),

@@ -83,9 +83,9 @@ def test_names():
     assert not sources.is_starter("starters") and not sources.is_starter(None)
     assert sources.corpus_of("starter") is sources.corpus_of("starter:movie")
     assert [sources.corpus_of(f"starter:{name}").language for name in ("amazon", "chinese")] == ["en", "zh"]
-    with pytest.raises(CallError, match='no starter corpus "tweets"'):
+    with pytest.raises(CallError, match="starter:tweets is no starter corpus"):
         sources.starter_data("starter:tweets")
-    with pytest.raises(CallError, match='no starter model "starter:chinese": use "starter" or "starter:multilingual"'):
+    with pytest.raises(CallError, match="starter:chinese is no starter model: use starter or starter:multilingual"):
         sources.starter_model("starter:chinese")
     assert sources.base_of("starter:multilingual") == "intfloat/multilingual-e5-small"
     assert sources.license_of("starter") == "apache-2.0"

@@ -84,8 +84,8 @@ def corpus_of(name: str) -> Corpus:
     """The corpus that a starter name stands for ("starter": the movie snippets); a `CallError` for an unknown one."""
     corpus = name.partition(":")[2] or "movie"
     if corpus not in CORPORA:
-        known = " or ".join(f'"{STARTER}:{c}"' for c in CORPORA)
-        raise CallError(f'no starter corpus "{corpus}": use "{STARTER}" (movie), {known}')
+        known = " or ".join(f"{STARTER}:{other}" for other in CORPORA)
+        raise CallError(f"{name} is no starter corpus: use {STARTER} (movie), {known}")
     return CORPORA[corpus]
 
 

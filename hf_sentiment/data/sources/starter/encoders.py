@@ -86,7 +86,7 @@ def starter_model(name: str = STARTER) -> Path:
     if name == MULTILINGUAL:
         return _kept(cache_folder() / "multilingual-e5-small", _e5_is_whole, _fill_e5)
     if name != STARTER:
-        raise CallError(f'no starter model "{name}": use "{STARTER}" or "{MULTILINGUAL}"')
+        raise CallError(f"{name} is no starter model: use {STARTER} or {MULTILINGUAL}")
     spec = importlib.util.find_spec(_MINILM_PACKAGE)
     if spec is not None and spec.submodule_search_locations:
         folder = Path(spec.submodule_search_locations[0]) / "model"

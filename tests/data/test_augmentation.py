@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 from datasets import Dataset
+from families import family_tokenizer
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
 
 from hf_sentiment.data.augmentation import (
@@ -26,6 +27,7 @@ from hf_sentiment.data.augmentation import (
     read,
 )
 from hf_sentiment.data.augmentation import edits as _edits
+from hf_sentiment.data.tokenization import whole_words
 from hf_sentiment.errors import CallError
 
 VADER = SentimentIntensityAnalyzer()
@@ -231,6 +233,17 @@ def test_near_words_are_near_and_never_polar() -> None:
 def test_a_vocabulary_without_word_pieces_is_refused() -> None:
     with pytest.raises(CallError, match="--augment neighbour needs a vocabulary of words and pieces"):
         near_words(["film"], _Vocabulary(["film"]), torch.eye(1))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "albert", "mpnet"])
+def test_near_words_of_any_vocabulary(family: str) -> None:
+    around = ["table", "chair", "window", "river", "stone", "paper", "garden", "bread", "water", "road"]
+    tokenizer = family_tokenizer(family, ["film", "book", *around])
+    place = whole_words(tokenizer)
+    vectors = torch.eye(len(tokenizer))
+    vectors[place["book"], place["film"]] = 2.0
+    vectors[[place[word] for word in around], place["film"]] = 0.3  # not near
+    assert near_words(["film", "unheard"], tokenizer, vectors) == {"film": ("book",)}
 
 
 @pytest.fixture(scope="module")

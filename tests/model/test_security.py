@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from families import family_config
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, dynamic_module_utils
 
+from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
@@ -78,3 +80,22 @@ def test_a_config_alone_keeps_no_foreign_entry(loader: Any, hostile: Path, tmp_p
     stored = json.loads((tmp_path / "again" / "config.json").read_text(encoding="utf-8"))
     assert stored["auto_map"] == {"AutoConfig": OURS["AutoConfig"]}
     assert type(AutoModel.from_config(config)) is BertForSentimentAnalysis
+
+
+@pytest.mark.parametrize("loader", [EncoderForSentimentAnalysis, AutoModel, AutoModelForSequenceClassification])
+def test_no_foreign_code_by_way_of_the_encoders_config(loader: Any, tmp_path: Path) -> None:
+    model = EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=family_config("electra")))
+    model.save_pretrained(tmp_path / "hostile")
+    path = tmp_path / "hostile" / "config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    config["auto_map"] = dict.fromkeys(OURS, EVIL)
+    code = {"AutoConfig": EVIL, "AutoModel": "modeling_encoder_sentiment.X"}
+    config["encoder_config"] |= {"auto_map": code, "_name_or_path": "evil/repo", "trust_remote_code": True}
+    path.write_text(json.dumps(config), encoding="utf-8")
+    for file in (tmp_path / "hostile").glob("*.py"):
+        file.write_text("raise SystemExit('remote code was run')\n", encoding="utf-8")
+    loaded = loader.from_pretrained(tmp_path / "hostile", trust_remote_code=True)
+    assert type(loaded) is EncoderForSentimentAnalysis
+    loaded.save_pretrained(tmp_path / "again")
+    stored = json.loads((tmp_path / "again" / "config.json").read_text(encoding="utf-8"))
+    assert "auto_map" not in stored["encoder_config"] and "evil" not in json.dumps(stored)

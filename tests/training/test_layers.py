@@ -12,9 +12,8 @@ from families import FAMILIES, family_config
 from transformers import TrainingArguments
 
 from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
-from hf_sentiment.compute.layers import layer_depths
 from hf_sentiment.errors import CallError
-from hf_sentiment.training.optimizer import layerwise_optimizer
+from hf_sentiment.training.optimizer import layer_depths, layerwise_optimizer
 
 
 def test_rates_fall_from_the_head_to_the_embeddings(make_tiny: Callable[..., Any], tmp_path: Path) -> None:

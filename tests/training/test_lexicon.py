@@ -335,8 +335,27 @@ def test_an_encoder_is_multilingual_by_its_vocabulary(letters: Any, tmp_path: Pa
         (tmp_path / "vocab.txt").write_text("\n".join([*letters.get_vocab(), *known]), encoding="utf-8")
         tokenizer = BertTokenizer(vocab=str(tmp_path / "vocab.txt"), model_max_length=48, do_lower_case=False)
         assert is_multilingual(tokenizer) is expected
+    # "podlý" is mean, and to VADER no word: between the words of its lexicon are only those that are surely neutral.
+    (tmp_path / "vocab.txt").write_text("\n".join([*letters.get_vocab(), *common, "podly"]), encoding="utf-8")
+    many = BertTokenizer(vocab=str(tmp_path / "vocab.txt"), model_max_length=48, do_lower_case=False)
+    texts = " ".join(text for text, _ in lexicon_phrases(many, 200))
+    assert "podly" not in texts and any(noun in texts for noun in GRAMMARS["en"].nouns)
     # Without a lexicon for the language of the texts, one of another language teaches it polarity.
     assert lexicons_for("zh", tokenizer) == lexicons_for(None, tokenizer) == ("en",)
+
+
+def test_dutch_texts_without_labels_have_the_dutch_lexicon(
+    wheel: Path, tiny_sentence_encoder: Path, tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    file = tmp_path / "nl.csv"
+    texts = [f"Wij vonden deze film op avond {number} niet erg mooi, maar ook niet duf." for number in range(20)]
+    file.write_text("\n".join(["text", *(f'"{text}"' for text in texts)]), encoding="utf-8")
+    words = ["--unlabeled_file", file, "--labels", "negative,positive", "--output_dir", tmp_path / "run"]
+    code, _, err = run_cli("train", "--model_name_or_path", tiny_sentence_encoder, *words, "--use_cpu", "true")
+    assert code == 0 and "human valences of words (nl) come before your labels" in err, err
+    card = (tmp_path / "run" / "README.md").read_text(encoding="utf-8")
+    assert "(Pattern, nl: De Smedt & Daelemans 2012)" in card and "desmedt2012vreselijk" in card
+    assert "VADER" not in card
 
 
 @pytest.mark.parametrize(

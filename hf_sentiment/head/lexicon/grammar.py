@@ -18,7 +18,7 @@ class Grammar:
         but: What contrasts two parts of a sentence, of which the second counts for more.
         negations: Words that negate what follows.
         boosters: Adverbs of degree; in English those of VADER.
-        nouns: Words without sentiment that go with the patterns' articles; in English those of the tokenizer.
+        nouns: Words without sentiment that go with the patterns' articles.
     """
 
     one: tuple[str, ...]
@@ -45,6 +45,11 @@ _ENGLISH = Grammar(
     joints=(" ", ", but ", ". ", " and ", ", ", "! ", ", yet ", " because "),
     but="but",
     negations=("not", "never", "cannot", "without", "nor", "neither", "none", "nothing", "rarely", "seldom", "despite"),
+    nouns=(
+        *("film", "book", "hotel", "room", "phone", "service", "city", "house", "street", "table", "door", "car"),
+        *("day", "week", "evening", "price", "food", "coffee", "page", "chapter", "story", "actor", "camera", "box"),
+        *("screen", "shop", "school", "garden", "river", "weather", "letter", "road", "place", "person", "teacher"),
+    ),
 )
 _DUTCH = Grammar(
     one=(

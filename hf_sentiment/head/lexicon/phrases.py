@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
 
 from hf_sentiment.head.lexicon.grammar import GRAMMARS, Grammar
-from hf_sentiment.head.lexicon.words import pattern_words
+from hf_sentiment.head.lexicon.words import is_multilingual, pattern_words
 
 # Patterns with one word of the lexicon, with two, with none.
 _SHARES = (0.6, 0.34, 0.06)
@@ -77,8 +77,8 @@ def lexicon_phrases(
     """`count` phrases and their valences: by VADER's rules in English, else by a few of them.
 
     Args:
-        tokenizer: Its whole words stand between the words of the English lexicon. Emoticons that it does not know, and
-            capitals where it has none, are left out.
+        tokenizer: Its whole words stand between the words of the English lexicon, unless they are of many languages.
+            Emoticons that it does not know, and capitals where it has none, are left out.
         count: Phrases.
         languages: Of the phrases, each as often as the others; of `LANGUAGES`.
         seed: Of the draw.
@@ -92,10 +92,12 @@ def lexicon_phrases(
 
 def _english(tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> _Language:
     taken = {*analyzer.lexicon, *NEGATE, *BOOSTER_DICT}
+    # In other languages a word that VADER does not know may have sentiment all the same.
+    others = () if is_multilingual(tokenizer) else whole_words(tokenizer)
     words = [word for word in analyzer.lexicon if word.replace(" ", "").replace("-", "").replace("'", "").isalpha()]
     slots = {
         "{w}": words,
-        "{f}": [word for word in whole_words(tokenizer) if word.lower() not in taken] or ["thing"],
+        "{f}": [word for word in others if word.lower() not in taken] or GRAMMARS["en"].nouns,
         "{b}": [word for word in BOOSTER_DICT if " " not in word],
         "{n}": [word for word in NEGATE if "'" in word or word in GRAMMARS["en"].negations],
         "{e}": list(_emoticons(tokenizer, analyzer)),

@@ -2,7 +2,8 @@
 
 The language is py3langid's guess (Lui & Baldwin 2012, langid.py), among those with a code of ISO 639-1. Measured with
 0.4.0 on 4,000 texts of each starter corpus: of texts of six words and more at least 98 % are taken for what they are,
-of English ones of three words 88 %, of one word 29 %. Read together, four texts of under 25 bytes were never mistaken.
+of English ones of three words 88 %, of one word 29 %. Read together, 16 texts of at most three words tell it: of
+100 draws of each corpus all were right.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import islice
 
 import numpy as np
 
@@ -47,8 +49,8 @@ def unit_of(language: str | None) -> str:
 
 
 def is_sure(text: str) -> bool:
-    """Whether a text has enough words, without addresses, digits and signs, to tell its language."""
-    return len(words(_said(text))) >= SURE_WORDS
+    """Whether a text has enough words to tell its language, whatever they are: it is asked of all texts."""
+    return len(words(text[:_LONGEST])) >= SURE_WORDS
 
 
 def ranked(text: str) -> Iterator[str]:
@@ -76,7 +78,8 @@ def languages_of(texts: Sequence[str], most: int, seed: int = 42) -> dict[int, s
     sure = [place for place, text in enumerate(texts) if is_sure(text)]
     if len(sure) > most:
         sure = np.sort(np.random.default_rng(seed).choice(sure, most, replace=False)).tolist()
-    return {place: name for place in sure if (name := language_of(texts[place])) is not None}
+    said = {place: _said(texts[place]) for place in sure}
+    return {place: name for place, text in said.items() if is_sure(text) for name in islice(ranked(text), 1)}
 
 
 def main_language(texts: Sequence[str]) -> str | None:
@@ -88,9 +91,9 @@ def main_language(texts: Sequence[str]) -> str | None:
     votes: Counter[str | None] = Counter()
     together = ""
     for text in texts[:_ASKED]:
-        together += f" {text}" if together else text
+        together = f"{together} {_said(text)}"
         if is_sure(together):
-            votes[language_of(together)] += 1
+            votes[next(ranked(together), None)] += 1
             together = ""
     return next((name for name, count in votes.most_common(1) if count > votes.total() / 2), None)
 

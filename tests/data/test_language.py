@@ -59,6 +59,7 @@ def test_only_languages_of_iso_639_1_are_told() -> None:
 def test_languages_are_asked_of_texts_that_are_long_enough() -> None:
     texts = ["gut", "这本书的内容很好", "The plot is thin but the cast is worth it", "https://example.org/a b c"]
     assert [is_sure(text) for text in texts] == [False, True, True, False]
+    assert languages_of(["10 10 10 10 !!! ??? 10"], most=10) == {}
     assert languages_of(texts, most=10) == {1: "zh", 2: "en"}
     assert len(languages_of(texts * 5, most=3)) == 3
 

@@ -26,6 +26,7 @@ from hf_sentiment.head.lexicon.grammar import GRAMMARS
 from hf_sentiment.head.lexicon.phrases import rule_valence, whole_words
 from hf_sentiment.head.lexicon.teach import _regressor, input_embeddings
 from hf_sentiment.head.lexicon.words import is_multilingual, pattern_words
+from hf_sentiment.inference.text_prefix import with_text_prefix
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.configuration_encoder_sentiment import EncoderSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
@@ -335,6 +336,7 @@ def test_an_encoder_is_multilingual_by_its_vocabulary(letters: Any, tmp_path: Pa
         (tmp_path / "vocab.txt").write_text("\n".join([*letters.get_vocab(), *known]), encoding="utf-8")
         tokenizer = BertTokenizer(vocab=str(tmp_path / "vocab.txt"), model_max_length=48, do_lower_case=False)
         assert is_multilingual(tokenizer) is expected
+        assert is_multilingual(with_text_prefix(tokenizer, "say ", "")) is expected
     # "podlý" is mean, and to VADER no word: between the words of its lexicon are only those that are surely neutral.
     (tmp_path / "vocab.txt").write_text("\n".join([*letters.get_vocab(), *common, "podly"]), encoding="utf-8")
     many = BertTokenizer(vocab=str(tmp_path / "vocab.txt"), model_max_length=48, do_lower_case=False)

@@ -44,8 +44,8 @@ _LEAST_POLARITY = 0.1
 _SCALE = 4.0
 # "Only", "is", "which", "not", "being" and "we" in Russian, Greek, Arabic, Hindi, Korean and Chinese.
 _COMMON_WORDS = ("только", "είναι", "الذي", "नहीं", "있는", "我们")
-# Tokens of a word that is in the vocabulary: some tokenizers mark a word's beginning by one of its own.
-_WHOLE = 2
+# Tokens of a word that is in the vocabulary, beyond those of the letter a: some mark a word's beginning by another one.
+_MORE = 1
 
 
 @dataclass(frozen=True)
@@ -114,6 +114,8 @@ def is_multilingual(tokenizer: PreTrainedTokenizerBase) -> bool:
     Args:
         tokenizer: Of the encoder.
     """
+    # A prefix of the tokenizer's own is in both.
+    most = len(tokenizer.tokenize("a")) + _MORE
     read = [tokenizer.tokenize(word) for word in _COMMON_WORDS]
-    whole = sum(len(tokens) <= _WHOLE and tokenizer.unk_token not in tokens for tokens in read)
+    whole = sum(len(tokens) <= most and tokenizer.unk_token not in tokens for tokens in read)
     return whole > len(read) / 2

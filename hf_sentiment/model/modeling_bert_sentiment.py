@@ -42,6 +42,7 @@ class SentimentModel(PreTrainedModel):
     classifier: nn.Linear
     # What `register_for_auto_class()` sets; the second auto class is added in `save_pretrained`.
     _auto_class = "AutoModelForSequenceClassification"  # type: ignore[assignment]
+    _takes_segments = True
 
     def _make_head(self, width: int) -> None:
         """Dropout and the linear layer on pooled vectors of this width; the config says the rest."""
@@ -123,6 +124,46 @@ class SentimentModel(PreTrainedModel):
             "AutoModelForSequenceClassification": name,
         }
         super().save_pretrained(save_directory, *args, **kwargs)
+
+    @can_return_tuple
+    def forward(  # type: ignore[misc]
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        token_type_ids: torch.Tensor | None = None,
+        position_ids: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        labels: torch.Tensor | None = None,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Unpack[TransformersKwargs],
+    ) -> tuple[torch.Tensor, ...] | SequenceClassifierOutput:
+        """Classify a batch of token sequences.
+
+        Args:
+            input_ids: Token ids, `[batch, tokens]`.
+            attention_mask: 1 for tokens and 0 for padding, `[batch, tokens]`; all ones if left out.
+            token_type_ids: Segment ids, `[batch, tokens]`; an encoder without segments does not get them.
+            position_ids: Positions, `[batch, tokens]`.
+            inputs_embeds: Embeddings in place of `input_ids`, `[batch, tokens, hidden_size]`.
+            labels: Label ids `[batch]` (single label; -100 is left out), 0/1 floats `[batch, num_labels]` (multi-label)
+                or floats `[batch]` or `[batch, num_labels]` (regression).
+            num_items_in_batch: Number of labels in the whole accumulated batch, which the Trainer passes: the loss is
+                the sum over this batch divided by it, so that accumulated gradients equal the large batch's.
+            **kwargs: Passed to the encoder: `output_attentions`, `output_hidden_states`, `return_dict`, …
+
+        Returns:
+            `SequenceClassifierOutput` with `logits` `[batch, num_labels]` and, with labels, the scalar `loss`.
+        """
+        inputs = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids if self._takes_segments else None,
+            "position_ids": position_ids,
+            "inputs_embeds": inputs_embeds,
+        }
+        given = {name: tensor for name, tensor in inputs.items() if tensor is not None}
+        outputs = self.base_model(**given, return_dict=True, **kwargs)
+        return self._classify(outputs, attention_mask, labels, num_items_in_batch)
 
     def _classify(
         self,
@@ -237,46 +278,6 @@ class BertForSentimentAnalysis(SentimentModel, BertPreTrainedModel):
         self.bert = BertModel(config, add_pooling_layer=config.pooling == "pooler")
         self._make_head(config.hidden_size)
         self.post_init()
-
-    @can_return_tuple
-    def forward(  # type: ignore[misc]
-        self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
-        position_ids: torch.Tensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple[torch.Tensor, ...] | SequenceClassifierOutput:
-        """Classify a batch of token sequences.
-
-        Args:
-            input_ids: Token ids, `[batch, tokens]`.
-            attention_mask: 1 for tokens and 0 for padding, `[batch, tokens]`; all ones if left out.
-            token_type_ids: Segment ids, `[batch, tokens]`.
-            position_ids: Positions, `[batch, tokens]`.
-            inputs_embeds: Embeddings in place of `input_ids`, `[batch, tokens, hidden_size]`.
-            labels: Label ids `[batch]` (single label; -100 is left out), 0/1 floats `[batch, num_labels]` (multi-label)
-                or floats `[batch]` or `[batch, num_labels]` (regression).
-            num_items_in_batch: Number of labels in the whole accumulated batch, which the Trainer passes: the loss is
-                the sum over this batch divided by it, so that accumulated gradients equal the large batch's.
-            **kwargs: Passed to the encoder: `output_attentions`, `output_hidden_states`, `return_dict`, …
-
-        Returns:
-            `SequenceClassifierOutput` with `logits` `[batch, num_labels]` and, with labels, the scalar `loss`.
-        """
-        outputs = self.bert(
-            input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=token_type_ids,
-            position_ids=position_ids,
-            inputs_embeds=inputs_embeds,
-            return_dict=True,
-            **kwargs,
-        )
-        return self._classify(outputs, attention_mask, labels, num_items_in_batch)
 
 
 def _infer_problem_type(num_labels: int, labels: torch.Tensor) -> _ProblemType:

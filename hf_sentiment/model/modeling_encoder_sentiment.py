@@ -3,17 +3,13 @@
 This file travels with every saved model, so it imports nothing but torch, transformers and its siblings.
 """
 
-# No `from __future__ import annotations` here: transformers reads the annotations of `forward` as objects.
+# No `from __future__ import annotations` here: transformers reads the annotations of models as objects.
 import inspect
 import os
 from typing import Any
 
-import torch
 from transformers import PreTrainedConfig
-from transformers.modeling_outputs import SequenceClassifierOutput
-from transformers.processing_utils import Unpack
-from transformers.utils import TransformersKwargs, logging
-from transformers.utils.generic import can_return_tuple
+from transformers.utils import logging
 
 from .configuration_bert_sentiment import HUB_ARGUMENTS, BertSentimentConfig
 from .configuration_encoder_sentiment import EncoderSentimentConfig, encoder_class
@@ -113,44 +109,6 @@ class EncoderForSentimentAnalysis(SentimentModel):
         model.config.name_or_path = model.name_or_path = str(name)
         info |= {key: found[key] for key in ("unexpected_keys", "mismatched_keys")}
         return (model, info) if with_info else model
-
-    @can_return_tuple
-    def forward(  # type: ignore[misc]
-        self,
-        input_ids: torch.Tensor | None = None,
-        attention_mask: torch.Tensor | None = None,
-        token_type_ids: torch.Tensor | None = None,
-        position_ids: torch.Tensor | None = None,
-        inputs_embeds: torch.Tensor | None = None,
-        labels: torch.Tensor | None = None,
-        num_items_in_batch: torch.Tensor | int | None = None,
-        **kwargs: Unpack[TransformersKwargs],
-    ) -> tuple[torch.Tensor, ...] | SequenceClassifierOutput:
-        """Classify a batch of token sequences.
-
-        Args:
-            input_ids: As in `BertForSentimentAnalysis.forward`, and so are all others.
-            attention_mask: 1 for tokens and 0 for padding, `[batch, tokens]`.
-            token_type_ids: Segment ids; an encoder that has no segments does not get them.
-            position_ids: Positions, `[batch, tokens]`.
-            inputs_embeds: Embeddings in place of `input_ids`, `[batch, tokens, hidden_size]`.
-            labels: Label ids, 0/1 floats or floats.
-            num_items_in_batch: Number of labels in the whole accumulated batch.
-            **kwargs: Passed to the encoder.
-
-        Returns:
-            `SequenceClassifierOutput` with `logits` `[batch, num_labels]` and, with labels, the scalar `loss`.
-        """
-        inputs = {
-            "input_ids": input_ids,
-            "attention_mask": attention_mask,
-            "token_type_ids": token_type_ids if self._takes_segments else None,
-            "position_ids": position_ids,
-            "inputs_embeds": inputs_embeds,
-        }
-        given = {name: tensor for name, tensor in inputs.items() if tensor is not None}
-        outputs = self.encoder(**given, return_dict=True, **kwargs)
-        return self._classify(outputs, attention_mask, labels, num_items_in_batch)
 
 
 def _pooler_option(config: EncoderSentimentConfig) -> dict[str, bool]:

@@ -22,9 +22,9 @@ from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 from sklearn.model_selection import train_test_split
 
+from hf_sentiment.compute.temperature import fit_temperature
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.tokenization import tokenize
-from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior, prepare_encoder
 from hf_sentiment.head.solve import linear_probe, out_of_fold_logits

@@ -41,8 +41,10 @@ def end_records(run: Run, evaluation: EvaluationRecord, records: Path, seconds: 
         _draw_head(run, evaluation, records / "curves")
     elif share < 1 or not run.curve.evaluates:
         # What the callback drew says that the best or last evaluation is kept: here neither is.
-        way = f"the weights that are kept are not on this curve: {share:g} of the way from the head-first model"
-        way += " to the last ones"
+        way = "the weights that are kept are not on this curve: "
+        restored = run.stopping.restored
+        to = "the last ones" if restored is None else f"those of step {restored.step}"
+        way += "those of the head alone" if run.kept_head else f"{share:g} of the way from the head-first model to {to}"
         # Mixed weights lie at no step.
         kept = Kept(None, way) if share < 1 else Kept(run.trainer.state.global_step, "kept, the last")
         run.curve.draw(kept, None if run.curve.evaluates else _final_row(run, evaluation, seconds))

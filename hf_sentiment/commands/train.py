@@ -95,7 +95,7 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         return None
     checkpoint = folder.last_checkpoint()
     # A run that is taken up is planned again, from the step times of its beginning: the number format stays.
-    run = assemble(ours, training, dataset, folder.step_times() if checkpoint else None)
+    run = assemble(ours, training, dataset, folder.plan() if checkpoint else None)
     for line in plan_lines(run.plan):
         logger.info(line)
     source = ours.dataset_name if dataset is None else None
@@ -106,13 +106,29 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
     _write_beginning(run, folder, audit, ours.model_name_or_path)
+    if not _fit(run, folder, checkpoint, began):
+        plan = plan_record(dataclasses.replace(run.plan, facts=dataclasses.replace(run.plan.facts, diverged=True)))
+        del run  # or two models are in memory
+        run = assemble(ours, training, dataset, plan)
+        write_record(folder.records / "plan.json", plan_record(run.plan))
+        _fit(run, folder, None, began)
+    return _finish(run, ours, folder, began)
+
+
+def _fit(run: Run, folder: RunFolder, checkpoint: Path | None, began: float) -> bool:
+    """Train; `False` where that diverged and is to be repeated in float32."""
     run.curve.began = began
     try:
         run.fit(checkpoint)
-    except Diverged:
-        folder.discard_failed(run.stopping.stopped_step or 0)
-        raise
-    return _finish(run, ours, folder, began)
+    except Diverged as error:
+        if not run.low_precision:
+            folder.discard_failed(run.stopping.stopped_step or 0)
+            raise
+        logger.warning("In low precision %s: training is repeated in float32", error)
+        # Before the plan of the repetition is written: a kill in between leaves a run that begins anew.
+        folder.clear_up()
+        return False
+    return True
 
 
 def _write_beginning(run: Run, folder: RunFolder, audit: AuditRecord, model: str) -> None:
@@ -213,6 +229,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
         stopped=next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
         alarms=None if alarm is None else tuple(Alarm(**entry) for entry in alarm.alarms),
         unlabeled_texts=run.unlabeled_texts,
+        repeated=run.plan.facts.diverged,
         lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
         device=run.trainer.args.device.type,
         threads=torch.get_num_threads(),
@@ -224,6 +241,8 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
 
 def _best_epoch(run: Run) -> float | None:
     """The epoch whose weights were kept, where the best ones were."""
+    if run.kept_head:
+        return 0.0
     if not run.stopping.keeps_best:
         return None
     # A step may be logged twice, by a run that was taken up: the last one counts.

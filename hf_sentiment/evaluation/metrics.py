@@ -11,9 +11,10 @@ import datasets
 import evaluate
 import numpy as np
 from scipy import special
-from scipy.optimize import minimize_scalar
 from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
+
+from hf_sentiment.compute.temperature import calibrated_losses
 
 CONFIDENCE = 0.95
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
@@ -187,40 +188,6 @@ class SentimentMetrics(evaluate.Metric):
         return classification_metrics(np.asarray(predictions), np.asarray(references))
 
 
-# How sure it is beforehand that a temperature is 1: the inverse scale of a Laplace distribution of its logarithm, in
-# nats. Of 16, 64 and 256 texts it costs a calibrated model at most 0.0006 nats a text in the mean of many draws, and
-# mends most of what is wrong with others (benchmarks/README.md).
-PRIOR_STRENGTH = 6.0
-_LOG_TEMPERATURES = np.linspace(-np.log(100), np.log(100), 201)
-
-
-def fit_temperature(logits: np.ndarray, references: np.ndarray) -> float:
-    """The most probable temperature T of softmax(logits / T), if before any text 1 is the most probable one.
-
-    Log loss (Guo et al. 2017), summed over texts, plus `PRIOR_STRENGTH * |log T|`: few texts leave 1, as they cannot
-    tell, and no number of texts that are all right sends it to nothing.
-
-    Args:
-        logits: `[texts, labels]`, of texts that were not trained on.
-        references: Label indices, `[texts]`.
-    """
-    logits = np.asarray(logits, dtype=np.float64)
-    rows = np.arange(len(references))
-
-    def cost(log_temperature: float) -> float:
-        scaled = logits / np.exp(log_temperature)
-        loss = special.logsumexp(scaled, axis=1) - scaled[rows, references]
-        return float(loss.sum() + PRIOR_STRENGTH * abs(log_temperature))
-
-    # A grid first, since the prior has a kink at 1; then a search between the neighbours of the best point.
-    costs = [cost(value) for value in _LOG_TEMPERATURES]
-    best = int(np.argmin(costs))
-    if _LOG_TEMPERATURES[best] == 0:  # at the kink: exactly 1
-        return 1.0
-    between = _LOG_TEMPERATURES[max(0, best - 1)], _LOG_TEMPERATURES[min(best + 1, len(costs) - 1)]
-    return float(np.exp(minimize_scalar(cost, bounds=between, method="bounded").x))
-
-
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities `[texts, labels]` of logits of the same shape, in float64."""
     probabilities: np.ndarray = special.softmax(np.asarray(logits, dtype=np.float64), axis=1)
@@ -239,6 +206,5 @@ def compute_metrics(prediction: Any) -> dict[str, float]:
         return dict.fromkeys(TRAINER_METRICS, float("nan"))  # the run's early stopping ends it
     metrics: dict[str, float] = SentimentMetrics().compute(predictions=softmax(logits), references=references)
     del metrics["log_loss"]  # the Trainer reports it as eval_loss
-    calibrated = softmax(logits / fit_temperature(logits, references))
-    metrics["calibrated_loss"] = float(_per_text(calibrated, np.asarray(references))["log_loss"].mean())
+    metrics["calibrated_loss"] = float(calibrated_losses(logits, np.asarray(references)).mean())
     return metrics

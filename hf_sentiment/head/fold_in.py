@@ -12,7 +12,7 @@ def fold_temperature(classifier: nn.Linear, temperature: float) -> None:
 
     Args:
         classifier: The head.
-        temperature: As `evaluation.metrics.fit_temperature` found it.
+        temperature: As `compute.temperature.fit_temperature` found it.
     """
     with torch.no_grad():  # (Wx + b) / T = (W/T)x + b/T
         classifier.weight.div_(temperature)

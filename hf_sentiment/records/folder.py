@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import current_umask
-from hf_sentiment.records.schema import AuditRecord, EvaluationRecord, PlanRecord, StepTimes
+from hf_sentiment.records.schema import AuditRecord, EvaluationRecord, PlanRecord
 from hf_sentiment.records.serialization import read_record, write_record
 
 if TYPE_CHECKING:
@@ -99,13 +99,9 @@ class RunFolder:
                 f"the data have changed since the run in {self.path} began: put them back, or name another --output_dir"
             )
 
-    def step_times(self) -> StepTimes | None:
-        """How long a step took when the run began, which decides on the number format to its end.
-
-        `None` where that was not measured.
-        """
-        plan = read_record(self.records / "plan.json", PlanRecord)
-        return None if plan is None else plan.steps
+    def plan(self) -> PlanRecord | None:
+        """The plan of the run that is there: what decided on its number format when it began does so to its end."""
+        return read_record(self.records / "plan.json", PlanRecord)
 
     @property
     def records(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from transformers import (
     set_seed,
 )
 
-from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.early_stopping import BY_TEXT, EarlyStoppingCallback
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
@@ -33,13 +33,13 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
 from hf_sentiment.head.lexicon import polarity
 from hf_sentiment.model import SentimentModel
-from hf_sentiment.records.schema import StepTimes
+from hf_sentiment.records.schema import PlanRecord
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.load import load_model, load_planned_splits
 from hf_sentiment.training.optimizer import check_layer_rates
-from hf_sentiment.training.plan import Plan, TextSample, gather_facts, make_plan, plan_warnings, timed_facts
+from hf_sentiment.training.plan import TELLING, Plan, TextSample, gather_facts, make_plan, plan_warnings, timed_facts
 from hf_sentiment.training.run import Run
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Planned:
 
 
 def prepare_plan(
-    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, steps: StepTimes | None = None
+    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, before: PlanRecord | None = None
 ) -> Planned:
     """Data, model and plan of a call; nothing is trained.
 
@@ -75,12 +75,15 @@ def prepare_plan(
         arguments: As in `assemble`.
         training: As in `assemble`.
         dataset: As in `assemble`.
-        steps: As in `assemble`.
+        before: As in `assemble`.
 
     Raises:
         CallError: An argument that is wrong.
         DataError: Data that cannot be used.
     """
+    diverged = before is not None and before.diverged
+    if diverged:  # the one thing that is not as the user says
+        training = {name: value for name, value in training.items() if name not in ("bf16", "fp16")}
     call = Call(arguments, training)
     set_seed(call.seed)  # a new head, or missing weights, are drawn when the model is loaded
     data = load_planned_splits(call, dataset)
@@ -88,9 +91,11 @@ def prepare_plan(
     _check_call(call, tokenizer)
     # After the cheap checks: this tokenises up to 4,000 texts.
     sample = TextSample.draw(data, tokenizer)
-    facts = gather_facts(call, data, sample, model, tokenizer)
+    facts = replace(gather_facts(call, data, sample, model, tokenizer), diverged=diverged)
     # Twice: which batch a step is timed on follows from the plan, and the number format of the plan from the time.
-    facts = timed_facts(make_plan(facts, call.said), call, sample, model, tokenizer, steps)
+    facts = timed_facts(
+        make_plan(facts, call.said), call, sample, model, tokenizer, None if before is None else before.steps
+    )
     plan = make_plan(facts, call.said)
     for line in plan_warnings(plan):
         logger.warning(line)
@@ -99,7 +104,7 @@ def prepare_plan(
 
 
 def assemble(
-    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, steps: StepTimes | None = None
+    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, before: PlanRecord | None = None
 ) -> Run:
     """Data, model, plan and Trainer of a call; nothing is trained.
 
@@ -107,13 +112,13 @@ def assemble(
         arguments: Model and data.
         training: Arguments of `TrainingArguments` that are not to be planned.
         dataset: In place of the data that `arguments` names.
-        steps: What was measured when the run began, of one that is taken up: it decides again as it did.
+        before: The plan of a run that is taken up, whose number format stays, or that diverged: then it is float32.
 
     Raises:
         CallError: An argument that is wrong.
         DataError: Data that cannot be used.
     """
-    planned = prepare_plan(arguments, training, dataset, steps)
+    planned = prepare_plan(arguments, training, dataset, before)
     call, data, model, tokenizer, plan = planned.call, planned.data, planned.model, planned.tokenizer, planned.plan
     splits = _tokenized(data, tokenizer, plan.max_length.value)
     if plan.imbalance.value == "class_weights":
@@ -237,10 +242,13 @@ def _early_stopping(plan: Plan, call: Call) -> StopAtDivergence:
             f"--greater_is_better {str(greater).lower()}: of {name} {'less' if greater else 'more'} is better, which "
             "is known: leave it out"
         )
+    # What the Trainer itself restores is the best, and nothing else.
+    by_text = f"eval_{name}" in BY_TEXT and not call.training.get("load_best_model_at_end")
     return EarlyStoppingCallback(
         plan.early_stopping_patience.value or None,  # 0 is never, which the callback calls None
         monitor=name,
         greater_is_better=greater,
+        tolerance=f"{TELLING}se" if by_text else None,
         restore_best=plan.keep_best.value,
     )
 

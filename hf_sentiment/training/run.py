@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,9 @@ from transformers import PreTrainedTokenizerBase, Trainer
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import StopAtDivergence
+from hf_sentiment.compute.temperature import calibrated_losses, fit_temperature
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import SentimentError
-from hf_sentiment.evaluation.metrics import fit_temperature
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.head.lexicon import polarity, prepare_encoder
@@ -23,8 +25,10 @@ from hf_sentiment.model import SentimentModel
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
 from hf_sentiment.training.optimizer import layerwise_optimizer
-from hf_sentiment.training.plan import Plan, label_counts
+from hf_sentiment.training.plan import TELLING, Plan, label_counts
 from hf_sentiment.training.words import occurring_ids, only_occurring, only_occurring_words
+
+logger = logging.getLogger(__name__)
 
 
 class Diverged(SentimentError):
@@ -48,6 +52,7 @@ class Run:
         out_of_fold: Logits `[texts, labels]` of the training texts, each by a head that was solved for without it,
             where the head is all that was trained and there are folds. What is folded into the head is in them too.
         unlabeled_texts: How many texts without labels the head rests on.
+        kept_head: Whether the head alone was better than what it was fine-tuned to, and is kept.
     """
 
     trainer: Trainer
@@ -61,6 +66,7 @@ class Run:
     alarm: OverfittingGapCallback | None
     out_of_fold: np.ndarray | None = None
     unlabeled_texts: int = 0
+    kept_head: bool = False
 
     @property
     def head_alone(self) -> bool:
@@ -68,12 +74,17 @@ class Run:
         arguments = self.trainer.args
         return arguments.num_train_epochs == 0 and arguments.max_steps <= 0
 
+    @property
+    def low_precision(self) -> bool:
+        """Whether it trains in bfloat16 or float16, where float32 may still do."""
+        return bool(self.trainer.args.bf16 or self.trainer.args.fp16)
+
     def fit(self, checkpoint: Path | None = None) -> None:
         """Train from the start, lexicon and head first where they are planned, or go on from a checkpoint.
 
         Raises:
             Interrupted: A signal came; the state is saved.
-            Diverged: The loss is not finite any more, and no weights from before are kept.
+            Diverged: The loss is not finite any more; in float32 only where no weights from before are kept.
         """
         share = self.plan.fine_tuned_share.value
         # A checkpoint has its head. But where the end is to be mixed with the start, that start is made again: it
@@ -88,6 +99,9 @@ class Run:
             self._check_finite()
             if start is not None:
                 interpolate_weights(self.model, start, share)
+                metric = self.plan.metric_for_best_model
+                if self.plan.keep_best.value and metric is not None and metric.by == "plan":
+                    self._compare_with(start)
 
     def _occurring_ids(self) -> torch.Tensor | None:
         """The words whose vectors are trained; `None` is all of them, or where adapters are trained no matter which."""
@@ -107,11 +121,37 @@ class Run:
             done = f"stopped at step {stop.step} of {self.trainer.state.max_steps}, which is saved"
             raise Interrupted(f"{done}: run the same command again to go on", stop.step, stop.checkpoint) from None
 
+    def _compare_with(self, start: Mapping[str, torch.Tensor]) -> None:
+        """Go back to the weights at the start, where the validation texts tell that they are better than these."""
+        end = copy_weights(self.model)
+        losses = {}
+        # The end last, which is what stays otherwise.
+        for name, weights in (("start", start), ("end", end)):
+            interpolate_weights(self.model, weights, 0.0)
+            losses[name] = calibrated_losses(*self._predicted("validation"))  # [texts]
+        worse = losses["end"] - losses["start"]
+        self.kept_head = bool(worse.mean() > TELLING * worse.std(ddof=1) / np.sqrt(len(worse)))
+        if self.kept_head:
+            interpolate_weights(self.model, start, 0.0)
+            logger.warning(
+                "The head alone is kept: by the validation texts fine-tuning is worse (loss %.3g, and %.3g before it)",
+                losses["end"].mean(),
+                losses["start"].mean(),
+            )
+
+    def _predicted(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """Logits `[texts, labels]` and labels `[texts]` of a split."""
+        output = self.trainer.predict(self.splits[split])
+        return np.asarray(output.predictions), np.asarray(output.label_ids)
+
     def _check_finite(self) -> None:
-        """Refuse to go on with weights that are not finite."""
+        """Refuse to go on with weights that are not finite, and in low precision with those from before, too."""
         stopping = self.stopping
-        went_back = stopping.restored is not None or self.trainer.state.best_model_checkpoint is not None
-        if stopping.advice is not None and not went_back:
+        if stopping.advice is None:
+            return
+        if self.low_precision:
+            raise Diverged(stopping.divergence)
+        if stopping.restored is None and self.trainer.state.best_model_checkpoint is None:
             raise Diverged(f"{stopping.divergence}, before which no weights were kept: {stopping.advice}")
 
     def _fit_head(self) -> None:
@@ -146,8 +186,7 @@ class Run:
             return None
         # Never on texts that were trained on: there the model is right too often, and would be left overconfident.
         if "validation" in self.splits:
-            output = self.trainer.predict(self.splits["validation"])
-            logits, labels = np.asarray(output.predictions), np.asarray(output.label_ids)
+            logits, labels = self._predicted("validation")
         elif self.out_of_fold is not None:
             logits, labels = self.out_of_fold, np.asarray(self.splits["train"]["labels"])
         else:

@@ -9,13 +9,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import TrainerCallback
 
 from hf_sentiment.callbacks.early_stopping import EarlyStoppingCallback
+from hf_sentiment.callbacks.early_stopping.monitor import Margin, Monitor, Seen
+from hf_sentiment.callbacks.gap_test import decode
 from hf_sentiment.callbacks.shared import less_is_better
 from hf_sentiment.errors import CallError
+from hf_sentiment.evaluation.metrics import compute_metrics
 
 Make = Callable[..., Any]
 
@@ -119,6 +123,48 @@ def test_one_standard_error_of_the_paired_difference(make_trainer: Make) -> None
     assert stopped_at(make_trainer, strict, Script(0.5), learning_rate=1e-3) < 12
     loose = EarlyStoppingCallback(1, min_delta="0se")
     assert stopped_at(make_trainer, loose, Script(0.5), learning_rate=1e-3) > strict.stopped_step / 12
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "epochs", "kept"),
+    [(None, 2, 12), ("1se", 2, 12), ("1000se", 4, 48), (0.0, 2, 12), (100.0, 4, 48)],
+)
+def test_of_evaluations_as_good_as_the_best_the_last_is_kept(
+    make_trainer: Make, make_learner: Make, make_rows: Make, tolerance: float | str | None, epochs: int, kept: int
+) -> None:
+    # Every validation text has the wrong label: the better the model learns, the higher is the loss.
+    callback = EarlyStoppingCallback(1, tolerance=tolerance)
+    run = make_trainer(
+        callback, model=make_learner(), evaluation=make_rows(32, 1, noise=1.0), num_train_epochs=4, learning_rate=1e-2
+    )
+    run.train()
+    assert (run.state.epoch, callback.best_step) == (epochs, kept)
+
+
+def test_a_slow_decline_is_measured_from_the_best_and_not_from_the_last() -> None:
+    monitor = Monitor("eval_loss", False, Margin(0.0, False), Margin(1.0, True))
+    noise = 0.1 * np.random.default_rng(0).normal(size=(3, 400))  # so that an error of a difference is 0.007
+    courses = [Seen(value, value + some - some.mean()) for value, some in zip((0.0, 0.005, 0.010), noise, strict=True)]
+    assert [monitor.is_worse(seen, courses[0]) for seen in courses] == [False, False, True]
+    assert not monitor.is_worse(courses[2], courses[1])
+
+
+def test_the_loss_after_a_temperature_is_compared_text_by_text(
+    make_trainer: Make, make_learner: Make, make_rows: Make
+) -> None:
+    # Of a model that is wrong the more surely the longer it learns, a temperature makes one that knows nothing.
+    callback = EarlyStoppingCallback(1, monitor="calibrated_loss", tolerance="1se")
+    run = make_trainer(
+        callback,
+        model=make_learner(),
+        evaluation=make_rows(32, 1, noise=1.0),
+        trainer={"compute_metrics": compute_metrics},
+        num_train_epochs=4,
+        learning_rate=1e-2,
+    )
+    run.train()
+    assert callback.best_values is not None and callback.best_value is not None
+    assert abs(decode(callback.best_values).mean() - callback.best_value) < 1e-4
 
 
 @pytest.mark.parametrize("save_strategy", ["no", "epoch", "best", "steps"])
@@ -416,6 +462,7 @@ def test_every_misconfiguration_is_an_error_that_names_the_fix(
         ({"early_stopping_patience": 0}, "patience is 0; give 1 or more"),
         ({"min_delta": -1.0}, "min_delta is -1.0"),
         ({"min_delta": "1 sigma"}, 'errors such as "1se"'),
+        ({"tolerance": "se"}, 'tolerance is .se.; give 0 or more, or errors such as "1se"'),
         ({"min_delta": 0.1, "early_stopping_threshold": 0.1}, "the same setting: give one"),
         ({"start_after": -1}, "start_after is -1"),
     ],

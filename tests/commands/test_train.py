@@ -9,16 +9,19 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, TrainerCallback, pipeline
 
 from hf_sentiment.commands.train import train
 from hf_sentiment.data.splits import read_seen_texts
 from hf_sentiment.errors import CallError
+from hf_sentiment.model import BertForSentimentAnalysis
 from hf_sentiment.records.schema import Measurement
 from hf_sentiment.training.arguments import SentimentArguments, parse_call
 from hf_sentiment.training.assemble import assemble
@@ -32,7 +35,7 @@ def call(tiny_checkpoint: Path, reviews_file: Path) -> list[str]:
     return [
         *("--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--num_train_epochs", "3"),
         *("--learning_rate", "1e-3", "--use_cpu", "true", "--disable_tqdm", "true", "--save_total_limit", "5"),
-        *("--metric_for_best_model", "calibrated_loss"),  # or so few validation texts would not choose
+        *("--metric_for_best_model", "calibrated_loss"),  # or nothing would be held out
         "--keep_checkpoints",  # to look at, and to go on from
     ]
 
@@ -390,6 +393,46 @@ def test_a_run_that_diverges_ends_with_its_best_weights_and_says_what_to_change(
     assert f"Stopped early: {training['stopped']}." in (tmp_path / "run" / "README.md").read_text()
     saved = load_file(tmp_path / "run" / "model.safetensors")
     assert all(tensor.isfinite().all() for tensor in saved.values())
+
+
+def test_what_diverges_in_low_precision_alone_is_repeated_in_float32(
+    call: list[str], tmp_path: Path, run_cli: Cli, finish: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import hf_sentiment.training.assemble as module
+
+    plain = BertForSentimentAnalysis.forward
+
+    @wraps(plain)  # the Trainer reads its signature
+    def overflow(model: Any, *args: Any, **kwargs: Any) -> Any:
+        output = plain(model, *args, **kwargs)
+        if output.loss is not None:
+            # The largest float32 overflows where it is rounded to fewer digits.
+            largest = torch.full((1, 1), torch.finfo(torch.float32).max, device="cpu")
+            rounded = torch.nn.functional.linear(largest, torch.ones(1, 1)).float()
+            output.loss = output.loss + 0.0 * rounded.squeeze()
+        return output
+
+    class SignalInFloat32(module.CheckpointOnInterrupt):
+        def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 15 and not args.bf16:
+                os.kill(os.getpid(), signal.SIGINT)
+
+    expected = finish([*call, "--bf16", "false"], tmp_path / "float32")
+    words = ["train", *call, "--bf16", "true", "--output_dir", tmp_path / "run"]
+    monkeypatch.setattr(BertForSentimentAnalysis, "forward", overflow)
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "CheckpointOnInterrupt", SignalInFloat32)
+        code, _, err = run_cli(*words)
+    assert code == 1 and err.count("training is repeated in float32") == 1 and "stopped at step 16" in err
+    code, _, err = run_cli(*words)
+    assert code == 0 and "training is repeated" not in err and "Going on with" in err, err
+    run, other = (load_file(folder / "model.safetensors") for folder in (tmp_path / "run", expected))
+    assert all(run[name].equal(other[name]) for name in other)
+    records = tmp_path / "run" / "records"
+    assert json.loads((records / "evaluation.json").read_text())["training"]["repeated"] is True
+    bf16 = json.loads((records / "plan.json").read_text())["decisions"]["bf16"]
+    assert bf16["value"] is False and "diverged in lower precision" in bf16["reason"]
+    assert json.loads((expected / "records" / "evaluation.json").read_text())["training"]["repeated"] is False
 
 
 def test_a_run_without_evaluations_that_diverges_fails_and_stays_failed(

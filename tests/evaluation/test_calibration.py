@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from hf_sentiment.evaluation.metrics import fit_temperature, softmax
+from hf_sentiment.compute.temperature import fit_temperature
+from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature
 
 

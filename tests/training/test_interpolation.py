@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,3 +47,16 @@ def test_the_end_of_train_lies_between_the_head_first_model_and_the_fine_tuned_o
     assert "The weights lie 0.3 of the way" in card and "of the way" not in (end / "README.md").read_text()
     for name in first:
         torch.testing.assert_close(mixed[name], torch.lerp(first[name], last[name], 0.3), atol=1e-6, rtol=0)
+
+
+def test_where_validation_texts_tell_that_fine_tuning_did_harm_the_head_alone_is_kept(
+    finish: Callable[..., Path], tiny_sentence_encoder: Path, reviews_file: Path, tmp_path: Path
+) -> None:
+    words = ["--model_name_or_path", str(tiny_sentence_encoder), "--train_file", str(reviews_file), "--use_cpu", "true"]
+    words += ["--disable_tqdm", "true", "--calibrate", "false", "--validation_share", "0.4"]
+    start = finish([*words, "--num_train_epochs", "0"], tmp_path / "start")
+    ruined = finish([*words, "--num_train_epochs", "2", "--learning_rate", "1"], tmp_path / "ruined")
+    head, kept = (load_file(folder / "model.safetensors") for folder in (start, ruined))
+    assert all(kept[name].equal(head[name]) for name in head)
+    assert json.loads((ruined / "records" / "evaluation.json").read_text())["training"]["best_epoch"] == 0
+    assert "of the way" not in (ruined / "README.md").read_text()

@@ -28,9 +28,9 @@ from hf_sentiment.training.plan import (
     token_percentile,
 )
 
-BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, pooling="pooler")
+BERT_BASE = Facts(num_train=5000, tokens=90, max_position=512, hidden_size=768, layers=12, pooling="pooler")
 SENTENCE_ENCODER = Facts(
-    num_train=5000, tokens=90, max_position=512, hidden_size=384, pooling="mean", sentence_encoder=True
+    num_train=5000, tokens=90, max_position=512, hidden_size=384, layers=6, pooling="mean", sentence_encoder=True
 )
 ENGLISH_POLARITY = replace(SENTENCE_ENCODER, polarity=True, language="en", lexicons=("en",))
 FEW = replace(ENGLISH_POLARITY, num_train=40, num_validation=0)
@@ -91,6 +91,32 @@ def test_texts_are_cut_where_nearly_all_of_them_end() -> None:
 def test_fewer_texts_get_more_epochs() -> None:
     epochs = [make_plan(replace(SENTENCE_ENCODER, num_train=n), {}).num_train_epochs.value for n in (200, 800, 5000)]
     assert epochs == sorted(epochs, reverse=True)
+
+
+def test_a_plain_encoder_with_few_texts_needs_more_epochs_than_one_with_its_head_first() -> None:
+    plain, headed = (values(replace(facts, num_train=500))["num_train_epochs"] for facts in (BERT_BASE, FEW))
+    assert plain == 10 and headed == 4
+
+
+def test_the_wider_the_encoder_the_lower_the_rate() -> None:
+    rates = [values(replace(BERT_BASE, hidden_size=width))["learning_rate"] for width in (256, 384, 768, 1024, 1536)]
+    assert rates == [1e-4, 1e-4, 2e-5, 1e-5, 1e-5]
+
+
+def test_what_was_not_measured_for_a_kind_of_encoder_is_said() -> None:
+    few = replace(ENGLISH_POLARITY, num_train=500)
+    named = ("learning_rate", "fine_tuned_share", "num_train_epochs")
+    for facts, words in (
+        (few, None),
+        (replace(few, layers=12), None),
+        (replace(few, hidden_size=768), "not measured for a sentence encoder of 6 layers, 768 wide"),
+        (replace(few, sentence_encoder=False), "not measured for a plain encoder of 6 layers, 384 wide"),
+    ):
+        decisions = make_plan(facts, {}).decisions
+        said = [name for name in named if "not measured" in decisions[name].reason]
+        # A plain encoder has no share.
+        assert said == ([] if words is None else [name for name in named if words in decisions[name].reason])
+        assert len(said) == (0 if words is None else 3 if facts.sentence_encoder else 2)
 
 
 def test_adapters_have_learning_rates_of_their_own() -> None:
@@ -283,19 +309,21 @@ def test_what_is_not_trained_has_no_learning_rate() -> None:
     assert idle <= trained.keys()
 
 
-def test_labels_are_smoothed_unless_enough_validation_texts_tell_a_temperature() -> None:
+def test_labels_are_smoothed_unless_enough_validation_texts_tell_a_temperature_of_many() -> None:
     for texts, calibrate, smoothing in ((0, True, 0.1), (16, True, 0.1), (300, True, 0.0), (300, False, 0.1)):
         facts = replace(SENTENCE_ENCODER, num_validation=texts, calibrate=calibrate)
         assert values(facts)["label_smoothing_factor"] == smoothing, (texts, calibrate)
+        assert values(replace(facts, num_train=1000))["label_smoothing_factor"] == 0.1
 
 
-def test_few_validation_texts_do_not_choose_the_weights() -> None:
-    few, many = (make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=n), {}) for n in (100, 400))
-    assert (few.keep_best.value, few.early_stopping_patience.value) == (False, 0)
-    assert (many.keep_best.value, many.early_stopping_patience.value) == (True, 2)
-    assert make_plan(replace(BERT_BASE, num_validation=100), {}).keep_best.value is True
-    wanted = make_plan(replace(SENTENCE_ENCODER, num_train=1000, num_validation=100), {"metric_for_best_model": "loss"})
-    assert wanted.keep_best.value is True
+def test_a_validation_file_changes_nothing_of_how_few_texts_are_trained_on() -> None:
+    without, few, many = (
+        values(replace(SENTENCE_ENCODER, num_train=1000, num_validation=texts)) for texts in (0, 100, 400)
+    )
+    watching = {"validation", "eval_strategy", "metric_for_best_model", "keep_best", "early_stopping_patience"}
+    for given in (few, many):
+        assert {name for name in given if given[name] != without.get(name)} == watching
+        assert given["keep_best"] is True and given["fine_tuned_share"] == 0.8 and given["eval_on_start"] is False
 
 
 @pytest.mark.parametrize(

@@ -1,1 +1,2 @@
 from .callback import EarlyStoppingCallback as EarlyStoppingCallback
+from .monitor import BY_TEXT as BY_TEXT

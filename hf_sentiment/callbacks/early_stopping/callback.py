@@ -10,8 +10,14 @@ from torch import nn
 from transformers import TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import IntervalStrategy
 
-from hf_sentiment.callbacks.early_stopping.monitor import Monitor, read_min_delta, resolve_monitor
-from hf_sentiment.callbacks.gap_test import Array, decode, encode
+from hf_sentiment.callbacks.early_stopping.monitor import (
+    Monitor,
+    Seen,
+    read_margin,
+    read_min_delta,
+    resolve_monitor,
+)
+from hf_sentiment.callbacks.gap_test import decode, encode
 from hf_sentiment.callbacks.shared import (
     Evaluations,
     Kept,
@@ -41,17 +47,20 @@ class EarlyStoppingCallback(StopAtDivergence):
         greater_is_better: Its direction; by default what `TrainingArguments(greater_is_better=…)` was told, or else
             known from the name (loss, error, perplexity, ece, … are better small).
         min_delta: The same as `early_stopping_threshold`, which it replaces; or in standard errors of the paired
-            difference, text by text, to the last improvement that counted: `"1se"` (for `eval_loss` and
-            `eval_accuracy`).
+            difference, text by text, to the last improvement that counted: `"1se"` (for `eval_loss`, `eval_accuracy`
+            and `eval_calibrated_loss`).
+        tolerance: How far behind the best an evaluation is still as good: a number, or standard errors as in
+            `min_delta`. Of evaluations as good as the best the last one is kept, and only those that are worse count
+            against the patience. By default the best alone is good.
         start_after: Evaluations before the first one that can count against the patience.
         stopping_threshold: Stop as soon as the metric is at least this good.
         divergence_threshold: Stop as soon as the metric is worse than this.
         restore_best: End with the weights of the best evaluation, whatever ended training.
 
     An improvement is measured from the last one that counted, so that small steps add up. The best weights are those
-    of the best value ever, counted or not. A run whose loss, weights or metric are not finite any more has diverged and
-    stops, with advice. A run that had stopped and is resumed stays stopped: the Trainer cannot but take one step, and
-    that step changes no weight.
+    of the best value ever, counted or not, or with a `tolerance` the last as good as that. A run whose loss, weights or
+    metric are not finite any more has diverged and stops, with advice. A run that had stopped and is resumed stays
+    stopped: the Trainer cannot but take one step, and that step changes no weight.
 
     Examples:
         >>> trainer = Trainer(model, args, callbacks=[EarlyStoppingCallback(2)], ...)  # doctest: +SKIP
@@ -63,6 +72,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         "reference": None,  # value at the last improvement that counted
         "reference_values": None,  # its per-text values, encoded, where improvements are counted in standard errors
         "best_value": None,
+        "best_values": None,  # as `reference_values`, where a tolerance is in standard errors
     }
 
     early_stopping_patience_counter: int
@@ -70,6 +80,7 @@ class EarlyStoppingCallback(StopAtDivergence):
     reference: float | None
     reference_values: str | None
     best_value: float | None
+    best_values: str | None
 
     def __init__(
         self,
@@ -79,6 +90,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         monitor: str | None = None,
         greater_is_better: bool | None = None,
         min_delta: float | str | None = None,
+        tolerance: float | str | None = None,
         start_after: int = 0,
         stopping_threshold: float | None = None,
         divergence_threshold: float | None = None,
@@ -94,11 +106,13 @@ class EarlyStoppingCallback(StopAtDivergence):
         self.monitor = monitor
         self.greater_is_better = greater_is_better
         self.min_delta = min_delta
+        self.tolerance = tolerance
         self.start_after = int(start_after)
         self.stopping_threshold = stopping_threshold
         self.divergence_threshold = divergence_threshold
         self.restore_best = restore_best
-        self._least, self._in_errors = read_min_delta(min_delta, early_stopping_threshold)
+        self._least = read_min_delta(min_delta, early_stopping_threshold)
+        self._tolerance = None if tolerance is None else read_margin("tolerance", tolerance)
         self._watched: Monitor | None = None
         self._seen: dict[str, float] = {}
         super().__init__()
@@ -119,7 +133,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         """
         self._evaluations = Evaluations.of(args)
         monitor = resolve_monitor(
-            args, self._evaluations, self.monitor, self.greater_is_better, self._least, self._in_errors
+            args, self._evaluations, self.monitor, self.greater_is_better, self._least, self._tolerance
         )
         self._watched = monitor
         self._check_restoring(args, monitor.name)
@@ -171,21 +185,25 @@ class EarlyStoppingCallback(StopAtDivergence):
                     state.global_step,
                     self._folder,
                 )
-            self.best_step, self.best_value = None, None
+            self.best_step, self.best_value, self.best_values = None, None, None
         self._stay_stopped(state, control)
 
     def _intention(self, args: TrainingArguments, state: TrainerState, monitor: Monitor) -> str:
         """What will be done, in one line."""
         watched = f"{monitor.name} ({'greater' if monitor.greater else 'smaller'} is better)"
         ends = "ends with the best weights" if self.restore_best else "ends with the last weights"
+        if self.restore_best and monitor.tolerance is not None:
+            ends = f"ends with the last weights that are at most {monitor.tolerance} worse than the best"
         if self.early_stopping_patience is None:
             return f"No early stopping; {watched} {ends}"
         every = counted(self.early_stopping_patience)
         if args.eval_strategy == IntervalStrategy.STEPS and state.num_train_epochs:
             steps = self.early_stopping_patience * state.eval_steps
             every += f" ({steps * state.num_train_epochs / max(1, state.max_steps):.2g} epochs)"
-        least = f"{monitor.least:g} standard errors" if monitor.in_errors else f"{monitor.least:g}"
-        return f"Early stopping: {watched}, after {every} without an improvement of more than {least}; {ends}"
+        without = f"without an improvement of more than {monitor.least}"
+        if monitor.tolerance is not None:
+            without = f"worse than the best by more than {monitor.tolerance}"
+        return f"Early stopping: {watched}, after {every} {without}; {ends}"
 
     def on_step_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
@@ -209,7 +227,8 @@ class EarlyStoppingCallback(StopAtDivergence):
         Raises:
             CallError: The metric is not among those of the evaluation.
         """
-        recorded = self._recorder.take() if self._training and self._in_errors else None
+        in_errors = self._watched is not None and self._watched.in_errors
+        recorded = self._recorder.take() if self._training and in_errors else None
         if not self._training or self.stopped_step is not None or not metrics or self.last_step == state.global_step:
             return
         monitor, evaluations = self._watched, self._evaluations
@@ -226,7 +245,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         self.last_step = state.global_step
         values = monitor.values(recorded)
         # Decided in one place: means over the texts may differ in the last digit from process to process.
-        value, counts = from_main_process(self._measured(monitor, float(metrics[monitor.name]), values))
+        value, counts, worse = from_main_process(self._measured(monitor, Seen(float(metrics[monitor.name]), values)))
         self.evaluations += 1
         # The set's loss, whatever is watched: from NaN a metric can be a number.
         figures = {name: metrics[name] for name in evaluations.losses if name in metrics} | {monitor.name: value}
@@ -234,9 +253,12 @@ class EarlyStoppingCallback(StopAtDivergence):
         if lost is not None:
             self._diverge(lost, args, state, control, model)
             return
-        self._judge(monitor, value, counts, state, control)
+        encoded = None if values is None else encode(values)
+        if self.best_value is None or monitor.beats(value, self.best_value):
+            self.best_value, self.best_values = value, encoded if self._tolerance is not None else None
+        self._judge(monitor, value, counts, worse, state, control)
         if counts:
-            self.reference, self.reference_values = value, None if values is None else encode(values)
+            self.reference, self.reference_values = value, encoded
         if self.best_step == state.global_step and self._kept is not None and model is not None:
             self._kept.keep(model, state.global_step)
 
@@ -257,35 +279,38 @@ class EarlyStoppingCallback(StopAtDivergence):
             return
         if self.best_step is None or not self._kept.has(self.best_step):
             return
-        self.restored = Kept.best(self.best_step, "loss" if self._watched is None else self._watched.name)
+        # With a tolerance what is kept need not be what was best.
+        by = "loss" if self._watched is None or self._tolerance is not None else self._watched.name
+        self.restored = Kept.best(self.best_step, by)
         if self.best_step != state.global_step:
             self._kept.put_back(model, self.best_step)
             if state.is_world_process_zero:
                 # A warning, as that it stopped: of a script without `logging.basicConfig` nothing else is seen.
                 logger.warning(
-                    "Early stopping: the weights are those of step %d, with the best %s, %.5g",
+                    "Early stopping: the weights are those of step %d, with the best %s, %.5g%s",
                     self.best_step,
                     "metric" if self._watched is None else self._watched.name,
                     self.best_value,
+                    "" if self._tolerance is None else f", or at most {self._tolerance} from it",
                 )
 
-    def _measured(self, monitor: Monitor, value: float, values: Array | None) -> tuple[float, bool]:
-        """The value, and whether it is an improvement that counts."""
+    def _measured(self, monitor: Monitor, seen: Seen) -> tuple[float, bool, bool]:
+        """The value, whether it is an improvement that counts, and whether it is worse than the best so far."""
+        finite = math.isfinite(seen.value)
         # The first evaluation is an improvement on nothing, and counts.
-        if self.reference is None or not math.isfinite(value):
-            return value, math.isfinite(value)
-        before = None if self.reference_values is None else decode(self.reference_values)
-        return value, monitor.counts(value, self.reference, values, before)
+        reference, best = _seen(self.reference, self.reference_values), _seen(self.best_value, self.best_values)
+        counts = finite and (reference is None or monitor.counts(seen, reference))
+        return seen.value, counts, best is not None and monitor.is_worse(seen, best)
 
     def _judge(
-        self, monitor: Monitor, value: float, counts: bool, state: TrainerState, control: TrainerControl
+        self, monitor: Monitor, value: float, counts: bool, worse: bool, state: TrainerState, control: TrainerControl
     ) -> None:
         """Count, keep the best in mind, and stop if it is time."""
         # Best and reference are two things: any better value is worth keeping, but patience is counted from the last
         # improvement that was large enough.
-        if self.best_value is None or monitor.beats(value, self.best_value):
-            self.best_value, self.best_step = value, state.global_step
-        if counts:
+        if not worse:
+            self.best_step = state.global_step
+        if counts or (monitor.tolerance is not None and not worse):
             self.early_stopping_patience_counter = 0
         elif self.evaluations > self.start_after:
             self.early_stopping_patience_counter += 1
@@ -301,8 +326,15 @@ class EarlyStoppingCallback(StopAtDivergence):
             return f"{monitor.name} is {value:.5g}, worse than {self.divergence_threshold:g}"
         patience = self.early_stopping_patience
         if patience is not None and self.early_stopping_patience_counter >= patience:
+            if monitor.tolerance is not None:
+                return f"{monitor.name} was worse than its best, {self.best_value:.5g}, in {counted(patience)}"
             return (
                 f"{monitor.name} has not improved on {self.reference:.5g} in {counted(patience)}; "
                 f"best {self.best_value:.5g} at step {self.best_step}"
             )
         return None
+
+
+def _seen(value: float | None, values: str | None) -> Seen | None:
+    """An evaluation from before, as it is saved."""
+    return None if value is None else Seen(value, None if values is None else decode(values))

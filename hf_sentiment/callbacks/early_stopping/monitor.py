@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from transformers import TrainingArguments
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
 from hf_sentiment.callbacks.gap_test import Array
 from hf_sentiment.callbacks.shared import Evaluations, PerText, less_is_better, with_prefix
+from hf_sentiment.compute.temperature import calibrated_losses
 from hf_sentiment.errors import CallError
 
 # A count of standard errors: 1se, 0.5se.
@@ -20,54 +22,104 @@ _CALLBACK = "EarlyStoppingCallback"
 # Schedules that lower the learning rate by the metric.
 _FOLLOW_THE_METRIC = ("reduce_lr_on_plateau", "greedy")
 # Metrics that are means over texts, so that two evaluations can be compared text by text.
-_BY_TEXT = ("eval_loss", "eval_accuracy")
+BY_TEXT = ("eval_loss", "eval_accuracy", "eval_calibrated_loss")
+
+
+class Seen(NamedTuple):
+    """What an evaluation gave: the metric, and its values text by text, `[texts]`, where they are compared by them."""
+
+    value: float
+    values: Array | None
 
 
 @dataclass(frozen=True)
-class Monitor:
-    """A metric with its direction and the least improvement that counts.
+class Margin:
+    """By how much an evaluation has to be ahead of another.
 
     Attributes:
-        name: As the Trainer names it.
-        greater: Whether greater is better.
-        least: The least improvement that counts, in the metric's unit or, if `in_errors`, in standard errors of the
-            paired difference of the texts' values.
-        in_errors: See `least`.
+        amount: In the metric's unit or, if `in_errors`, in standard errors of the paired difference of the texts'
+            values.
+        in_errors: See `amount`.
     """
 
-    name: str
-    greater: bool
-    least: float
+    amount: float
     in_errors: bool
 
-    def beats(self, value: float, other: float) -> bool:
-        """Whether `value` is better than `other`."""
-        return value > other if self.greater else value < other
+    def __str__(self) -> str:
+        """`0.01`, or `1 standard error`."""
+        unit = f" standard error{'' if self.amount == 1 else 's'}" if self.in_errors else ""
+        return f"{self.amount:g}{unit}"
 
-    def counts(self, value: float, reference: float, values: Array | None, reference_values: Array | None) -> bool:
-        """Whether a value is an improvement that counts.
+    def passed(self, lead: float, ahead: Seen, behind: Seen) -> bool:
+        """Whether a lead is larger.
 
         Args:
-            value: Of this evaluation.
-            reference: Of the last improvement that counted.
-            values: Of this evaluation's texts, `[texts]`, where they are known.
-            reference_values: Of the reference's.
+            lead: Of the one over the other.
+            ahead: The one.
+            behind: The other.
 
         Raises:
             CallError: The two are of different texts.
         """
-        gain = value - reference if self.greater else reference - value
-        if not self.in_errors or values is None or reference_values is None:
-            return gain > (0.0 if self.in_errors else self.least)
-        if len(values) != len(reference_values):
+        if not self.in_errors or ahead.values is None or behind.values is None:
+            return lead > (0.0 if self.in_errors else self.amount)
+        if len(ahead.values) != len(behind.values):
             raise CallError(
-                f"EarlyStoppingCallback: {len(values)} validation texts, and {len(reference_values)} before: "
+                f"EarlyStoppingCallback: {len(ahead.values)} validation texts, and {len(behind.values)} before: "
                 "evaluate the same texts each time"
             )
         # Paired: what makes a text hard is the same in both evaluations, and cancels.
-        difference = values - reference_values
+        difference = ahead.values - behind.values
         error = float(difference.std(ddof=1)) / math.sqrt(len(difference)) if len(difference) > 1 else math.inf
-        return gain > 0.0 and gain > self.least * error
+        return lead > 0.0 and lead > self.amount * error
+
+
+@dataclass(frozen=True)
+class Monitor:
+    """A metric with its direction, and the differences in it that count.
+
+    Attributes:
+        name: As the Trainer names it.
+        greater: Whether greater is better.
+        least: The least improvement that counts.
+        tolerance: How far an evaluation may be behind the best and still be as good; `None` if not at all.
+    """
+
+    name: str
+    greater: bool
+    least: Margin
+    tolerance: Margin | None = None
+
+    @property
+    def in_errors(self) -> bool:
+        """Whether evaluations are compared text by text."""
+        return self.least.in_errors or (self.tolerance is not None and self.tolerance.in_errors)
+
+    def lead(self, value: float, other: float) -> float:
+        """By how much `value` is better than `other`."""
+        return value - other if self.greater else other - value
+
+    def beats(self, value: float, other: float) -> bool:
+        """Whether `value` is better than `other`."""
+        return self.lead(value, other) > 0
+
+    def counts(self, seen: Seen, reference: Seen) -> bool:
+        """Whether an evaluation is an improvement that counts, on the last one that did.
+
+        Raises:
+            CallError: The two are of different texts.
+        """
+        return self.least.passed(self.lead(seen.value, reference.value), seen, reference)
+
+    def is_worse(self, seen: Seen, best: Seen) -> bool:
+        """Whether an evaluation is worse than the best before it, by more than is tolerated.
+
+        Raises:
+            CallError: The two are of different texts.
+        """
+        behind = self.lead(best.value, seen.value)
+        # Without tolerance a tie is the earlier one's.
+        return behind >= 0 if self.tolerance is None else self.tolerance.passed(behind, best, seen)
 
     def values(self, recorded: PerText | None) -> Array | None:
         """The texts' values of the metric, where improvements are counted in standard errors.
@@ -80,16 +132,18 @@ class Monitor:
         by_text = None
         if recorded is not None:
             by_text = recorded.losses if self.name == "eval_loss" else recorded.right
+            if self.name == "eval_calibrated_loss" and recorded.logits is not None and recorded.labels is not None:
+                by_text = calibrated_losses(recorded.logits, recorded.labels)
         if by_text is None:
             raise CallError(
                 "EarlyStoppingCallback: standard errors need labels that pass through a model that classifies, and "
-                "label_smoothing_factor or compute_loss_func keep them from it: give min_delta as a number"
+                "label_smoothing_factor or compute_loss_func keep them from it: give min_delta and tolerance as numbers"
             )
         return by_text
 
 
-def read_min_delta(min_delta: float | str | None, threshold: float | None) -> tuple[float, bool]:
-    """The least improvement that counts, and whether it is in standard errors.
+def read_min_delta(min_delta: float | str | None, threshold: float | None) -> Margin:
+    """The least improvement that counts.
 
     Raises:
         CallError: Both are given, or one is neither a number of 0 or more nor such as "1se".
@@ -99,13 +153,21 @@ def read_min_delta(min_delta: float | str | None, threshold: float | None) -> tu
             f"EarlyStoppingCallback: early_stopping_threshold={threshold} and min_delta={min_delta!r} are the same "
             "setting: give one"
         )
-    least = threshold or 0.0 if min_delta is None else min_delta
-    match = _STANDARD_ERRORS.fullmatch(least) if isinstance(least, str) else None
+    return read_margin("min_delta", threshold or 0.0 if min_delta is None else min_delta)
+
+
+def read_margin(name: str, said: float | str) -> Margin:
+    """What the argument `name` says.
+
+    Raises:
+        CallError: It is neither a number of 0 or more nor such as "1se".
+    """
+    match = _STANDARD_ERRORS.fullmatch(said) if isinstance(said, str) else None
     if match is not None:
-        return float(match.group(1)), True
-    if isinstance(least, str) or not math.isfinite(least) or least < 0:
-        raise CallError(f'EarlyStoppingCallback: min_delta is {least!r}; give 0 or more, or errors such as "1se"')
-    return float(least), False
+        return Margin(float(match.group(1)), in_errors=True)
+    if isinstance(said, str) or not math.isfinite(said) or said < 0:
+        raise CallError(f'EarlyStoppingCallback: {name} is {said!r}; give 0 or more, or errors such as "1se"')
+    return Margin(float(said), in_errors=False)
 
 
 def resolve_monitor(
@@ -113,8 +175,8 @@ def resolve_monitor(
     evaluations: Evaluations,
     monitor: str | None,
     greater: bool | None,
-    least: float,
-    in_errors: bool,
+    least: Margin,
+    tolerance: Margin | None,
 ) -> Monitor:
     """The metric to watch.
 
@@ -124,7 +186,7 @@ def resolve_monitor(
         monitor: As the user gave it.
         greater: Whether greater is better, as the user gave it.
         least: As in `Monitor`.
-        in_errors: As in `Monitor`.
+        tolerance: As in `Monitor`.
 
     Raises:
         CallError: Nothing is evaluated, the metric is not measured, its direction contradicts `TrainingArguments`, or
@@ -142,12 +204,13 @@ def resolve_monitor(
             f"EarlyStoppingCallback: greater_is_better=True, and {name} is the Trainer's own loss, of which less is "
             f'better: leave it out, or name the metric that is meant, EarlyStoppingCallback(monitor="accuracy")'
         )
-    if in_errors and name not in _BY_TEXT:
+    watched = Monitor(name, greater, least, tolerance)
+    if watched.in_errors and name not in BY_TEXT:
         raise CallError(
             f"EarlyStoppingCallback: {name} has no value text by text of which standard errors could be taken: monitor "
-            "eval_loss or eval_accuracy, or give min_delta as a number"
+            "eval_loss or eval_accuracy, or give min_delta and tolerance as numbers"
         )
-    return Monitor(name, greater, least, in_errors)
+    return watched
 
 
 def _direction(args: TrainingArguments, name: str, greater: bool | None) -> bool:

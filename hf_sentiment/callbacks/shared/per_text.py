@@ -42,12 +42,16 @@ class PerText:
             nothing is classified.
         digest: Of the texts and their labels.
         chance: The loss of guessing by the labels' frequencies (their entropy, in nats), or the variance of numbers.
+        logits: Of texts with one class each, `[texts, labels]`; else `None`.
+        labels: Of the same texts, `[texts]`.
     """
 
     losses: Array
     right: Array | None
     digest: str
     chance: float
+    logits: Array | None = None
+    labels: npt.NDArray[np.int64] | None = None
 
 
 def per_text_losses(logits: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -163,7 +167,8 @@ def _one_label_a_text(output: Any, labels: Any) -> bool:
     return labels.dim() == 1 and logits.dim() == 2 and len(logits) == len(labels)
 
 
-_Rows = dict[bytes, tuple[float, float, npt.NDArray[Any]]]  # by text: loss, share right (or NaN), judged labels
+# By text: loss, share right (or NaN), judged labels, and the logits of a text with one class.
+_Rows = dict[bytes, tuple[float, float, npt.NDArray[Any], Array | None]]
 
 
 def _batch_rows(keys: list[bytes], logits: torch.Tensor, labels: torch.Tensor) -> _Rows:
@@ -171,7 +176,10 @@ def _batch_rows(keys: list[bytes], logits: torch.Tensor, labels: torch.Tensor) -
     losses, right = per_text_losses(logits, labels)
     rights = torch.full_like(losses, torch.nan) if right is None else right
     judged = [row[row != IGNORED_LABEL] for row in labels.detach().cpu().numpy().reshape(len(labels), -1)]
-    return dict(zip(keys, zip(losses.tolist(), rights.tolist(), judged, strict=True), strict=True))
+    # Not of tokens, whose logits may be as many as the words of a language.
+    one_class = right is not None and labels.dim() == 1
+    rows = logits.detach().double().cpu().numpy() if one_class else [None] * len(losses)
+    return dict(zip(keys, zip(losses.tolist(), rights.tolist(), judged, rows, strict=True), strict=True))
 
 
 def _gathered(mine: _Rows) -> PerText | None:
@@ -184,11 +192,14 @@ def _gathered(mine: _Rows) -> PerText | None:
         return None
     right = np.array([row[2] for row in rows])
     classified = not np.isnan(right).all()
+    logits = [row[4] for row in rows if row[4] is not None]
     return PerText(
         losses=np.array([row[1] for row in rows]),
         right=right if classified else None,
         digest=hashlib.blake2b(b"".join(row[0] for row in rows), digest_size=16).hexdigest(),
         chance=_chance([row[3] for row in rows], classified),
+        logits=np.stack(logits) if logits else None,
+        labels=np.concatenate([row[3] for row in rows]) if logits else None,
     )
 
 

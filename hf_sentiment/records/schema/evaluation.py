@@ -185,6 +185,7 @@ class TrainingRecord:
         stopped: Why it stopped early, if it did.
         alarms: Of overfitting; `None` where there was no alarm to sound.
         unlabeled_texts: On how many texts without labels the head rests.
+        repeated: Whether training diverged in low precision, and was repeated in float32.
         lora: The rank of the adapters, where they are what was trained.
         device: "cpu", "cuda", …
         threads: Of the processor.
@@ -202,6 +203,7 @@ class TrainingRecord:
     # `()` where it listened and heard nothing.
     alarms: tuple[Alarm, ...] | None
     unlabeled_texts: int
+    repeated: bool
     lora: int | None
     device: str
     threads: int

@@ -71,6 +71,11 @@ class PlanRecord:
         steps = self.facts.get("steps")
         return None if steps is None else StepTimes(**steps)
 
+    @property
+    def diverged(self) -> bool:
+        """Whether training diverged in low precision, and this is the plan of its repetition in float32."""
+        return bool(self.facts.get("diverged"))
+
     def value(self, name: str) -> Any:
         """What was decided on an argument; `None` where that did not matter."""
         return None if name not in self.decisions else self.decisions[name].value

@@ -3,6 +3,7 @@ from .decisions import Plan as Plan
 from .estimate import duration as duration
 from .estimate import expected_seconds as expected_seconds
 from .facts import HEAD_ALONE as HEAD_ALONE
+from .facts import TELLING as TELLING
 from .facts import Facts as Facts
 from .facts import holdout_shares as holdout_shares
 from .gather import TextSample as TextSample

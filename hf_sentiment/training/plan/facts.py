@@ -13,9 +13,11 @@ HEAD_ALONE = 200
 # Below, every text is worth more to train on than to look at: of 1,000, a tenth held out for a temperature costs
 # 0.4 points and wins no log loss.
 ENOUGH_TO_HOLD_OUT = 2000
-# With fewer validation texts the best of the evaluations is luck: accuracy is known to ±5 points, and at 1,000 labels
-# the head alone, kept for the loss of 100 texts, was 4 points below the last weights.
-ENOUGH_TO_CHOOSE = 300
+# Standard errors of a paired difference, text by text, by which validation texts tell that an evaluation is worse. With
+# one, 400 texts kept an earlier one in a sixth of the draws where all were as good, which cost 0.2 points.
+TELLING = 2
+# Layers and widths of the sentence encoders that the rules were measured on: all-MiniLM-L6 and, few runs, e5-small.
+MEASURED = ((6, 384), (12, 384))
 # With fewer validation texts a temperature stays nearer to 1 than overconfidence needs: of 64 it leaves up to 0.04 nats
 # and of 16 up to 0.17 of what one of 256 mends (benchmarks/README.md), so labels are smoothed as well.
 ENOUGH_FOR_TEMPERATURE = 200
@@ -33,6 +35,7 @@ class Facts:
         tokens: A length in tokens that 99 % of the training texts do not exceed.
         max_position: Tokens that the model can read.
         hidden_size: Width of the encoder.
+        layers: Depth of the encoder.
         pooling: Of the model.
         sentence_encoder: Whether frozen features are already good: the checkpoint was made for sentence embeddings.
         calibrate: Whether a temperature will be folded into the head.
@@ -51,12 +54,14 @@ class Facts:
         fp16: Whether the user asks for float16.
         steps: How long a training step takes, where that is measured: on a CPU.
         taught: Whether the cache has the encoder as the lexicon leaves it.
+        diverged: Whether this is the repetition, in float32, of a training that diverged in lower precision.
     """
 
     num_train: int
     tokens: int
     max_position: int
     hidden_size: int
+    layers: int
     pooling: str
     sentence_encoder: bool = False
     calibrate: bool = True
@@ -75,21 +80,23 @@ class Facts:
     fp16: bool = False
     steps: StepTimes | None = None
     taught: bool = False
+    diverged: bool = False
 
     @property
-    def small_model(self) -> bool:
-        """Narrower than BERT-base, as MiniLM, TinyBERT and the like."""
-        return self.hidden_size < 768
+    def encoder(self) -> str:
+        """What kind of encoder it is, in words."""
+        kind = "sentence encoder" if self.sentence_encoder else "plain encoder"
+        return f"a {kind} of {self.layers} layers, {self.hidden_size} wide"
+
+    @property
+    def measured(self) -> bool:
+        """Whether it is of a kind that the rules were measured on."""
+        return self.sentence_encoder and (self.layers, self.hidden_size) in MEASURED
 
     @property
     def needs_lora(self) -> bool:
         """Whether training all weights would not fit into memory."""
         return self.parameters * BYTES_A_PARAMETER > self.memory * MEMORY_SHARE
-
-    @property
-    def enough_to_choose(self) -> bool:
-        """Whether the best evaluation is worth choosing: of small encoders, which were measured, and of many texts."""
-        return self.num_validation >= ENOUGH_TO_CHOOSE or not self.small_model
 
     @property
     def tells_temperature(self) -> bool:
@@ -111,7 +118,7 @@ def holdout_shares(texts: int, sentence_encoder: bool, watched: bool = False) ->
     """The shares of so many labelled texts to hold out.
 
     Of a sentence encoder's few, none: the head is judged by cross-validation. Of fewer than 2,000, none for
-    validation: they could choose nothing (`ENOUGH_TO_CHOOSE`), and to train on them gains more.
+    validation: they could hardly choose, and to train on them gains more.
 
     Args:
         texts: Labelled ones.

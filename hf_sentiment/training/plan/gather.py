@@ -94,6 +94,7 @@ def gather_facts(
         tokens=token_percentile(sample.lengths),
         max_position=tokenizer.model_max_length,
         hidden_size=model.config.hidden_size,
+        layers=model.config.num_hidden_layers,
         pooling=model.config.pooling,
         sentence_encoder=model.config.sentence_encoder,
         calibrate=call.arguments.calibrate,

@@ -83,24 +83,12 @@ def _settle_evaluations(plan: Plan) -> Plan:
     strategy = plan.eval_strategy.value
     if plan.evaluates and not plan.facts.num_validation:
         raise CallError(f"--eval_strategy {strategy} needs validation texts: give --validation_share 0.2, or a file")
-    plan = _settle_keep_best(plan)
     if not plan.evaluates:
         return _without_evaluations(plan)
     if plan.save_strategy.by == "user":
         return plan
     # A checkpoint with each evaluation: callbacks that judge evaluations go on from what they last saw.
     return replace(plan, save_strategy=Decision(strategy, "a killed run goes on from its last evaluation"))
-
-
-def _settle_keep_best(plan: Plan) -> Plan:
-    """Who says how the best weights are told wants them kept."""
-    if plan.keep_best.by == "user":
-        return plan
-    for name in ("early_stopping_patience", "metric_for_best_model"):
-        decision = plan.decisions[name]
-        if decision.by == "user":  # a patience of 0 says that training never stops, not that the best is kept
-            return replace(plan, keep_best=Decision(True, f"you set --{name}")) if decision.value else plan
-    return plan
 
 
 def _without_evaluations(plan: Plan) -> Plan:

@@ -14,14 +14,20 @@ LONGEST_DEFAULT = 256
 # Below, weights end on the way from the head-first model to the fine-tuned one: half way (of 256 texts as accurate as
 # the latter and 0.016 better in log loss), and then at 0.8 (of 1,000 as accurate and 0.006 better).
 HALF_WAY = 400
-# From here on, training texts of a small encoder take two epochs instead of four, and weights go all the way.
+# From here on, training texts of a sentence encoder take two epochs instead of four, and weights go all the way.
 MANY_TEXTS = 2000
+# Widths from which on encoders want lower rates: BERT-base's, and that of the large ones.
+BASE, LARGE = 768, 1024
 
 _DEVLIN = "Devlin et al. 2019 (arXiv:1810.04805), appendix A.3"
 _MOSBACH = "Mosbach et al. 2021 (arXiv:2006.04884)"
 _KUMAR = "Kumar et al. 2022 (arXiv:2202.10054)"
 _GUO = "Guo et al. 2017 (arXiv:1706.04599)"
 _PRECHELT = "Prechelt 1998, Early Stopping - But When?"
+_BREIMAN = "Breiman et al. 1984, Classification and Regression Trees, section 3.4.3"
+_LIU = "Liu et al. 2019 (arXiv:1907.11692)"
+_CLARK = "Clark et al. 2020 (arXiv:2003.10555)"
+_HE = "He et al. 2023 (arXiv:2111.09543)"
 _HU = "Hu et al. 2022 (arXiv:2106.09685), appendix D"
 _LONGPRE = "Longpre et al. 2020 (arXiv:2010.01764)"
 _KALAMKAR = "Kalamkar et al. 2019 (arXiv:1905.12322)"
@@ -124,12 +130,22 @@ def _imbalance(facts: Facts) -> tuple[str, str]:
     return "none", f"{ratio}; weighting would trade accuracy for macro-F1: --imbalance logit_adjustment"
 
 
+def _unless_measured(facts: Facts, reason: str) -> str:
+    """The reason, and that the rule was not measured for this kind of encoder."""
+    return reason if facts.measured else f"{reason}; not measured for {facts.encoder}"
+
+
 def _learning_rate(facts: Facts) -> tuple[float, str]:
+    width = f"{facts.hidden_size} wide"
     if facts.adapters:
-        return 1e-3 if facts.small_model else 5e-4, "adapters take higher rates than all weights"
-    if facts.small_model:
-        return 1e-4, "small encoder: BERT-base's 2e-5 needs several times the steps"
-    return 2e-5, "BERT"
+        rate = 1e-3 if facts.hidden_size < BASE else 5e-4
+        return rate, _unless_measured(facts, f"adapters take higher rates than all weights, {width}")
+    # By width, with which authors' own rates fall: 1e-4 for ELECTRA-small (256 wide), 1.5e-5 to 5e-5 for BERT and
+    # DeBERTa-v3 of 768, 7e-6 to 2e-5 for DeBERTa-v3 and RoBERTa of 1,024. ELECTRA-base's 1e-4 is its head's alone.
+    if facts.hidden_size < BASE:
+        return 1e-4, _unless_measured(facts, f"{width}: BERT-base's 2e-5 needs several times the steps")
+    rate, size = (2e-5, "base") if facts.hidden_size < LARGE else (1e-5, "large")
+    return rate, _unless_measured(facts, f"{width}: within what authors of {size} encoders take")
 
 
 def _fine_tuned_share(facts: Facts) -> tuple[float, str]:
@@ -141,10 +157,14 @@ def _fine_tuned_share(facts: Facts) -> tuple[float, str]:
     if facts.num_train >= MANY_TEXTS:
         return 1.0, f"{texts} are enough to go all the way"
     share = 0.5 if facts.num_train < HALF_WAY else 0.8
-    return share, f"{texts}: on the way from the head-first model log loss is lower"
+    return share, _unless_measured(facts, f"{texts}: on the way from the head-first model log loss is lower")
 
 
 def _label_smoothing(facts: Facts) -> tuple[float, str]:
+    if facts.num_train < MANY_TEXTS:
+        # Also where a temperature follows: it mends the confidence, but not the weights that overconfidence left.
+        reason = f"{facts.num_train} training texts: smoothed labels keep confidence in check"
+        return 0.1, _unless_measured(facts, reason)
     if facts.tells_temperature:
         return 0.0, "a temperature, fitted on the validation texts, sets the confidence"
     if not facts.calibrate:
@@ -159,14 +179,15 @@ def _epochs(facts: Facts) -> tuple[float, str]:
         return 0.0, "no labelled texts: there is nothing to train on"
     if facts.head_alone:
         return 0.0, f"{facts.num_train} training texts: the head alone is as good, and steadier"
-    return fine_tuning_epochs(facts), f"{facts.num_train} training texts"
+    return fine_tuning_epochs(facts), _unless_measured(facts, f"{facts.num_train} training texts")
 
 
 def fine_tuning_epochs(facts: Facts) -> float:
     """Epochs where all weights, or adapters, are trained."""
-    # BERT's own number. Small encoders need more steps, which of few texts are more epochs.
-    if not facts.small_model:
-        return 3.0
+    # A plain encoder begins with a head that knows nothing: BERT's own number, and that of RoBERTa's and ELECTRA's
+    # authors where texts are few. With its head first an encoder needs fewer.
+    if not facts.sentence_encoder:
+        return 3.0 if facts.num_train >= MANY_TEXTS else 10.0
     if facts.num_train >= MANY_TEXTS:
         return 2.0
     return 4.0 if facts.num_train >= HEAD_ALONE else 8.0
@@ -174,6 +195,8 @@ def fine_tuning_epochs(facts: Facts) -> float:
 
 def _bf16(facts: Facts) -> tuple[bool, str]:
     """Measured on a CPU, where bfloat16 of its own may still be slower; elsewhere by what the device has."""
+    if facts.diverged:
+        return False, "training diverged in lower precision, and is repeated in float32"
     if facts.fp16:
         return False, "you set --fp16"
     steps = facts.steps
@@ -195,22 +218,12 @@ def _eval_strategy(facts: Facts) -> tuple[str, str]:
 
 def _eval_on_start(facts: Facts) -> tuple[bool, str]:
     # Of a sentence encoder with its head first: any other model predicts nothing yet.
-    if facts.sentence_encoder:
-        return bool(facts.num_validation), "the head alone is a candidate for the best weights"
-    return False, "nothing is learned before the first step"
-
-
-def _keep_best(facts: Facts) -> tuple[bool, str]:
-    if facts.enough_to_choose:
-        return True, "the best weights are kept, not the last"
-    return False, f"{facts.num_validation} validation texts cannot tell epochs apart: the last weights are kept"
-
-
-def _patience(facts: Facts) -> tuple[int, str]:
-    # Where the best evaluation is luck, so is the moment to stop.
-    if facts.enough_to_choose:
-        return 2, "one evaluation may be bad luck"
-    return 0, "the last epochs, with the smallest steps, gain the most"
+    if not facts.sentence_encoder:
+        return False, "nothing is learned before the first step"
+    if facts.num_train < MANY_TEXTS:
+        # Not before: on the way from the head the weights are better than where they are at an evaluation.
+        return False, "the head alone is compared with what it ends with"
+    return bool(facts.num_validation), "the head alone is a candidate for the best weights"
 
 
 def _metric(facts: Facts) -> tuple[str, str]:
@@ -232,6 +245,8 @@ def _always(value: Any, reason: str) -> Callable[[Facts], tuple[Any, str]]:
 _NO_DECAY = "one rate for all layers: 0.85 a layer gained nothing"
 _BATCH = "the smaller of BERT's two batch sizes: more steps for the same texts"
 _WARMUP = "a tenth of the steps: Adam's variance estimate is poor at first"
+_KEEP_BEST = "the last weights that validation texts do not tell from the best, by two standard errors"
+_PATIENCE = "told worse than the best twice in a row: one evaluation may be bad luck"
 _LENGTHS = "texts of equal length together waste little padding"
 
 # In the order in which the plan is shown; each name is a field of `Plan`.
@@ -249,11 +264,11 @@ RULES: tuple[Rule, ...] = (
         fine_tuning=True,
     ),
     Rule("imbalance", _imbalance, _MENON),
-    Rule("learning_rate", _learning_rate, f"{_DEVLIN}; {_HU}; {_OURS}", fine_tuning=True),
+    Rule("learning_rate", _learning_rate, f"{_DEVLIN}; {_LIU}; {_CLARK}; {_HE}; {_HU}; {_OURS}", fine_tuning=True),
     Rule("layerwise_lr_decay", _always(1.0, _NO_DECAY), f"{_SUN}; {_OURS}", fine_tuning=True),
     Rule("fine_tuned_share", _fine_tuned_share, f"{_WORTSMAN}; {_OURS}", fine_tuning=True),
     Rule("label_smoothing_factor", _label_smoothing, f"{_MULLER}; {_OURS}", fine_tuning=True),
-    Rule("num_train_epochs", _epochs, f"{_DEVLIN}; {_OURS}"),
+    Rule("num_train_epochs", _epochs, f"{_DEVLIN}; {_LIU}; {_CLARK}; {_OURS}"),
     Rule("per_device_train_batch_size", _always(16, _BATCH), _DEVLIN, fine_tuning=True),
     Rule("per_device_eval_batch_size", _always(32, "batches of equal length are fastest small on a CPU"), _OURS),
     Rule("warmup_steps", _always(0.1, _WARMUP), _MOSBACH, fine_tuning=True),
@@ -264,8 +279,8 @@ RULES: tuple[Rule, ...] = (
     Rule("eval_on_start", _eval_on_start, fine_tuning=True),
     Rule("save_strategy", _always("epoch", "a killed run goes on from its last epoch"), fine_tuning=True),
     Rule("save_total_limit", _always(1, "the last checkpoint and the best weights are enough"), fine_tuning=True),
-    Rule("keep_best", _keep_best, f"{_MOSBACH}; {_OURS}", fine_tuning=True),
-    Rule("early_stopping_patience", _patience, f"{_PRECHELT}; {_OURS}", fine_tuning=True),
+    Rule("keep_best", _always(True, _KEEP_BEST), f"{_BREIMAN}; {_OURS}", fine_tuning=True),
+    Rule("early_stopping_patience", _always(2, _PATIENCE), f"{_PRECHELT}; {_OURS}", fine_tuning=True),
     Rule("metric_for_best_model", _metric, _GUO, fine_tuning=True),
     Rule("logging_strategy", _logging_strategy, fine_tuning=True),
 )
@@ -274,7 +289,7 @@ RULES: tuple[Rule, ...] = (
 def _learning_rates(facts: Facts) -> tuple[float, float]:
     if facts.adapters:
         return 1e-5, 5e-3
-    return 1e-6, 4e-4 if facts.small_model else 1e-4
+    return 1e-6, 4e-4 if facts.hidden_size < BASE else 1e-4
 
 
 GUARDS: tuple[Guard, ...] = (

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from few_labels import TASKS, _table, draw_rows, rows_of, task
+from peers import LONGEST, TASKS, draw_rows, rows_of, table, task
 from transformers import TrainerCallback
 
 from hf_sentiment.callbacks.early_stopping.monitor import Margin, Monitor, Seen
@@ -49,7 +49,6 @@ VALIDATION = (100, 400)
 RULES = ("last", "1se", "2se", "best")
 DRAWS = 50
 PATIENCE = 2
-_LONGEST = 128
 # A rate and a length at which fine-tuning overfits and the best is early.
 HOT = {"learning_rate": 4e-4, "num_train_epochs": 8.0, "label_smoothing_factor": 0.0}
 
@@ -96,13 +95,13 @@ def train(name: str, size: int, seed: int, training: dict[str, Any]) -> tuple[Co
     rows, labels = draw_rows(name, size, seed)
     rest = np.setdiff1d(np.arange(len(pool)), rows)
     reserve = pool.select(np.random.default_rng(seed).permutation(rest)[:RESERVE])
-    few = _table(test["text"][:8], np.asarray(test["label"][:8]), names)
-    dataset = DatasetDict(train=_table(pool.select(rows)["text"][:], labels, names), test=few)
+    few = table(test["text"][:8], np.asarray(test["label"][:8]), names)
+    dataset = DatasetDict(train=table(pool.select(rows)["text"][:], labels, names), test=few)
     with tempfile.TemporaryDirectory() as folder:
         quiet = {"output_dir": folder, "report_to": [], "disable_tqdm": True, "seed": seed, "save_strategy": "no"}
         run = assemble(SentimentArguments(), quiet | training, dataset)
         splits = {
-            part: tokenize(split, run.tokenizer, _LONGEST) for part, split in (("reserve", reserve), ("test", test))
+            part: tokenize(split, run.tokenizer, LONGEST) for part, split in (("reserve", reserve), ("test", test))
         }
         course = Course(run, splits)
         run.trainer.add_callback(course)

@@ -144,7 +144,8 @@ def load_model(
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
-    longest = _longest(path, arguments.model_revision)
+    # A length that is said may be more than the checkpoint was made for, as far as there are positions.
+    longest = max(_longest(path, arguments.model_revision), arguments.max_length or 0)
     tokenizer.model_max_length = int(min(readable_tokens(tokenizer, model), longest))
     prefix = model.config.text_prefix if arguments.text_prefix is None else arguments.text_prefix
     tokenizer = with_text_prefix(tokenizer, prefix, model.config.text_prefix)

@@ -101,6 +101,14 @@ def test_the_checkpoint_names_its_prefix(said: dict[str, Any], prefix: str, tmp_
     assert tokenizer.model_max_length == 20
 
 
+@pytest.mark.parametrize(("said", "reads"), [(None, 20), (10, 20), (30, 30), (512, 48)])
+def test_texts_are_as_long_as_the_checkpoint_is_made_for_or_as_is_said(
+    said: int | None, reads: int, tmp_path: Path, reviews_file: Path
+) -> None:
+    arguments = SentimentArguments(model_name_or_path=str(_sentence_encoder(tmp_path, {})), max_length=said)
+    assert load_model(arguments, _rows(reviews_file))[1].model_max_length == reads
+
+
 def test_the_prefix_is_not_doubled_when_a_model_is_trained_on_again(tmp_path: Path, reviews_file: Path) -> None:
     rows = _rows(reviews_file)
     checkpoint = _sentence_encoder(tmp_path / "checkpoint", {"prompts": {"query": PREFIX}})

@@ -41,7 +41,8 @@ class LoraCallback(SuiteCallback):
         merge: Merge at the end. Without it the model stays a `PeftModel`, and `save_model` saves the adapter.
         base_model: What the adapter's `adapter_config.json` names as its base, a Hub id or a folder; by default where
             the model was loaded from. To load the adapter by `AutoPeftModelForSequenceClassification`, the base must be
-            a checkpoint of the same class: of a plain BERT that was pooled otherwise, save the model before training.
+            a checkpoint of the same class: of a plain encoder, unless it is a BERT and pooled by its pooler, save the
+            model before training.
 
     Give the callback to the Trainer's constructor. LoRA takes higher learning rates, 1e-4 to 2e-3.
 

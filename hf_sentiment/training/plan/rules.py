@@ -104,7 +104,7 @@ def _lora(facts: Facts) -> tuple[bool, str]:
 def _head_first(facts: Facts) -> tuple[bool, str]:
     if facts.sentence_encoder:
         return True, "a sentence encoder's frozen features already tell labels apart"
-    return False, f"{facts.pooling} features of a plain BERT say little before it is fine-tuned"
+    return False, f"{facts.pooling} features of a plain encoder say little before it is fine-tuned"
 
 
 def _lexicon(facts: Facts) -> tuple[bool, str]:
@@ -152,7 +152,7 @@ def _fine_tuned_share(facts: Facts) -> tuple[float, str]:
     if facts.adapters:
         return 1.0, "adapters are kept as they were trained"
     if not facts.sentence_encoder:
-        return 1.0, "before fine-tuning a plain BERT predicts nothing"
+        return 1.0, "before fine-tuning a plain encoder predicts nothing"
     texts = f"{facts.num_train} training texts"
     if facts.num_train >= MANY_TEXTS:
         return 1.0, f"{texts} are enough to go all the way"

@@ -38,6 +38,7 @@ TRAINING = TrainingRecord(
     stopped=None,
     alarms=(Alarm(8, 1.0, "overfitting", 0.1, 0.9, "it overfits", "stop"),),
     unlabeled_texts=0,
+    repeated=False,
     lora=8,
     device="cpu",
     threads=2,

@@ -72,10 +72,10 @@ def whole_words(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
     vocabulary = tokenizer.get_vocab()
     if any(piece.startswith("##") for piece in vocabulary):
         return {piece: row for piece, row in vocabulary.items() if piece.isalpha()}
-    # Decoded, since byte-level BPE writes bytes above 127 as other letters.
+    begins = {piece: row for piece, row in vocabulary.items() if piece[:1] in ("▁", "Ġ")}
     words = {
-        tokenizer.convert_tokens_to_string([piece]).strip(): row
-        for piece, row in vocabulary.items()
-        if piece[:1] in ("▁", "Ġ")
+        # Byte-level BPE writes bytes above 127 as other letters.
+        tokenizer.convert_tokens_to_string([piece]).strip() if piece[0] == "Ġ" else piece[1:]: row
+        for piece, row in begins.items()
     }
     return {word: row for word, row in words.items() if word.isalpha()}

@@ -242,8 +242,9 @@ def _early_stopping(plan: Plan, call: Call) -> StopAtDivergence:
             f"--greater_is_better {str(greater).lower()}: of {name} {'less' if greater else 'more'} is better, which "
             "is known: leave it out"
         )
-    # What the Trainer itself restores is the best, and nothing else.
-    by_text = f"eval_{name}" in BY_TEXT and not call.training.get("load_best_model_at_end")
+    # What the Trainer itself restores is the best, and nothing else; and who says when to stop wants it kept.
+    best = call.training.get("load_best_model_at_end") or call.arguments.early_stopping_patience
+    by_text = f"eval_{name}" in BY_TEXT and not best
     return EarlyStoppingCallback(
         plan.early_stopping_patience.value or None,  # 0 is never, which the callback calls None
         monitor=name,

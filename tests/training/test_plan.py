@@ -316,6 +316,12 @@ def test_labels_are_smoothed_unless_enough_validation_texts_tell_a_temperature_o
         assert values(replace(facts, num_train=1000))["label_smoothing_factor"] == 0.1
 
 
+def test_who_says_when_to_stop_wants_the_best_weights() -> None:
+    facts = replace(SENTENCE_ENCODER, num_validation=400)
+    reasons = [make_plan(facts, {"early_stopping_patience": said}).keep_best.reason for said in (None, 0, 3)]
+    assert ["you set --early_stopping_patience" in reason for reason in reasons] == [False, False, True]
+
+
 def test_a_validation_file_changes_nothing_of_how_few_texts_are_trained_on() -> None:
     without, few, many = (
         values(replace(SENTENCE_ENCODER, num_train=1000, num_validation=texts)) for texts in (0, 100, 400)

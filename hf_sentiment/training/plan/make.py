@@ -85,6 +85,9 @@ def _settle_evaluations(plan: Plan) -> Plan:
         raise CallError(f"--eval_strategy {strategy} needs validation texts: give --validation_share 0.2, or a file")
     if not plan.evaluates:
         return _without_evaluations(plan)
+    patience = plan.early_stopping_patience
+    if patience.by == "user" and patience.value and plan.keep_best.by == "plan":
+        plan = replace(plan, keep_best=Decision(True, "you set --early_stopping_patience: the best weights are kept"))
     if plan.save_strategy.by == "user":
         return plan
     # A checkpoint with each evaluation: callbacks that judge evaluations go on from what they last saw.

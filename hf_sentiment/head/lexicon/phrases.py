@@ -18,7 +18,7 @@ _SHARES = (0.6, 0.34, 0.06)
 # Shares of what is composed of a pattern: of its words that get an adverb of degree, are negated from up to two words
 # away, or stand in capitals; of phrases that end in an exclamation or an emoticon; and of those that are joined.
 _BOOSTED, _NEGATED, _CAPITAL, _EXCLAIMED, _WITH_EMOTICON, _JOINED = 0.12, 0.1, 0.1, 0.12, 0.12, 0.25
-_APART = (0, 0, 1, 2)
+_APART, _AT_THE_END = (0, 0, 1, 2), 0.8
 # VADER's compound score is s / sqrt(s^2 + 15) of the sum of valences s (its `normalize`): undone here.
 _NORMALIZATION = 15.0
 _LARGEST = 6.0
@@ -68,7 +68,9 @@ class _Language:
         text = " ".join(words)
         if generator.random() < _EXCLAIMED:
             text = text.rstrip(".") + "!" * generator.randint(1, 3)
-        return f"{text} {{e}}" if self.slots["{e}"] and generator.random() < _WITH_EMOTICON else text
+        if not self.slots["{e}"] or generator.random() >= _WITH_EMOTICON:
+            return text
+        return f"{text} {{e}}" if generator.random() < _AT_THE_END else f"{{e}} {text}"
 
 
 def lexicon_phrases(
@@ -87,7 +89,7 @@ def lexicon_phrases(
     generator = random.Random(seed)
     analyzer = SentimentIntensityAnalyzer()
     known = [_english(tokenizer, analyzer) if one == "en" else _other(one, tokenizer, analyzer) for one in languages]
-    return [generator.choice(known).phrase(generator) for _ in range(count)]
+    return [known[number % len(known)].phrase(generator) for number in range(count)]
 
 
 def _english(tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> _Language:
@@ -99,10 +101,10 @@ def _english(tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAna
         "{w}": words,
         "{f}": [word for word in others if word.lower() not in taken] or GRAMMARS["en"].nouns,
         "{b}": [word for word in BOOSTER_DICT if " " not in word],
+        "{e}": _emoticons(tokenizer, analyzer),
         "{n}": [word for word in NEGATE if "'" in word or word in GRAMMARS["en"].negations],
-        "{e}": list(_emoticons(tokenizer, analyzer)),
     }
-    if tokenizer.tokenize("GOOD") != tokenizer.tokenize("good"):
+    if _has_capitals(tokenizer):
         slots["{W}"] = [word.upper() for word in words]
     return _Language(GRAMMARS["en"], slots, lambda text: _sum_behind(analyzer.polarity_scores(text)["compound"]))
 
@@ -113,11 +115,16 @@ def _sum_behind(compound: float) -> float:
     return max(-_LARGEST, min(_LARGEST, valence))
 
 
-def _emoticons(tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> dict[str, float]:
-    """The emoticons of up to three signs that the tokenizer can read, as people write them, and their valences."""
-    # VADER has them in lower case, and reads them in any.
-    short = {word.upper(): value for word, value in analyzer.lexicon.items() if len(word) < 4 and not word.isalnum()}
-    return {word: value for word, value in short.items() if tokenizer.unk_token not in tokenizer.tokenize(word)}
+def _emoticons(tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> list[str]:
+    """The emoticons and shorthands of up to three signs that the tokenizer can read, as people write them."""
+    # In capitals, as people write them, and as VADER takes for emphasis, only where the encoder can see those.
+    signs = [word for word in analyzer.lexicon if not word.replace("-", "").isalpha() and not word.isdigit()]
+    short = [word.upper() if _has_capitals(tokenizer) else word for word in signs if len(word) < 4]
+    return [word for word in short if tokenizer.unk_token not in tokenizer.tokenize(word)]
+
+
+def _has_capitals(tokenizer: PreTrainedTokenizerBase) -> bool:
+    return bool(tokenizer.tokenize("GOOD") != tokenizer.tokenize("good"))
 
 
 def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
@@ -129,7 +136,9 @@ def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
 
 
 def _other(language: str, tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> _Language:
-    grammar, lexicon, emoticons = GRAMMARS[language], pattern_words(language), _emoticons(tokenizer, analyzer)
+    grammar, lexicon = GRAMMARS[language], pattern_words(language)
+    read = {word.upper(): valence for word, valence in analyzer.lexicon.items()}
+    emoticons = {word: read[word.upper()] for word in _emoticons(tokenizer, analyzer)}
     # Words with a part of their own in the rules are not words to be taught.
     taken = {*grammar.negations, *grammar.boosters, *grammar.nouns, grammar.but}
     valences = {word: valence for word, valence in lexicon.valences.items() if word not in taken}

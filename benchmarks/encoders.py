@@ -11,6 +11,7 @@ and rows are those of `few_labels.py`, and there are Chinese reviews. Rows are a
 is there is not done again. Methods:
 
 - ours: what `hf-sentiment train` does with that encoder
+- head: the package's head on the features of the frozen encoder, with its prefix, and no lexicon
 - frozen-cv: logistic regression on standardised features of the frozen encoder, with its prefix, C by five-fold
   cross-validation
 - tfidf: logistic regression on TF-IDF of words and characters; the same for every encoder
@@ -43,6 +44,7 @@ from peers import (
     features_of,
     frozen_cv,
     grouped,
+    head,
     mean,
     ours,
     paired,
@@ -55,7 +57,7 @@ from transformers import AutoTokenizer, BertConfig, BertModel
 from hf_sentiment.data.sources import starter_model
 
 ENCODERS = ("minilm", "l3", "e5")
-METHODS = ("ours", "frozen-cv", "tfidf", "trainer")
+METHODS = ("ours", "head", "frozen-cv", "tfidf", "trainer")
 SIZES = (16, 64, 256, 1000)
 OUTPUT = Path(__file__).parent / "results" / "encoders.jsonl"
 PREFIXES = {"e5": "query: "}
@@ -111,8 +113,9 @@ def run(encoder: str, method: str, name: str, size: int, seed: int) -> Made:
     if method == "tfidf":
         return tfidf(name, size, seed)
     folder, prefix = folder_of(encoder), PREFIXES.get(encoder, "")
-    if method == "frozen-cv":
-        return frozen_cv(features_of(folder, encoder, name, prefix), name, size, seed)
+    if method in ("head", "frozen-cv"):
+        way = head if method == "head" else frozen_cv
+        return way(features_of(folder, encoder, name, prefix), name, size, seed)
     if method == "trainer":
         rate, epochs = TRAINER[encoder]
         return trainer(folder, name, size, seed, rate, epochs, prefix)
@@ -143,29 +146,27 @@ def work(options: argparse.Namespace) -> None:
 def report(path: Path) -> None:
     """The tables in Markdown, and the plot."""
     rows = rows_of(path)
-    print("| encoder | task | n | " + " | ".join(METHODS) + " | ours - best peer |\n" + "| --- " * 8 + "|")
-    differences: dict[tuple[str, str], list[tuple[float, ...]]] = {}
+    print("| encoder | task | n | " + " | ".join(METHODS) + " | ours - best peer |\n" + "| --- " * 9 + "|")
+    differences: dict[tuple[str, str, str], list[tuple[float, ...]]] = {}
     for encoder in ENCODERS:
         found = grouped(row for row in rows if row["encoder"] in (encoder, "none"))
-        for name in TASKS:
-            for size in SIZES:
-                here = {method: found[name, size, method] for method in METHODS if (name, size, method) in found}
-                last = against(here) if "ours" in here else ""
-                print(
-                    f"| {encoder} | {name} | {size} | "
-                    + " | ".join(cell(here.get(method)) for method in METHODS)
-                    + f" | {last} |"
-                )
-                for method in METHODS[1:] if "ours" in here else ():
-                    if here.get(method, {}).keys() & here["ours"].keys():
-                        pair = (paired(here["ours"], here[method], metric)[0] for metric in METRICS)
-                        differences.setdefault((encoder, method), []).append(tuple(pair))
-    print("\n| encoder | peer | cells | accuracy, ours - peer | log loss | cells with a lower log loss |")
-    print("| --- " * 6 + "|")
-    for (encoder, method), pairs in differences.items():
+        for name, size in ((name, size) for name in TASKS for size in SIZES):
+            here = {method: found[name, size, method] for method in METHODS if (name, size, method) in found}
+            peers = {method: rows for method, rows in here.items() if method != "head"}
+            last = against(peers) if "ours" in here else ""
+            cells = " | ".join(cell(here.get(method)) for method in METHODS)
+            if here.keys() - {"tfidf"}:
+                print(f"| {encoder} | {name} | {size} | {cells} | {last} |")
+            for first, peer in ((first, peer) for first in METHODS[:2] for peer in METHODS[2:]):
+                if here.get(first, {}).keys() & here.get(peer, {}).keys():
+                    pair = (paired(here[first], here[peer], metric)[0] for metric in METRICS)
+                    differences.setdefault((encoder, first, peer), []).append(tuple(pair))
+    print("\n| encoder | method | peer | cells | accuracy, method - peer | log loss | cells with a lower log loss |")
+    print("| --- " * 7 + "|")
+    for (encoder, first, peer), pairs in differences.items():
         points, nats = np.mean(pairs, axis=0)
         lower = sum(nats < 0 for _, nats in pairs)
-        print(f"| {encoder} | {method} | {len(pairs)} | {100 * points:+.1f} | {nats:+.3f} | {lower} |")
+        print(f"| {encoder} | {first} | {peer} | {len(pairs)} | {100 * points:+.1f} | {nats:+.3f} | {lower} |")
     plot(rows, path.with_suffix(".png"))
 
 

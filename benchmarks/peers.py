@@ -34,6 +34,7 @@ from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.evaluation.baselines import tfidf_probabilities
 from hf_sentiment.evaluation.metrics import classification_metrics, softmax
 from hf_sentiment.head.features import frozen_features
+from hf_sentiment.head.solve import linear_probe
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assemble import assemble
@@ -174,6 +175,14 @@ def frozen_cv(features: tuple[np.ndarray, np.ndarray], name: str, size: int, see
         )
     pipeline = make_pipeline(StandardScaler(), model).fit(features[0][rows], labels)
     return pipeline.predict_proba(features[1]), time.perf_counter() - began
+
+
+def head(features: tuple[np.ndarray, np.ndarray], name: str, size: int, seed: int) -> Made:
+    """The package's head on frozen features, without a lexicon."""
+    rows, labels = draw_rows(name, size, seed)
+    began = time.perf_counter()
+    solved = linear_probe(features[0][rows], labels, len(task(name)[2]))
+    return softmax(solved.logits(features[1])), time.perf_counter() - began
 
 
 def tfidf(name: str, size: int, seed: int) -> Made:

@@ -94,7 +94,12 @@ class SentimentClassifier:
         dtype = torch.float32 if device == "cpu" else "auto"
         try:
             model, info = AutoModelForSequenceClassification.from_pretrained(
-                name, revision=revision, dtype=dtype, output_loading_info=True
+                name,
+                revision=revision,
+                dtype=dtype,
+                output_loading_info=True,
+                use_safetensors=True,  # other files are pickles, which run what they hold
+                trust_remote_code=False,
             )
             tokenizer = load_tokenizer(name, revision)
         except (OSError, ValueError) as error:

@@ -55,6 +55,11 @@ def with_text_prefix(tokenizer: PreTrainedTokenizerBase, prefix: str, recorded: 
     if not prefix:
         return plain
     changed = _with_steps(plain, [_prepend(prefix), *_steps(json.loads(plain.backend_tokenizer.to_str()))])
+    tokens = len(plain.tokenize(prefix))
+    if 2 * tokens > plain.model_max_length:
+        raise CallError(
+            f"--text_prefix has {tokens} tokens of {plain.model_max_length} that the model reads: shorten it"
+        )
     if any(_ids(changed, text) != _ids(plain, prefix + text) for text in _ODD_TEXTS):
         raise CallError(refused)
     return changed

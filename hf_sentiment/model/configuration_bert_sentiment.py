@@ -10,7 +10,9 @@ import os
 from typing import Any
 
 from transformers import BertConfig, PreTrainedConfig
-from transformers.utils import cached_file
+from transformers.utils import cached_file, logging
+
+logger = logging.get_logger(__name__)
 
 POOLINGS = ("pooler", "cls", "mean", "max")
 DEFAULT_CLASSIFIER_DROPOUT = 0.3
@@ -270,21 +272,31 @@ def _check_label_order(checkpoint: str, stored: dict[Any, str] | None, asked: di
         raise ValueError(f"{checkpoint} was trained with its labels in another order: labels={before!r}")
 
 
-def read_beside(name: str | os.PathLike[str], file: str, locate: dict[str, Any]) -> Any:
-    """A JSON file that lies beside a checkpoint's config, or `None`.
+def read_beside(name: str | os.PathLike[str], file: str, locate: dict[str, Any], kind: type[Any] = dict) -> Any:
+    """A JSON file that lies beside a checkpoint's config; empty where there is none.
 
     Args:
         name: A Hub id, a folder, or its config.json itself.
         file: Its path in there.
         locate: `revision`, `token` and the like.
+        kind: What it holds: a `dict`, or a `list` of them.
+
+    Raises:
+        ValueError: It holds something else.
     """
     if os.path.isfile(name):
         name = os.path.dirname(os.path.abspath(name))
     path = cached_file(str(name), file, _raise_exceptions_for_missing_entries=False, **locate)
     if path is None:
-        return None
-    with open(path, encoding="utf-8") as opened:
-        return json.load(opened)
+        return kind()
+    try:
+        with open(path, encoding="utf-8") as opened:
+            content = json.load(opened)
+    except ValueError:
+        content = None
+    if not isinstance(content, kind) or (kind is list and not all(isinstance(item, dict) for item in content)):
+        raise ValueError(f"{name}: {file} is not as sentence-transformers writes it: fetch the checkpoint again")
+    return content
 
 
 def _sentence_transformers(
@@ -295,17 +307,22 @@ def _sentence_transformers(
     Raises:
         ValueError: It declares a pooling, or a concatenation of several, that this model does not have.
     """
-    modules = read_beside(name, "modules.json", locate) or []
+    modules = read_beside(name, "modules.json", locate, list)
     places = {str(module.get("type")).rpartition(".")[2]: module.get("path") for module in modules}
     folder = os.path.basename(str(places.get("Pooling", "1_Pooling")))
     declared = read_beside(name, f"{folder}/config.json", locate)
-    if declared is None:
+    if not declared:
         return {"sentence_encoder": False}
-    said = read_beside(name, "config_sentence_transformers.json", locate) or {}
+    others = sorted(set(places) - {"Transformer", "Pooling", "Normalize"})
+    if others:
+        logger.warning_once(f"{name}: what its {', '.join(others)} adds to the pooled vector is left out")
+    said = read_beside(name, "config_sentence_transformers.json", locate)
     prompts = said.get("prompts") or {}
+    if not isinstance(prompts, dict):
+        raise ValueError(f"{name}: prompts of config_sentence_transformers.json are no names with texts: mend them")
     # What stands before every text by default, or else before what is classified or asked for.
     prompt = next((prompts[key] for key in (said.get("default_prompt_name"), *_PROMPTS) if key in prompts), "")
-    options: dict[str, Any] = {"sentence_encoder": True, "text_prefix": str(prompt)}
+    options: dict[str, Any] = {"sentence_encoder": True, "text_prefix": str(prompt or "")}
     if with_pooling:
         options["pooling"] = _declared_pooling(str(name), declared)
     return options

@@ -71,6 +71,7 @@ class SentimentModel(PreTrainedModel):
             ValueError: `labels` is no list of distinct names or contradicts another argument, or the checkpoint is
                 of another architecture.
         """
+        kwargs.setdefault("use_safetensors", True)  # other files are pickles, which run what they hold
         if labels is None:
             return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
         maps = label_maps(labels)

@@ -155,8 +155,15 @@ def load_model(
 
 def _longest(path: str, revision: str | None) -> float:
     """The tokens that a sentence-transformers checkpoint is made for; infinity where it does not say."""
-    said = read_beside(path, "sentence_bert_config.json", {"revision": revision}) or {}
-    return float(said.get("max_seq_length") or "inf")
+    said = read_beside(path, "sentence_bert_config.json", {"revision": revision}).get("max_seq_length")
+    if said is None:
+        return float("inf")
+    if type(said) is not int or said < 1:
+        raise CallError(
+            f"--model_name_or_path {path}: max_seq_length is {said!r} in sentence_bert_config.json: write a number of "
+            "tokens there, or null"
+        )
+    return said
 
 
 def _without_report(path: str, **options: Any) -> Any:

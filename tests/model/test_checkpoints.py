@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
+from hf_sentiment.model.modeling_encoder_sentiment import EncoderForSentimentAnalysis
 
 POOLINGS = ("pooler", "cls", "mean", "max")
 
@@ -233,9 +234,21 @@ def test_a_malicious_pickle_is_never_executed(container: str, tmp_path: Path, ti
         (folder / "pytorch_model.bin").write_bytes(pickle.dumps(_Payload(proof)))
     else:
         torch.save({"classifier.bias": _Payload(proof)}, folder / "pytorch_model.bin")
-    with pytest.raises(Exception, match=r"(?i)weights.only"):
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
         BertForSentimentAnalysis.from_pretrained(folder, labels=["negative", "positive"])
     assert not proof.exists()
+
+
+@pytest.mark.parametrize("model_class", [BertForSentimentAnalysis, EncoderForSentimentAnalysis])
+def test_pickled_weights_are_refused(model_class: Any, tmp_path: Path, make_stock: Callable[..., Any]) -> None:
+    small = DistilBertConfig(vocab_size=32, dim=16, n_layers=1, n_heads=2, hidden_dim=16)
+    stock = make_stock(BertModel) if model_class is BertForSentimentAnalysis else DistilBertModel(small)
+    stock.config.save_pretrained(tmp_path)
+    torch.save(stock.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
+        model_class.from_pretrained(tmp_path, labels=["negative", "positive"])
+    stock.save_pretrained(tmp_path)
+    assert model_class.from_pretrained(tmp_path, labels=["negative", "positive"]).num_labels == 2
 
 
 def test_half_precision_stays_as_stored_unless_asked(tmp_path: Path, make_tiny: Callable[..., Any]) -> None:

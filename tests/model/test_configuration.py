@@ -185,3 +185,30 @@ def test_of_an_older_config_the_pooling_tells(pooling: str, sentence_encoder: bo
     (tmp_path / "config.json").write_text(json.dumps(stored), encoding="utf-8")
     for loader in (BertSentimentConfig, AutoConfig):
         assert loader.from_pretrained(tmp_path).sentence_encoder is sentence_encoder
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("modules.json", ["sentence_transformers.models.Pooling"]),
+        ("modules.json", {"Pooling": "1_Pooling"}),
+        ("1_Pooling/config.json", ["mean"]),
+        ("config_sentence_transformers.json", "query: "),
+        ("config_sentence_transformers.json", {"prompts": ["query: "]}),
+    ],
+)
+def test_files_that_are_not_sentence_transformers_are_named(file: str, content: Any, tmp_path: Path) -> None:
+    folder = _sentence_encoder(tmp_path / "odd", {"pooling_mode_mean_tokens": True}, BertConfig())
+    (folder / file).write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ValueError, match=file.rpartition("/")[2]):
+        BertSentimentConfig.from_pretrained(folder)
+    (folder / file).write_text("{", encoding="utf-8")
+    with pytest.raises(ValueError, match=file):
+        BertSentimentConfig.from_pretrained(folder)
+
+
+def test_a_prompt_of_nothing_is_no_prefix(tmp_path: Path) -> None:
+    folder = _sentence_encoder(tmp_path / "plain", {"pooling_mode_mean_tokens": True}, BertConfig())
+    said = {"prompts": {"query": None}, "default_prompt_name": None}
+    (folder / "config_sentence_transformers.json").write_text(json.dumps(said), encoding="utf-8")
+    assert BertSentimentConfig.from_pretrained(folder).text_prefix == ""

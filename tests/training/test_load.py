@@ -41,3 +41,24 @@ def test_an_architecture_of_others_is_a_line_and_no_question(
     with pytest.raises(CallError, match=f"is a checkpoint of type '{model_type}' is no text encoder of transformers"):
         load_model(arguments, data)
     assert asked == []
+
+
+@pytest.mark.parametrize("said", [0, -1, True, "12", 1.5])
+def test_a_length_that_is_none_is_named(said: Any, reviews_file: Path, tmp_path: Path) -> None:
+    folder = family_checkpoint("bert", tmp_path)
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    data = load_splits(arguments, seed=0)
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": said}), encoding="utf-8")
+    with pytest.raises(CallError, match="max_seq_length is"):
+        load_model(arguments, data)
+    for right, length in ((None, 48), (20, 20), (10**9, 48)):
+        (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": right}), encoding="utf-8")
+        assert load_model(arguments, data)[1].model_max_length == length
+
+
+def test_a_prefix_leaves_room_for_texts(reviews_file: Path, tmp_path: Path) -> None:
+    arguments = SentimentArguments(
+        model_name_or_path=str(family_checkpoint("bert", tmp_path)), train_file=str(reviews_file), text_prefix="x " * 30
+    )
+    with pytest.raises(CallError, match=r"--text_prefix has \d+ tokens of 48 that the model reads: shorten it"):
+        load_model(arguments, load_splits(arguments, seed=0))

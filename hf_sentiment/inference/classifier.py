@@ -10,13 +10,14 @@ from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from scipy.special import expit, softmax
 from tqdm.auto import tqdm
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
-from hf_sentiment.errors import CallError, first_line
-from hf_sentiment.inference.loading import check_head, load_tokenizer, readable_tokens
+from hf_sentiment.errors import CallError
+from hf_sentiment.inference.loading import check_head, load_tokenizer, loading_error, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.texts import no_text
 
@@ -102,10 +103,10 @@ class SentimentClassifier:
                 trust_remote_code=False,
             )
             tokenizer = load_tokenizer(name, revision)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, SafetensorError) as error:
             if isinstance(error, CallError):
                 raise
-            raise CallError(f"{name} cannot be loaded as a text classifier: {first_line(error)}") from error
+            raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error)}") from error
         check_head(info, name)
         return cls(model.to(device), tokenizer)
 

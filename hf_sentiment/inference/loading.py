@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, first_line
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -24,7 +25,23 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         raise CallError(missing) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise CallError(missing)
+    if tokenizer.model_max_length < 1:
+        raise CallError(
+            f"{name}: model_max_length is {tokenizer.model_max_length} in tokenizer_config.json: write the number of "
+            "tokens there that the model reads"
+        )
     return tokenizer
+
+
+def loading_error(error: BaseException) -> str:
+    """What kept a checkpoint's weights from being read, and what to do."""
+    if isinstance(error, SafetensorError):
+        return f"its weights are damaged ({first_line(error)}): fetch them again"
+    if "no file named model.safetensors" in str(error):
+        return (
+            "it has no safetensors weights, and others may hold code: save it anew (save_pretrained) where you trust it"
+        )
+    return first_line(error)
 
 
 def readable_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:

@@ -10,9 +10,7 @@ import os
 from typing import Any
 
 from transformers import BertConfig, PreTrainedConfig
-from transformers.utils import cached_file, logging
-
-logger = logging.get_logger(__name__)
+from transformers.utils import cached_file
 
 POOLINGS = ("pooler", "cls", "mean", "max")
 DEFAULT_CLASSIFIER_DROPOUT = 0.3
@@ -299,6 +297,20 @@ def read_beside(name: str | os.PathLike[str], file: str, locate: dict[str, Any],
     return content
 
 
+def sentence_transformers_modules(name: str | os.PathLike[str], locate: dict[str, Any]) -> dict[str, Any]:
+    """The modules of a sentence-transformers checkpoint by the names of their classes, with the folder of each.
+
+    Args:
+        name: As in `read_beside`.
+        locate: As in `read_beside`.
+
+    Raises:
+        ValueError: As in `read_beside`.
+    """
+    modules = read_beside(name, "modules.json", locate, list)
+    return {str(module.get("type")).rpartition(".")[2]: module.get("path") for module in modules}
+
+
 def _sentence_transformers(
     name: str | os.PathLike[str], locate: dict[str, Any], with_pooling: bool = True
 ) -> dict[str, Any]:
@@ -307,22 +319,18 @@ def _sentence_transformers(
     Raises:
         ValueError: It declares a pooling, or a concatenation of several, that this model does not have.
     """
-    modules = read_beside(name, "modules.json", locate, list)
-    places = {str(module.get("type")).rpartition(".")[2]: module.get("path") for module in modules}
+    places = sentence_transformers_modules(name, locate)
     folder = os.path.basename(str(places.get("Pooling", "1_Pooling")))
     declared = read_beside(name, f"{folder}/config.json", locate)
     if not declared:
         return {"sentence_encoder": False}
-    others = sorted(set(places) - {"Transformer", "Pooling", "Normalize"})
-    if others:
-        logger.warning_once(f"{name}: what its {', '.join(others)} adds to the pooled vector is left out")
     said = read_beside(name, "config_sentence_transformers.json", locate)
     prompts = said.get("prompts") or {}
     if not isinstance(prompts, dict):
         raise ValueError(f"{name}: prompts of config_sentence_transformers.json are no names with texts: mend them")
     # What stands before every text by default, or else before what is classified or asked for.
     prompt = next((prompts[key] for key in (said.get("default_prompt_name"), *_PROMPTS) if key in prompts), "")
-    options: dict[str, Any] = {"sentence_encoder": True, "text_prefix": str(prompt or "")}
+    options: dict[str, Any] = {"sentence_encoder": True, "text_prefix": prompt if isinstance(prompt, str) else ""}
     if with_pooling:
         options["pooling"] = _declared_pooling(str(name), declared)
     return options

@@ -110,7 +110,7 @@ class EncoderSentimentConfig(SentimentConfig):
         try:
             encoder_class(config_dict.get("model_type"))
         except ValueError as error:
-            raise ValueError(f"{name} is a checkpoint of type {error}") from error
+            raise ValueError(f"{name} cannot be the encoder: {error}") from error
         ours = {"model_type": cls.model_type, "encoder_config": copy.deepcopy(config_dict)}
         pooling = _STOCK_POOLINGS.get(str(config_dict.get("classifier_pooling")))
         return ours if pooling is None else ours | {"pooling": pooling}

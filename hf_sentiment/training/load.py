@@ -8,24 +8,30 @@ from functools import partial
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
+from hf_sentiment.callbacks.shared import weights_are_finite
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabeled
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, usual_shares
-from hf_sentiment.errors import CallError, SentimentError, first_line
-from hf_sentiment.inference.loading import load_tokenizer, readable_tokens
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.inference.loading import load_tokenizer, loading_error, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.text_prefix import with_text_prefix
 from hf_sentiment.model import SentimentModel
-from hf_sentiment.model.configuration_bert_sentiment import read_beside
+from hf_sentiment.model.configuration_bert_sentiment import read_beside, sentence_transformers_modules
 from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
 from hf_sentiment.training.plan import holdout_shares
 
 logger = logging.getLogger(__name__)
+
+# Of a sentence-transformers checkpoint, what its pooled vector is made by. Its length says nothing here: measured, a
+# head on normalised vectors is no better (benchmarks/README.md).
+_MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 
 
 def load_splits(
@@ -135,15 +141,24 @@ def load_model(
         )
     except SentimentError:
         raise
-    except (OSError, ValueError) as error:
-        raise CallError(f"--model_name_or_path {name}: {first_line(error)}") from error
+    except (OSError, ValueError, SafetensorError) as error:
+        raise CallError(f"--model_name_or_path {name}: {loading_error(error)}") from error
     model, info = loaded
+    if not weights_are_finite(model):
+        raise CallError(f"--model_name_or_path {name}: its weights are not finite: they are damaged, fetch them again")
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
     model.config.class_weights, model.config.problem_type = None, "single_label_classification"
     # A missing head is what is expected; anything else is worth a warning.
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
+    others = set(sentence_transformers_modules(path, {"revision": arguments.model_revision})) - _MODULES
+    if others:
+        logger.warning(
+            "%s has modules beside an encoder and its pooling, which the head does without: %s",
+            name,
+            ", ".join(sorted(others)),
+        )
     # A length that is said may be more than the checkpoint was made for, as far as there are positions.
     longest = max(_longest(path, arguments.model_revision), arguments.max_length or 0)
     tokenizer.model_max_length = int(min(readable_tokens(tokenizer, model), longest))

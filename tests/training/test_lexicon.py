@@ -82,7 +82,7 @@ def test_phrases_have_only_what_the_tokenizer_can_read(letters: Any, tmp_path: P
         (["1 star", "2 stars", "3 stars", "4 stars", "5 stars"], (-2.0, -1.0, 0.0, 1.0, 2.0)),
         (["ham", "spam"], None),
         (["negative", "other"], None),
-        (["negativ", "positiv"], None),
+        (["negativ", "positiv"], (-1.0, 1.0)),
         (["6 stars", "7 stars"], None),
     ],
 )
@@ -393,3 +393,9 @@ def test_every_kind_of_encoder_is_taught_but_for_its_input_embeddings(
     assert np.isfinite(prior.weight).all() and any("embed" in name for name in kept)
     assert changed and not changed & kept
     assert not {name for name in before if "layer" in name} & kept
+
+
+@pytest.mark.parametrize("names", [("négatif", "positif"), ("差评", "好评"), ("Negatief", "Positief")])
+def test_polarities_of_other_languages_are_some(names: tuple[str, str]) -> None:
+    assert polarity(names) == (-1.0, 1.0) and polarity(names[::-1]) == (1.0, -1.0)
+    assert polarity((names[0], "other")) is None

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from families import family_checkpoint, family_tokenizer
+from safetensors.torch import load_file, save_file
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.training.arguments import SentimentArguments
@@ -38,7 +40,7 @@ def test_an_architecture_of_others_is_a_line_and_no_question(
 
     asked: list[Any] = []
     monkeypatch.setattr("builtins.input", lambda *question: asked.append(question) or "n")
-    with pytest.raises(CallError, match=f"is a checkpoint of type '{model_type}' is no text encoder of transformers"):
+    with pytest.raises(CallError, match=f"cannot be the encoder: '{model_type}' is no text encoder of transformers"):
         load_model(arguments, data)
     assert asked == []
 
@@ -61,4 +63,50 @@ def test_a_prefix_leaves_room_for_texts(reviews_file: Path, tmp_path: Path) -> N
         model_name_or_path=str(family_checkpoint("bert", tmp_path)), train_file=str(reviews_file), text_prefix="x " * 30
     )
     with pytest.raises(CallError, match=r"--text_prefix has \d+ tokens of 48 that the model reads: shorten it"):
+        load_model(arguments, load_splits(arguments, seed=0))
+
+
+def test_what_else_a_sentence_encoder_has_is_said(
+    reviews_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = family_checkpoint("bert", tmp_path)
+    names = ("Transformer", "Pooling", "Dense", "Normalize")
+    modules = [{"type": f"sentence_transformers.models.{name}", "path": f"{i}_{name}"} for i, name in enumerate(names)]
+    (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}', encoding="utf-8")
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    model, _ = load_model(arguments, load_splits(arguments, seed=0))
+    assert model.config.sentence_encoder
+    assert "which the head does without: Dense\n" in caplog.text
+
+
+@pytest.mark.parametrize("damage", ["cut", "not finite", "pickled"])
+def test_damaged_weights_are_a_line(damage: str, reviews_file: Path, tmp_path: Path) -> None:
+    folder = family_checkpoint("albert", tmp_path)
+    weights = folder / "model.safetensors"
+    if damage == "not finite":
+        save_file({name: tensor / 0 for name, tensor in load_file(weights).items()}, weights, {"format": "pt"})
+    elif damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:-100])
+    else:
+        torch.save(load_file(weights), folder / "pytorch_model.bin")
+        weights.unlink()
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    says = {
+        "cut": "are damaged .*: fetch",
+        "not finite": "not finite: .* fetch them",
+        "pickled": "no safetensors weights",
+    }
+    with pytest.raises(CallError, match=says[damage]):
+        load_model(arguments, load_splits(arguments, seed=0))
+
+
+@pytest.mark.parametrize("length", [0, -5])
+def test_a_tokenizer_that_reads_nothing_is_named(length: int, reviews_file: Path, tmp_path: Path) -> None:
+    folder = family_checkpoint("albert", tmp_path)
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": length}), encoding="utf-8")
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    with pytest.raises(CallError, match=f"model_max_length is {length} in tokenizer_config"):
         load_model(arguments, load_splits(arguments, seed=0))

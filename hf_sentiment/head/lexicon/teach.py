@@ -68,8 +68,24 @@ class LexiconPrior:
         return features @ self.weight + self.bias
 
 
+# Negative, neutral and positive in Dutch, French, Italian, Spanish, Portuguese, German and Chinese.
+_OTHER_POLARITIES = (
+    "negatief neutraal positief",
+    "négatif neutre positif",
+    "negatif neutre positif",
+    "negativo neutro positivo",
+    "negativo neutral positivo",
+    "negativa neutra positiva",
+    "negativ neutral positiv",
+    "负面 中性 正面",
+    "負面 中性 正面",
+    "消极 中立 积极",
+    "差评 中评 好评",
+)
+
+
 def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
-    """The valence that each label name stands for, or `None` where the names are not English polarities.
+    """The valence that each label name stands for, or `None` where the names are no polarities.
 
     Negative and positive are -1 and 1, neutral 0; stars run from -2 to 2.
 
@@ -79,6 +95,7 @@ def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
     """
     # Both scales have five names, and the middle one is 0.
     known = {name: place - 2.0 for scale in (POLARITY_ORDER, FIVE_STARS) for place, name in enumerate(scale)}
+    known |= {name: place - 1.0 for names in _OTHER_POLARITIES for place, name in enumerate(names.split())}
     values = [known.get(fold(name)) for name in labels]
     return None if None in values else tuple(value for value in values if value is not None)
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.faults
 SUITES = {
     "rollback": ["--alarm", "rollback", "--learning_rate", "1e-2", "--classifier_dropout", "0.0"],
     "lora": ["--lora", "true", "--learning_rate", "2e-3", "--alarm", "stop"],
-    "half_way": ["--pooling", "mean", "--fine_tuned_share", "0.5"],
+    "half_way": ["--pooling", "mean", "--head_first", "true", "--fine_tuned_share", "0.5"],
     "steps": ["--eval_strategy", "steps", "--eval_steps", "3", "--save_steps", "5", "--save_strategy", "steps"],
 }
 

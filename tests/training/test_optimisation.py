@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -239,3 +240,26 @@ def test_a_head_without_labels_is_put_into_the_model(
     before = expected.weight
     fit_zero_shot_head(model, tiny_tokenizer, prior, (-1.0, 1.0), tokens)
     assert not np.allclose(model.classifier.weight.detach(), before)
+
+
+def test_labels_that_say_nothing_leave_the_lexicons_direction_as_it_is() -> None:
+    signs: dict[bool, list[float]] = {True: [], False: []}
+    for seed in range(10):
+        generator = np.random.default_rng(seed)
+        features = generator.normal(size=(16, 8)).astype(np.float32)
+        labels = generator.permutation(np.arange(16) % 2)
+        for known, slopes in signs.items():
+            prior = replace(PRIOR, polarity=(-1.0, 1.0) if known else None)
+            head = linear_probe(features, labels, 2, prior)
+            slopes.append(float((head.weight[1] - head.weight[0]) @ PRIOR.weight))
+    assert min(signs[True]) > 0 > min(signs[False])
+
+
+def test_three_polarities_pull_the_outer_ones_apart_along_the_lexicons_direction() -> None:
+    apart: dict[Any, float] = {None: 0.0, (-1.0, 0.0, 1.0): 0.0}
+    for seed in range(10):
+        features = np.random.default_rng(seed).normal(size=(18, 8)).astype(np.float32)
+        for polarity in apart:
+            head = linear_probe(features, np.arange(18) % 3, 3, replace(PRIOR, polarity=polarity))
+            apart[polarity] += float((head.weight[2] - head.weight[0]) @ PRIOR.weight)
+    assert apart[-1.0, 0.0, 1.0] > max(0.0, apart[None])

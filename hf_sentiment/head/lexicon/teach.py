@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -58,10 +58,12 @@ class LexiconPrior:
     Attributes:
         weight: `[hidden_size]`, float32.
         bias: In valence, -4 to 4.
+        polarity: What each of the model's labels stands for, as `polarity` gives it; `None` where the names do not say.
     """
 
     weight: np.ndarray
     bias: float
+    polarity: tuple[float, ...] | None = None
 
     def valence(self, features: np.ndarray) -> np.ndarray:
         """Valence `[texts]` of pooled outputs `[texts, hidden_size]`."""
@@ -135,9 +137,11 @@ def prepare_encoder(
         with file_atomically(path) as beside:
             save_file(tensors | head, beside)
     with safe_open(path, framework="pt") as file:
-        names = [name for name in encoder.state_dict() if name not in kept]
-        encoder.load_state_dict({name: file.get_tensor(f"encoder.{name}") for name in names}, strict=False)
-        return LexiconPrior(file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias")))
+        taught = {name: file.get_tensor(f"encoder.{name}") for name in encoder.state_dict() if name not in kept}
+        encoder.load_state_dict(taught, strict=False)
+        weight, bias = file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias"))
+    names: Mapping[int, str] = model.config.id2label  # type: ignore[assignment]
+    return LexiconPrior(weight, bias, polarity([names[index] for index in sorted(names)]))
 
 
 def is_taught(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, languages: Sequence[str] = ("en",)) -> bool:

@@ -31,7 +31,7 @@ class LoraCallback(SuiteCallback):
     made, so that every reference to it trains the adapter, and checkpoints, resuming and `load_best_model_at_end` are
     those of transformers for PEFT: a checkpoint holds adapter and head only. At the end the adapter is written to
     `adapter/` in the run's folder (in a hyperparameter search: in the trial's) and, with `merge`, added to the weights:
-    the model is what it was before, a plain `BertForSentimentAnalysis`, say, with equal logits.
+    the model is what it was before, a plain sentiment model, say, with equal logits.
 
     Args:
         r: Rank of the adapters.

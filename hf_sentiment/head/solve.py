@@ -91,7 +91,8 @@ def linear_probe(
         likely /= num_labels
     else:
         if prior.polarity is not None:
-            imagined = _imagined(prior, prior.polarity, centre, scale)
+            shares = np.bincount(labels, weights) / weights.sum()
+            imagined = _imagined(prior, prior.polarity, shares, centre, scale)
         # A further column, [texts, hidden_size + 1]: the lexicon's direction once more, and cheaper than the others.
         direction = PRIOR_SCALE * prior.weight / np.linalg.norm(prior.weight)
         design, beside = (np.column_stack([rows, rows @ direction]) for rows in (design, imagined.design))
@@ -122,15 +123,17 @@ class _Texts(NamedTuple):
         return _Texts(*(values[rows] for values in self))
 
 
-def _imagined(prior: LexiconPrior, polarity: Sequence[float], centre: np.ndarray, scale: float) -> _Texts:
-    """Texts from which the zero-shot head would follow: of each label some, whose valences are its polarity's Gaussian.
+def _imagined(
+    prior: LexiconPrior, polarity: Sequence[float], shares: np.ndarray, centre: np.ndarray, scale: float
+) -> _Texts:
+    """Texts from which the zero-shot head would follow: of each label its share, whose valences are its Gaussian.
 
     They lie in the lexicon's direction from the centre of the texts.
     """
     valences = np.add.outer(polarity, math.sqrt(PRIOR_VARIANCE) * _PLACES).ravel()  # [labels * places]
     away = (valences - prior.valence(centre)) / (prior.weight @ prior.weight)
-    labels, weights = np.repeat(np.arange(len(polarity)), len(_PLACES)), np.tile(_PARTS, len(polarity))
-    return _Texts(np.outer(away, prior.weight) / scale, labels, weights * IMAGINED_TEXTS / len(polarity))
+    labels, weights = np.repeat(np.arange(len(polarity)), len(_PLACES)), np.outer(shares, _PARTS).ravel()
+    return _Texts(np.outer(away, prior.weight) / scale, labels, IMAGINED_TEXTS * weights)
 
 
 def _fit(regression: LogisticRegression, inverse: float, texts: _Texts, imagined: _Texts) -> None:

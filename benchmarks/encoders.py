@@ -49,6 +49,7 @@ from peers import (
     ours,
     paired,
     rows_of,
+    run_command,
     tfidf,
     trainer,
 )
@@ -203,12 +204,7 @@ def main() -> None:
     parser.add_argument("--tasks", nargs="+", default=list(TASKS), choices=list(TASKS))
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--report", action="store_true", help="print the tables and make the plot, and train nothing")
-    options = parser.parse_args()
-    if not options.report:
-        work(options)
-    report(options.output)
+    run_command(parser, OUTPUT, work, report)
 
 
 if __name__ == "__main__":

@@ -46,6 +46,7 @@ from peers import (
     ours,
     paired,
     rows_of,
+    run_command,
     task,
     tfidf,
     trainer,
@@ -241,12 +242,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=list(SIZES))
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--first_seed", type=int, default=0)
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--report", action="store_true", help="print the tables and make the plot, and train nothing")
-    options = parser.parse_args()
-    if not options.report:
-        work(options)
-    report(options.output)
+    run_command(parser, OUTPUT, work, report)
 
 
 if __name__ == "__main__":

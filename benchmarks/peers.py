@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -266,6 +267,21 @@ def grouped(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, int, str], Rows]:
 def mean(rows: Rows, metric: str) -> float:
     """Over the seeds."""
     return float(np.mean([row[metric] for row in rows.values()]))
+
+
+def run_command(
+    parser: argparse.ArgumentParser,
+    output: Path,
+    work: Callable[[argparse.Namespace], None],
+    report: Callable[[Path], None],
+) -> None:
+    """A benchmark's command line: do what is not done and report, or with `--report` only that."""
+    parser.add_argument("--output", type=Path, default=output)
+    parser.add_argument("--report", action="store_true", help="print the tables and make the plot, and train nothing")
+    options = parser.parse_args()
+    if not options.report:
+        work(options)
+    report(options.output)
 
 
 def paired(first: Rows, second: Rows, metric: str) -> tuple[float, float, int]:

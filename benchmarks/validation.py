@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset, DatasetDict
-from peers import LONGEST, TASKS, draw_rows, rows_of, table, task
+from peers import LONGEST, TASKS, draw_rows, rows_of, run_command, table, task
 from transformers import TrainerCallback
 
 from hf_sentiment.callbacks.early_stopping.monitor import Margin, Monitor, Seen
@@ -217,12 +217,7 @@ def main() -> None:
     parser.add_argument("--sizes", nargs="+", type=int, default=[256, 1000, 4000])
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--hot", action="store_true", help="train at a rate and a length at which it overfits")
-    parser.add_argument("--output", type=Path, default=OUTPUT)
-    parser.add_argument("--report", action="store_true", help="print the table, and train nothing")
-    options = parser.parse_args()
-    if not options.report:
-        work(options)
-    report(options.output)
+    run_command(parser, OUTPUT, work, report)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 from datasets import Dataset
@@ -54,7 +53,6 @@ def fit_zero_shot_head(
     model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
     prior: LexiconPrior,
-    polarity: Sequence[float],
     unlabeled: Dataset | None = None,
 ) -> int:
     """`zero_shot_head`, which becomes the model's head.
@@ -62,8 +60,7 @@ def fit_zero_shot_head(
     Args:
         model: Its encoder was taught the lexicon.
         tokenizer: Of the model.
-        prior: What it was taught.
-        polarity: The labels' polarities.
+        prior: What it was taught, with the labels' polarities.
         unlabeled: Tokenised texts of the kind that the model is for.
 
     Returns:
@@ -72,7 +69,7 @@ def fit_zero_shot_head(
     texts = 0 if unlabeled is None else len(unlabeled)
     logger.info("Making the head of the lexicon, without a label, and of %d unlabelled texts", texts)
     features = None if unlabeled is None else frozen_features(model, tokenizer, unlabeled)
-    head = zero_shot_head(prior, polarity, features)
+    head = zero_shot_head(prior, features)
     head.copy_into(model.classifier)
     # The same head as without them: they were too few, too many labels were there, or they fell into no two groups.
-    return 0 if np.array_equal(head.bias, zero_shot_head(prior, polarity).bias) else texts
+    return 0 if np.array_equal(head.bias, zero_shot_head(prior).bias) else texts

@@ -177,7 +177,7 @@ def _choose(
     return float(INVERSE_PENALTIES[penalty]), float(STRETCHES[stretch])
 
 
-def zero_shot_head(prior: LexiconPrior, polarity: Sequence[float], unlabeled: np.ndarray | None = None) -> LinearHead:
+def zero_shot_head(prior: LexiconPrior, unlabeled: np.ndarray | None = None) -> LinearHead:
     """A head without any label: linear discriminant analysis of valence, whose Gaussians nobody has to label.
 
     The means are the labels' polarities. With two labels and unlabelled texts, means, variance and the labels' shares
@@ -185,11 +185,15 @@ def zero_shot_head(prior: LexiconPrior, polarity: Sequence[float], unlabeled: np
     means on).
 
     Args:
-        prior: Where valence is in the features.
-        polarity: The labels' polarities, as `hf_sentiment.head.lexicon.polarity` gives them.
+        prior: Where valence is in the features, with the labels' polarities.
         unlabeled: Features of texts of the same kind as those to come, `[texts, hidden_size]`.
+
+    Raises:
+        ValueError: The labels are no polarities.
     """
-    means, variance = np.asarray(polarity, dtype=np.float64), PRIOR_VARIANCE
+    if prior.polarity is None:
+        raise ValueError("the labels are no polarities: without labelled texts no head can be made of a lexicon")
+    means, variance = np.asarray(prior.polarity, dtype=np.float64), PRIOR_VARIANCE
     shares = np.full(len(means), 1 / len(means))
     if unlabeled is not None and len(means) > 2:
         logger.warning("The unlabelled texts are not used: with more than two labels they do more harm than good")

@@ -105,14 +105,16 @@ class RunRecords:
     @property
     def pooling(self) -> str:
         """How a model of ours pools; where the config does not say it, as stock BERT does or by the first token."""
-        has_stock_class = self.kind is not None and self.kind.stock_class is not None
-        return str(self._of_config("pooling") or ("pooler" if has_stock_class else "cls"))
+        return str(self._of_config("pooling") or ("pooler" if self._has_stock_class else "cls"))
 
     @property
     def stock_loads(self) -> bool:
         """Whether a stock class of transformers loads the model, with the same logits."""
-        has_stock_class = self.kind is not None and self.kind.stock_class is not None
-        return has_stock_class and self.pooling == "pooler" and not self._of_config("normalize")
+        return self._has_stock_class and self.pooling == "pooler" and not self._of_config("normalize")
+
+    @property
+    def _has_stock_class(self) -> bool:
+        return self.kind is not None and self.kind.stock_class is not None
 
     @property
     def reads(self) -> int | None:

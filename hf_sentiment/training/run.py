@@ -20,7 +20,7 @@ from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
-from hf_sentiment.head.lexicon import polarity, prepare_encoder
+from hf_sentiment.head.lexicon import prepare_encoder
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
@@ -162,10 +162,7 @@ class Run:
             prior = prepare_encoder(self.model, self.tokenizer, self.plan.lexicons, **options)
         if prior is not None and not len(self.splits["train"]):
             # No label at all: what the labels' names mean has to do.
-            values = polarity(self.data.rule.labels) or ()
-            self.unlabeled_texts = fit_zero_shot_head(
-                self.model, self.tokenizer, prior, values, self.splits.get("unlabeled")
-            )
+            self.unlabeled_texts = fit_zero_shot_head(self.model, self.tokenizer, prior, self.splits.get("unlabeled"))
         elif self.plan.head_first.value:
             self.out_of_fold = fit_head_first(
                 self.model,

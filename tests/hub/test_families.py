@@ -14,16 +14,12 @@ from families import FAMILIES, family_checkpoint
 from huggingface_hub import snapshot_download
 from publish_support import check_in_process
 from safetensors.torch import load_file
+from without_package import BLOCKED
 
 TEXTS = ["the film was great , funny and moving !", "a dull book . i hated it .", "not"]
 
-_WITHOUT_THE_PACKAGE = """
+_PIPELINES = """
 import json, sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "hf_sentiment":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Blocker())
 from transformers import pipeline
 texts = json.loads(sys.argv[1])
 answers = {}
@@ -92,7 +88,7 @@ def test_from_a_checkpoint_to_the_hub(family: str, published: Callable[[str], An
 def test_all_of_them_without_the_package(published: Callable[[str], Any], tmp_path: Path) -> None:
     all_of_them = [published(family) for family in FAMILIES]
     done = subprocess.run(
-        [sys.executable, "-c", _WITHOUT_THE_PACKAGE, json.dumps(TEXTS), *(str(folder) for folder, _ in all_of_them)],
+        [sys.executable, "-c", BLOCKED + _PIPELINES, json.dumps(TEXTS), *(str(folder) for folder, _ in all_of_them)],
         env={"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": ""},
         cwd=tmp_path,
         capture_output=True,

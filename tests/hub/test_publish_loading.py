@@ -14,6 +14,7 @@ import pytest
 from huggingface_hub import constants
 from loopback import LoopbackHub
 from publish_support import lora_folder  # noqa: F401
+from without_package import BLOCKED
 
 # ruff: noqa: F811  # fixtures that are imported
 
@@ -33,12 +34,6 @@ print(json.dumps([published.largest_difference for published in (merged, adapter
 
 _RUN_BLOCKS = """
 import json, sys
-if sys.argv[1] == "without":
-    class Blocker:
-        def find_spec(self, name, path=None, target=None):
-            if name.partition(".")[0] == "hf_sentiment":
-                raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-    sys.meta_path.insert(0, Blocker())
 for block in json.load(sys.stdin):
     print("BLOCK", flush=True)
     exec(compile(block, "README.md", "exec"), {"__name__": "__main__"})
@@ -90,9 +85,9 @@ print(open(hf_hub_download(sys.argv[1], "README.md"), encoding="utf-8").read())
     with_package = [block for block in blocks if "hf_sentiment" in block]
     without = [block for block in blocks if "hf_sentiment" not in block]
     assert len(with_package) == len(without) == 4
-    for which, some in (("with", with_package), ("without", without)):
+    for which, start, some in (("with", "", with_package), ("without", BLOCKED, without)):
         clean = environment | {"HF_HOME": str(tmp_path / which)}
-        out = python(clean, _RUN_BLOCKS, which, stdin=json.dumps(some))
+        out = python(clean, start + _RUN_BLOCKS, stdin=json.dumps(some))
         assert out.count("BLOCK") == 4 and "Do you wish to run the custom code?" not in out
         assert re.search(r"'label': '(negative|positive)'", out)
 

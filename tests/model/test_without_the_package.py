@@ -13,18 +13,9 @@ from typing import Any
 import pytest
 import torch
 from families import family_config
+from without_package import BLOCKED
 
 from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
-
-# Stands in for a machine without the package, wherever it is installed on this one.
-_BLOCKED = """
-import sys
-class Blocker:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] == "hf_sentiment":
-            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
-sys.meta_path.insert(0, Blocker())
-"""
 
 _GENERATIONS = """
 import json, pathlib, sys
@@ -110,26 +101,25 @@ def _run(script: str, *arguments: str, cwd: Path) -> str:
     return process.stdout
 
 
-@pytest.mark.parametrize("pooling", ["pooler", "mean"])
-def test_three_generations(pooling: str, make_tiny: Callable[..., Any], tiny_tokenizer: Any, tmp_path: Path) -> None:
-    model, folder = make_tiny(pooling=pooling), tmp_path / "my.model-v1"
+def _check_three_generations(model: Any, tokenizer: Any, encoder: str, tmp_path: Path) -> None:
+    """Saved here, loaded and saved and loaded again where the package is not; `encoder` is what the model calls it."""
+    folder = tmp_path / "my.model-v1"
     model.save_pretrained(folder)
-    tiny_tokenizer.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
     inputs = [[2, 7, 8, 12, 3], [2, 9, 3, 5, 6]]
     with torch.no_grad():
         expected = model(torch.tensor(inputs)).logits.tolist()
-    assert "done" in _run(_BLOCKED + _GENERATIONS, str(folder), json.dumps([inputs, expected]), "bert", cwd=tmp_path)
+    assert "done" in _run(BLOCKED + _GENERATIONS, str(folder), json.dumps([inputs, expected]), encoder, cwd=tmp_path)
+
+
+@pytest.mark.parametrize("pooling", ["pooler", "mean"])
+def test_three_generations(pooling: str, make_tiny: Callable[..., Any], tiny_tokenizer: Any, tmp_path: Path) -> None:
+    _check_three_generations(make_tiny(pooling=pooling), tiny_tokenizer, "bert", tmp_path)
 
 
 def test_three_generations_of_another_encoder(tiny_tokenizer: Any, tmp_path: Path) -> None:
     config = EncoderSentimentConfig(encoder_config=family_config("electra"), pooling="mean")
-    model, folder = EncoderForSentimentAnalysis(config).eval(), tmp_path / "my.model-v1"
-    model.save_pretrained(folder)
-    tiny_tokenizer.save_pretrained(folder)
-    inputs = [[2, 7, 8, 12, 3], [2, 9, 3, 5, 6]]
-    with torch.no_grad():
-        expected = model(torch.tensor(inputs)).logits.tolist()
-    assert "done" in _run(_BLOCKED + _GENERATIONS, str(folder), json.dumps([inputs, expected]), "encoder", cwd=tmp_path)
+    _check_three_generations(EncoderForSentimentAnalysis(config).eval(), tiny_tokenizer, "encoder", tmp_path)
 
 
 def test_the_shipped_files_import_nothing_but_torch_transformers_and_each_other(tmp_path: Path) -> None:

@@ -197,14 +197,14 @@ def at(valence: float) -> np.ndarray:
 def test_without_labels_two_labels_meet_at_valence_0_in_either_order(
     polarity: tuple[float, float], positive: int
 ) -> None:
-    head = zero_shot_head(PRIOR, polarity)
+    head = zero_shot_head(replace(PRIOR, polarity=polarity))
     assert head.logits(at(0.2)).argmax() == positive and head.logits(at(-0.2)).argmax() != positive
     logits = head.logits(at(1.5))[0]  # the log odds grow by 1 with each point of valence
     assert logits[positive] - logits[1 - positive] == pytest.approx(1.5, abs=1e-5)
 
 
 def test_without_labels_neutral_is_what_is_within_half_a_point_of_0() -> None:
-    head = zero_shot_head(PRIOR, (-1.0, 0.0, 1.0))
+    head = zero_shot_head(replace(PRIOR, polarity=(-1.0, 0.0, 1.0)))
     assert [int(head.logits(at(v)).argmax()) for v in (-2, -0.55, -0.45, 0.45, 0.55, 2)] == [0, 0, 1, 1, 2, 2]
 
 
@@ -214,7 +214,7 @@ def test_unlabeled_texts_tell_where_one_polarity_ends_and_how_many_there_are() -
     unlabeled = np.zeros((600, 8), dtype=np.float32)
     unlabeled[:, 0] = valence - PRIOR.bias
     for polarity, positive in (((-1.0, 1.0), 1), ((1.0, -1.0), 0)):
-        head = zero_shot_head(PRIOR, polarity, unlabeled)
+        head = zero_shot_head(replace(PRIOR, polarity=polarity), unlabeled)
         assert (head.logits(unlabeled).argmax(axis=1) == positive).mean() == pytest.approx(0.9, abs=0.02)
         # The mixture's border, which is nearer to the rarer group, and not the lexicon's 0.
         assert head.logits(at(0.3)).argmax() != positive and head.logits(at(0.85)).argmax() == positive
@@ -224,7 +224,8 @@ def test_unlabeled_texts_that_tell_nothing_change_nothing(caplog: pytest.LogCapt
     few, many = np.zeros((20, 8), dtype=np.float32), np.zeros((80, 8), dtype=np.float32)
     many[:, 0] = np.random.default_rng(0).normal(size=80)
     for polarity, texts in (((-1.0, 1.0), few), ((-1.0, 0.0, 1.0), many)):
-        assert np.array_equal(zero_shot_head(PRIOR, polarity, texts).weight, zero_shot_head(PRIOR, polarity).weight)
+        prior = replace(PRIOR, polarity=polarity)
+        assert np.array_equal(zero_shot_head(prior, texts).weight, zero_shot_head(prior).weight)
     assert "more than two labels" in caplog.text
 
 
@@ -232,13 +233,13 @@ def test_a_head_without_labels_is_put_into_the_model(
     make_tiny: Callable[..., Any], tiny_tokenizer: Any, tokens: Dataset
 ) -> None:
     model = make_tiny(pooling="mean")
-    prior = LexiconPrior(np.linspace(-1, 1, 16).astype(np.float32), 0.1)
-    fit_zero_shot_head(model, tiny_tokenizer, prior, (-1.0, 1.0))
-    expected = zero_shot_head(prior, (-1.0, 1.0))
+    prior = LexiconPrior(np.linspace(-1, 1, 16).astype(np.float32), 0.1, (-1.0, 1.0))
+    fit_zero_shot_head(model, tiny_tokenizer, prior)
+    expected = zero_shot_head(prior)
     np.testing.assert_allclose(model.classifier.weight.detach(), expected.weight, rtol=1e-6)
     np.testing.assert_allclose(model.classifier.bias.detach(), expected.bias, rtol=1e-6)
     before = expected.weight
-    fit_zero_shot_head(model, tiny_tokenizer, prior, (-1.0, 1.0), tokens)
+    fit_zero_shot_head(model, tiny_tokenizer, prior, tokens)
     assert not np.allclose(model.classifier.weight.detach(), before)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerBase
 from vaderSentiment.vaderSentiment import BOOSTER_DICT, NEGATE, SentimentIntensityAnalyzer
 
+from hf_sentiment.data.tokenization import whole_words
 from hf_sentiment.head.lexicon.grammar import GRAMMARS, Grammar
 from hf_sentiment.head.lexicon.words import is_multilingual, pattern_words
 
@@ -95,7 +96,7 @@ def lexicon_phrases(
 def _english(tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> _Language:
     taken = {*analyzer.lexicon, *NEGATE, *BOOSTER_DICT}
     # In other languages a word that VADER does not know may have sentiment all the same.
-    others = () if is_multilingual(tokenizer) else whole_words(tokenizer)
+    others = () if is_multilingual(tokenizer) else plain_words(tokenizer)
     words = [word for word in analyzer.lexicon if word.replace(" ", "").replace("-", "").replace("'", "").isalpha()]
     slots = {
         "{w}": words,
@@ -127,12 +128,11 @@ def _has_capitals(tokenizer: PreTrainedTokenizerBase) -> bool:
     return bool(tokenizer.tokenize("GOOD") != tokenizer.tokenize("good"))
 
 
-def whole_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
+def plain_words(tokenizer: PreTrainedTokenizerBase) -> list[str]:
     """ASCII words of three letters and more that are one token, in order."""
-    vocabulary = tokenizer.get_vocab()
-    # SentencePiece and byte-level vocabularies mark what begins a word; WordPiece marks what goes on with one.
-    begins = [token[1:] for token in vocabulary if token.startswith(("▁", "Ġ")) and len(token) > 1]
-    return sorted({word for word in begins or vocabulary if word.isalpha() and word.isascii() and len(word) > 2})
+    # A vocabulary that does not mark pieces of words is taken for one of words.
+    known = whole_words(tokenizer) or tokenizer.get_vocab()
+    return sorted(word for word in known if word.isalpha() and word.isascii() and len(word) > 2)
 
 
 def _other(language: str, tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> _Language:

@@ -42,7 +42,7 @@ class Facts:
         lora: Whether adapters are trained instead of all weights; `None` leaves it to the plan.
         num_validation: Validation texts; 0 where there is no such split.
         imbalance: Texts of the most frequent label for each of the rarest.
-        polarity: Whether the labels are English polarities (negative, positive, stars, …).
+        polarity: Whether the labels are polarities (negative, positive, stars, …).
         language: Of most of the texts, ISO 639-1; `None` where it cannot be told.
         lexicons: Languages whose lexicons the encoder can be taught for these texts.
         unknown: Share of the tokens that the tokenizer does not know.

@@ -260,6 +260,12 @@ def test_texts_of_unknown_tokens_are_warned_of() -> None:
         assert any("60 % of the tokens are unknown" in line for line in plan_warnings(make_plan(facts, {}))) == warned
 
 
+def test_a_lexicon_that_is_not_of_the_language_is_warned_of() -> None:
+    facts = replace(FEW, language="de", lexicons=())
+    assert ["texts' language (de)" in line for line in plan_warnings(make_plan(facts, {"lexicon": True}))] == [True]
+    assert plan_warnings(make_plan(replace(facts, lexicons=("en",)), {"lexicon": True})) == []
+
+
 def test_what_the_plan_takes_is_never_warned_of() -> None:
     for facts in (BERT_BASE, SENTENCE_ENCODER, FEW, replace(FEW, num_train=0), replace(FEW, lora=True)):
         assert plan_warnings(make_plan(facts, {})) == []

@@ -46,8 +46,10 @@ _MISSING_FORMS = re.compile(r"#+|#\S*[!?]|#n/?[a-z]|#getting_data|[-_.?/\\·]+")
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _PARTS = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s,]+")
 _OBJECT = re.compile(r"\{.*[\"'].*:.*\}", re.DOTALL)
+# Stars as a word: English, Chinese and Japanese, German, Dutch, French, Italian, Spanish.
+_STAR = "(?:stars?|つ?星|sterne?|ster(?:ren)?|étoiles?|stell[ae]|estrellas?|★|⭐)"
 _STARS = re.compile(
-    r"(\d+(?:[.,]\d+)?)(?:[\s-]*(?:stars?|★|⭐)|\s*(?:/|out of)\s*5(?:[\s-]*stars?)?)|([★⭐🌟*]+)☆*", re.IGNORECASE
+    rf"(\d+(?:[.,]\d+)?)(?:[\s-]*{_STAR}|\s*(?:/|out of)\s*5(?:[\s-]*{_STAR})?)|([★⭐🌟*]+)☆*", re.IGNORECASE
 )
 _SIGNS = {"+": "positive", "-": "negative", "++": "very positive", "--": "very negative"}
 _POLARITY = {

@@ -14,12 +14,17 @@ from hf_sentiment.training.plan.rules import GUARDS, RULES
 
 
 def plan_warnings(plan: Plan) -> list[str]:
-    """One line for each value of the user's that is outside what the literature supports, and for unknown words."""
+    """One line for each value of the user's that no literature or lexicon supports, and for unknown words."""
     facts, lines = plan.facts, []
     if LIMITS["unknown_tokens"].severity(facts.unknown) == "warning":
         lines.append(
             f"{100 * facts.unknown:.0f} % of the tokens are unknown to this checkpoint, which cannot tell them apart: "
             "take one with the language and the signs of your texts (`hf-sentiment audit` lists the most common)"
+        )
+    if plan.lexicon.value and not facts.lexicons:
+        lines.append(
+            f"--lexicon true: there is no sentiment lexicon for the texts' language ({facts.language or 'unknown'}) "
+            "that this checkpoint could learn, so it is taught the English one"
         )
     for guard in GUARDS:
         decision = plan.decisions[guard.name]  # of an argument that always has one

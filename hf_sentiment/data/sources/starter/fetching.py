@@ -96,7 +96,7 @@ def fetch(archive: Archive, scratch: str | os.PathLike[str]) -> Path:
         output = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]
         reason = output[-1].strip() if output else f"exit code {done.returncode}"
         raise CallError(
-            f"starter: could not fetch {archive.requirement} ({reason}): connect to a package index, or put "
+            f"could not fetch {archive.requirement} ({reason}): connect to a package index, or put "
             f"{archive.file} from there at {put}"
         )
     return files[0]

@@ -80,7 +80,7 @@ def evaluate(
 
 def _rule(raw: RawData, classifier: SentimentClassifier, model: str, keep_bad: bool) -> LabelRule:
     """How the labels of the data become those of the model."""
-    saved = getattr(classifier.model.config, "label_rule", None)
+    saved = classifier.config.get("label_rule")
     if saved:
         rule = LabelRule.from_dict(saved)
     else:

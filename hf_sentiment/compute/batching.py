@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-import torch
-from transformers import PreTrainedTokenizerBase
-
 if TYPE_CHECKING:
+    import torch
     from datasets import Dataset
+    from transformers import PreTrainedTokenizerBase
 
 # Token slots (texts x longest) a batch. On two CPU cores the starter model is fastest between 500 and 2,000: smaller
 # batches pay per call, larger ones fall out of the cache (benchmarks/prediction_speed.py --tune).

@@ -6,20 +6,19 @@ import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NotRequired, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict, cast
 
 import numpy as np
-import torch
-from safetensors import SafetensorError
-from scipy.special import expit, softmax
 from tqdm.auto import tqdm
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
+from hf_sentiment.compute.batching import length_sorted_batches
 from hf_sentiment.errors import CallError
-from hf_sentiment.inference.loading import check_head, load_tokenizer, loading_error, readable_tokens
+from hf_sentiment.inference.backends import Backend, load_backend
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.texts import no_text
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 logger = logging.getLogger(__name__)
 
@@ -43,10 +42,11 @@ class SentimentClassifier:
     """Predicts with a fine-tuned model: any checkpoint that `AutoModelForSequenceClassification` loads.
 
     Args:
-        model: A single-label or multi-label sequence classifier.
-        tokenizer: Its tokenizer.
+        model: A single-label or multi-label sequence classifier in memory; or a backend, which has its tokenizer.
+        tokenizer: Of the model in memory.
 
-    Texts that are longer than the model can read are cut, and a warning counts them.
+    Texts that are longer than the model can read are cut, and a warning counts them. Several threads may predict at
+    once.
 
     Examples:
         >>> classifier = SentimentClassifier.from_pretrained("runs/demo")
@@ -54,14 +54,18 @@ class SentimentClassifier:
         'positive'
     """
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
-        if model.config.problem_type == "regression" or model.config.num_labels == 1:
-            raise CallError("the model is a regression with one output and has no labels to predict")
-        self.model = model.eval()
-        self.tokenizer = tokenizer
-        names: Mapping[int, str] = model.config.id2label  # type: ignore[assignment]  # int keys once it is loaded
+    def __init__(self, model: PreTrainedModel | Backend, tokenizer: PreTrainedTokenizerBase | None = None) -> None:
+        if tokenizer is not None:
+            from hf_sentiment.inference.backends import TorchBackend  # imports torch
+
+            self.backend: Backend = TorchBackend(cast("PreTrainedModel", model), tokenizer)
+        else:
+            self.backend = cast(Backend, model)
+        self.config = self.backend.config
+        names = {int(index): name for index, name in self.config["id2label"].items()}
         self.labels = [names[index] for index in sorted(names)]
-        self.max_length = readable_tokens(tokenizer, model)
+        if self.config.get("problem_type") == "regression" or len(names) == 1:
+            raise CallError("the model is a regression with one output and has no labels to predict")
 
     @classmethod
     def from_pretrained(
@@ -76,39 +80,16 @@ class SentimentClassifier:
         Args:
             path_or_repo: A folder or a Hub id. Code in the repository is not run: this package has the model's.
             backend: `"torch"`.
-            num_threads: Threads of one prediction; by default torch's own choice.
+            num_threads: Threads of one prediction, by default the engine's own choice. torch has one number for the
+                whole process, which this sets.
             revision: Branch, tag or commit of a Hub repository.
 
         Raises:
             CallError: There is no such folder or repository, it is no trained classifier or has no tokenizer, or an
                 unknown backend.
         """
-        if backend != "torch":
-            raise CallError(f'backend must be "torch", got {backend!r}')
         name = find_checkpoint(path_or_repo, revision)
-        if num_threads is not None:
-            if num_threads < 1:
-                raise CallError(f"--num_threads must be at least 1, got {num_threads}")
-            torch.set_num_threads(num_threads)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        # A CPU computes half precision slowly, so a checkpoint stored in it is not loaded as stored there.
-        dtype = torch.float32 if device == "cpu" else "auto"
-        try:
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                name,
-                revision=revision,
-                dtype=dtype,
-                output_loading_info=True,
-                use_safetensors=True,  # other files are pickles, which run what they hold
-                trust_remote_code=False,
-            )
-            tokenizer = load_tokenizer(name, revision)
-        except (OSError, ValueError, SafetensorError) as error:
-            if isinstance(error, CallError):
-                raise
-            raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error)}") from error
-        check_head(info, name)
-        return cls(model.to(device), tokenizer)
+        return cls(load_backend(backend, name, num_threads, revision))
 
     def predict(self, texts: Sequence[Any], progress: bool = False) -> list[Prediction]:
         """Predict every text, in the order given.
@@ -163,25 +144,26 @@ class SentimentClassifier:
             bar: A `tqdm` bar to move on by every text.
         """
         whole = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # half an emoji is no text
-        encodings = self.tokenizer(whole, truncation=True, max_length=self.max_length)
-        ids = encodings["input_ids"]
-        # Only fast tokenizers keep what they cut off.
-        cut = sum(encoding is not None and bool(encoding.overflowing) for encoding in encodings.encodings or [])
-        if cut:
-            logger.warning("%d of %d texts are longer than %d tokens and were cut", cut, len(texts), self.max_length)
+        return self._logits(whole, bar)
+
+    def _logits(self, texts: Sequence[str], bar: Any) -> np.ndarray:
+        """Of each text as it is, cut where it is too long, `[texts, labels]`."""
+        tokens = self.backend.tokenize(texts)
+        if cut := sum(tokens.cut):
+            length = self.backend.max_length
+            logger.warning("%d of %d texts are longer than %d tokens and were cut", cut, len(texts), length)
         # Batches of about equal length, in any order: each writes the rows of its texts.
-        outputs = np.empty((len(ids), len(self.labels)), dtype=np.float32)
-        with torch.inference_mode():
-            for rows in length_sorted_batches([len(sequence) for sequence in ids]):
-                batch = pad_batch(self.tokenizer, encodings.data, rows)
-                batch = {name: tensor.to(self.model.device) for name, tensor in batch.items()}
-                outputs[rows] = self.model(**batch).logits.float().cpu().numpy()
-                if bar is not None:
-                    bar.update(len(rows))
+        outputs = np.empty((len(texts), len(self.labels)), dtype=np.float32)
+        for rows in length_sorted_batches([len(sequence) for sequence in tokens.columns["input_ids"]]):
+            outputs[rows] = self.backend.logits(tokens, rows)
+            if bar is not None:
+                bar.update(len(rows))
         return outputs
 
     def _probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Softmax, or each label's own sigmoid for a multi-label model, `[texts, labels]`."""
-        if self.model.config.problem_type == "multi_label_classification":
-            return expit(logits.astype(np.float64))
-        return softmax(logits.astype(np.float64), axis=1)
+        logits = logits.astype(np.float64)
+        if self.config.get("problem_type") == "multi_label_classification":
+            return 0.5 + 0.5 * np.tanh(0.5 * logits)  # the sigmoid, without an overflow
+        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(weights / weights.sum(axis=1, keepdims=True))

@@ -1,0 +1,5 @@
+from .load import BACKENDS as BACKENDS
+from .load import load_backend as load_backend
+from .protocol import Backend as Backend
+from .protocol import Tokens as Tokens
+from .with_torch import TorchBackend as TorchBackend

@@ -1,0 +1,91 @@
+"""torch: any checkpoint that `AutoModelForSequenceClassification` loads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from hf_sentiment.compute.batching import pad_batch
+from hf_sentiment.errors import CallError
+from hf_sentiment.inference.backends.protocol import Tokens
+from hf_sentiment.inference.loading import check_head, load_tokenizer, loading_error, readable_tokens
+
+
+class TorchBackend:
+    """A model in memory.
+
+    Args:
+        model: Of any architecture; it is put into evaluation mode.
+        tokenizer: Its tokenizer.
+
+    Attributes:
+        config: As in `Backend`.
+        max_length: As in `Backend`.
+    """
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self.model, self.tokenizer = model.eval(), tokenizer
+        self.config: Mapping[str, Any] = model.config.to_dict()
+        self.max_length = readable_tokens(tokenizer, model)
+        # A fast tokenizer holds how it cuts, and may not be told while another thread uses it.
+        self._tokenizing = threading.Lock()
+
+    @classmethod
+    def load(cls, name: str, num_threads: int | None = None, revision: str | None = None) -> TorchBackend:
+        """Load a folder or a Hub repository, onto a GPU where there is one.
+
+        Args:
+            name: What `find_checkpoint` gave.
+            num_threads: CPU threads, of all that torch does in this process: it has one number.
+            revision: Branch, tag or commit of a Hub repository.
+
+        Raises:
+            CallError: It is no trained classifier or has no tokenizer.
+        """
+        if num_threads is not None:
+            torch.set_num_threads(num_threads)
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+        # A CPU computes half precision slowly, so a checkpoint stored in it is not loaded as stored there.
+        dtype = torch.float32 if device == "cpu" else "auto"
+        try:
+            model, info = AutoModelForSequenceClassification.from_pretrained(
+                name,
+                revision=revision,
+                dtype=dtype,
+                output_loading_info=True,
+                use_safetensors=True,  # other files are pickles, which run what they hold
+                trust_remote_code=False,
+            )
+            tokenizer = load_tokenizer(name, revision)
+        except (OSError, ValueError, SafetensorError) as error:
+            if isinstance(error, CallError):
+                raise
+            raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error)}") from error
+        check_head(info, name)
+        return cls(model.to(device), tokenizer)
+
+    def tokenize(self, texts: Sequence[str]) -> Tokens:
+        """As in `Backend`."""
+        with self._tokenizing:
+            encodings = self.tokenizer(list(texts), truncation=True, max_length=self.max_length)
+        # Only fast tokenizers keep what they cut off.
+        cut = [bool(encoding.overflowing) for encoding in encodings.encodings or []]
+        return Tokens(encodings.data, cut or [False] * len(texts))
+
+    def logits(self, tokens: Tokens, rows: Sequence[int]) -> np.ndarray:
+        """As in `Backend`.
+
+        Args:
+            tokens: What `tokenize` gave.
+            rows: Which of its texts are the batch.
+        """
+        batch = pad_batch(self.tokenizer, tokens.columns, list(rows))
+        with torch.inference_mode():
+            outputs = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()})
+            return np.asarray(outputs.logits.float().cpu().numpy())

@@ -4,6 +4,7 @@ from .callbacks.lora import LoraCallback as LoraCallback
 from .callbacks.overfitting_gap.callback import OverfittingGapCallback as OverfittingGapCallback
 from .cli import one_line_errors as one_line_errors
 from .commands.audit import audit as audit
+from .commands.demo import demo as demo
 from .commands.evaluate import evaluate as evaluate
 from .commands.plan import plan as plan
 from .commands.predict import predict as predict

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import shlex
 import shutil
+import signal
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -178,6 +179,27 @@ class Predict(Command):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Demo(Command):
+    """Serve a page that labels texts and files, on this machine alone."""
+
+    model: str = word("MODEL", "A trained model's folder or a Hub id.")
+    host: str = flag("127.0.0.1", "Address to listen on; 0.0.0.0 lets other machines in, without a password.")
+    port: int = flag(7860, "Port to listen on; 0 takes any that is free.")
+    revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
+    num_threads: int | None = flag(None, "CPU threads.")
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Serve until Ctrl-C."""
+        _find_model(self.model, self.revision)
+        from hf_sentiment.commands.demo import demo
+
+        quieten_libraries()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does
+        demo(**vars(self))
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Publish(Command):
     """Publish a run on the Hub, verified, or not at all."""
 
@@ -222,7 +244,7 @@ class Publish(Command):
 
 # In the order of a user's way, which is that of the help.
 COMMANDS: dict[str, type[Command]] = {
-    command.__name__.lower(): command for command in (Train, Plan, Audit, Evaluate, Predict, Publish)
+    command.__name__.lower(): command for command in (Train, Plan, Audit, Evaluate, Predict, Demo, Publish)
 }
 
 

@@ -83,7 +83,7 @@ def test_the_wheel_has_the_templates_and_is_found_there(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
         archive.extractall(tmp_path / "site")
-    assert "hf_sentiment/model_card_templates/sentiment.md" in names
+    assert {f"hf_sentiment/model_card_templates/{name}" for name in ("sentiment.md", "report.html")} <= set(names)
     assert "hf_sentiment/py.typed" in names
     assert not any(name.startswith(("tests/", "recipes/")) for name in names)
     script = (

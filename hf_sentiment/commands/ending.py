@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hf_sentiment.callbacks.learning_curve import FINAL, draw_dots, draw_shares
+from hf_sentiment.callbacks.learning_curve import FINAL, draw_dots, draw_shares, save_figure
 from hf_sentiment.callbacks.shared import Kept
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import compared_models
@@ -74,7 +74,7 @@ def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path) -> None:
         of = f"{'cross-validation on the' if folds else 'the'} {evaluation.texts:,} "
         title = f"Measured {'in' if folds else 'on'} {of}{'training' if folds else 'test'} texts, 95 % intervals"
         models = [(words, to_json(metrics)) for words, metrics in compared_models(evaluation)]
-        draw_dots(models, ("accuracy", "log_loss"), title, once, stem)
+        save_figure(draw_dots(models, ("accuracy", "log_loss"), title, once), stem)
         return
     # Without labels nothing can be measured; how the labels are shared out at least shows a head that says one thing.
     nothing = (
@@ -84,7 +84,7 @@ def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path) -> None:
     probabilities = _unlabeled_probabilities(run)
     shares = {} if probabilities is None else _shares(probabilities, run.data.rule.labels)
     texts = 0 if probabilities is None else len(probabilities)
-    draw_shares(shares, f"How the model labels the {texts:,} unlabelled texts", nothing, stem)
+    save_figure(draw_shares(shares, f"How the model labels the {texts:,} unlabelled texts", nothing), stem)
 
 
 def _unlabeled_probabilities(run: Run) -> NDArray[np.float64] | None:

@@ -30,6 +30,7 @@ from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.records.schema import Alarm, AuditRecord, EvaluationRecord, FindingRecord, Measurement, TrainingRecord
 from hf_sentiment.records.serialization import write_record
+from hf_sentiment.report.page import report_html
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.plan import plan_lines, plan_record
@@ -148,7 +149,7 @@ def _warn(findings: Sequence[FindingRecord]) -> None:
 
 
 def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: float) -> RunResult:
-    """Calibrate, save, evaluate what was saved, and write the card and, last, the evaluation."""
+    """Calibrate, save, evaluate what was saved, and write the card, the report and, last, the evaluation."""
     # The temperature before the shift by label shares: it is fitted on probabilities that mean shares.
     temperature = run.calibrate() if arguments.calibrate else None
     run.adjust()
@@ -161,6 +162,7 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     evaluation = dataclasses.replace(evaluation, temperature=temperature, training=training)
     end_records(run, evaluation, folder.records, seconds)
     write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
+    write_atomically(folder.records / "report.html", report_html(folder.path, evaluation))
     folder.finish(evaluation, arguments.keep_checkpoints)
     if not isinstance(evaluation, Measurement):
         logger.warning("Nothing was measured: hf-sentiment evaluate %s --test_file FILE does, with labels", folder.path)

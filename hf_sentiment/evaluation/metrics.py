@@ -15,6 +15,7 @@ from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from hf_sentiment.compute.temperature import calibrated_losses
+from hf_sentiment.records.schema import Bin, Estimate
 
 CONFIDENCE = 0.95
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
@@ -84,12 +85,25 @@ def _from_counts(confusion: np.ndarray) -> dict[str, float]:
 
 def expected_calibration_error(probabilities: np.ndarray, references: np.ndarray) -> float:
     """Mean distance between confidence and accuracy over bins of the top label's probability, in [0, 1]."""
+    gaps = [each.texts * abs(each.confidence - each.accuracy.value) for each in reliability(probabilities, references)]
+    return float(sum(gaps) / len(references))
+
+
+def reliability(probabilities: np.ndarray, references: np.ndarray) -> tuple[Bin, ...]:
+    """How sure and how often right the top label is, in those of 10 bins of its probability that have texts."""
     confidence = probabilities.max(axis=1)
     hits = probabilities.argmax(axis=1) == references
     # Bins are closed below; a confidence of 1 belongs to the last one.
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=confidence - hits, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(references))
+    places = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    bins = []
+    for place in np.unique(places).tolist():
+        of_bin = places == place
+        right, texts = int(hits[of_bin].sum()), int(of_bin.sum())
+        interval = binomtest(right, texts).proportion_ci(CONFIDENCE, "exact")
+        accuracy = Estimate(right / texts, float(interval.low), float(interval.high))
+        low, high = place / CALIBRATION_BINS, (place + 1) / CALIBRATION_BINS
+        bins.append(Bin(low, high, texts, float(confidence[of_bin].mean()), accuracy))
+    return tuple(bins)
 
 
 def bootstrap_intervals(

@@ -15,7 +15,7 @@ from hf_sentiment.data.sources import human_agreement
 from hf_sentiment.data.splits import label_folds
 from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
-from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences
+from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences, reliability
 from hf_sentiment.records.schema import (
     Baselines,
     Confusion,
@@ -60,6 +60,7 @@ def evaluate_texts(probabilities: np.ndarray, test: Dataset, labels: Sequence[st
         per_class=tuple(LabelMetrics(*row) for row in rows),
         confusion_matrix=Confusion(tuple(labels), tuple(map(tuple, counts))),
         by_length=accuracy_by_length(texts, probabilities, references),
+        reliability=reliability(probabilities, references),
         errors=confident_errors(texts, probabilities, references, labels),
         examples=label_examples(texts, probabilities, references, labels),
         seen=None,

@@ -83,10 +83,16 @@ def test_the_folder_has_all_that_it_promises(finished: Path) -> None:
         "curves.svg",
         "curves.png",
         "evaluation.json",
+        "report.html",
         "arguments.json",
         "seen_texts.npz",
     }
     assert {path.name for path in (finished / "records").iterdir()} == records
+    # A finished run has its report: what makes it finished is written later.
+    times = [(finished / "records" / name).stat().st_mtime_ns for name in ("report.html", "evaluation.json")]
+    assert times == sorted(times)
+    report = (finished / "records" / "report.html").read_text(encoding="utf-8")
+    assert report.count("data:image/svg+xml") == 3 and "Learning curves" in report and "learning_rate" in report
 
 
 def test_the_audit_is_recorded_without_texts_and_what_is_serious_is_said(

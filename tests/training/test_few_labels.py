@@ -97,6 +97,20 @@ def test_a_head_alone_leaves_a_history_and_a_picture_of_what_was_measured(few: P
     assert "curves.png" in card_of(few)
 
 
+def report_of(folder: Path) -> str:
+    """The words of a run's report."""
+    page = (folder / "records" / "report.html").read_text(encoding="utf-8")
+    return " ".join(re.sub(r"<[^>]*>", " ", page).split())
+
+
+def test_the_report_of_a_head_alone_has_pictures_and_says_what_there_is_not(few: Path) -> None:
+    assert (few / "records" / "report.html").read_text(encoding="utf-8").count("data:image/svg+xml") == 2
+    report = report_of(few)
+    assert "Cross-validation on the 40 training texts" in report and "there is no course to draw" in report
+    assert "fitted on the folds" in report and "There was no overfitting alarm" in report
+    assert "What was decided, and why" in report and "he check of the data found" in report
+
+
 def test_a_run_without_labels_leaves_them_too(
     call: list[str], unlabeled_file: Path, few_file: Path, finish: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -105,6 +119,8 @@ def test_a_run_without_labels_leaves_them_too(
     (row,) = history_of(divided)
     assert row["final"] == "nothing measured" and row["elapsed_seconds"] > 0
     assert "labels the 200 unlabelled texts" in words_of(divided) and "Nothing was measured" in words_of(divided)
+    assert "no labelled text to measure it on" in report_of(divided)
+    assert "How the model labels the texts without labels" in report_of(divided)
     alone = finish([*call, *named, "--train_file", str(few_file), "--max_train_samples", "0"], tmp_path / "alone")
     assert history_of(alone)[0]["step"] == 0 and "Nothing was measured" in words_of(alone)
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,31 +67,45 @@ def draw_curves(
     """
     if not rows:
         return
-    from matplotlib import style  # matplotlib is slow to import
-
-    with style.context(["default", STYLE], after_reset=True):
+    with house_style():
         names = curve_names(rows, monitor)
         differs = any(f"{OWN}{names.loss}" in row for row in rows)
         save_figure(_figure(_Canvas(as_measured(rows), names, differs), loss, kept), stem)
 
 
+@contextlib.contextmanager
+def house_style() -> Iterator[None]:
+    """What is drawn and saved within looks like all pictures of this package, whatever the user's own settings."""
+    from matplotlib import style  # matplotlib is slow to import
+
+    with style.context(["default", STYLE], after_reset=True):
+        yield
+
+
 def save_figure(figure: Figure, stem: Path) -> None:
     """Write `stem.png` and `stem.svg`, each whole or not there, and the same bytes for the same figure."""
-    for ending, metadata in (("png", {"Software": None}), ("svg", {"Date": None, "Title": "Learning curves"})):
-        buffer = io.BytesIO()
+    for ending in ("png", "svg"):
+        write_atomically(stem.with_name(f"{stem.name}.{ending}"), figure_bytes(figure, ending))
+
+
+def figure_bytes(figure: Figure, ending: str, title: str = "Learning curves") -> bytes:
+    """A figure as a file: "png" or "svg", the same bytes for the same figure."""
+    metadata = {"Software": None} if ending == "png" else {"Date": None, "Title": title}
+    buffer = io.BytesIO()
+    with house_style():
         figure.savefig(buffer, format=ending, dpi=200, metadata=metadata)
-        write_atomically(stem.with_name(f"{stem.name}.{ending}"), buffer.getvalue())
-        figure.set_layout_engine("none")  # laid out once is enough, and a third of the time
+    figure.set_layout_engine("none")  # laid out once is enough, and a third of the time
+    return buffer.getvalue()
 
 
-def new_figure(height: float) -> Figure:
-    """A white card with a frame, to be read on a white page and on a dark one; `height` in inches."""
+def new_figure(height: float, width: float = _WIDTH) -> Figure:
+    """A white card with a frame, to be read on a white page and on a dark one; sizes in inches."""
     # The object interface: pyplot keeps figures in a global list and looks for a display.
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     layout = ConstrainedLayoutEngine(w_pad=0.1, h_pad=0.08)
-    return Figure((_WIDTH, height), layout=layout, edgecolor="#C8C8C8", linewidth=1.5)
+    return Figure((width, height), layout=layout, edgecolor="#C8C8C8", linewidth=1.5)
 
 
 def _figure(canvas: _Canvas, loss: str, kept: Kept | None) -> Figure:

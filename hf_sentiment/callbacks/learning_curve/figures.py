@@ -1,14 +1,14 @@
-"""Pictures without a course: figures of several models with their intervals, and shares of labels."""
+"""Pictures without a course: figures of several models with their intervals, shares of labels, and reliability."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_sentiment.callbacks.learning_curve.drawing import INK, STYLE, TRAIN, new_figure, save_figure
+from hf_sentiment.callbacks.learning_curve.drawing import INK, TRAIN, house_style, new_figure
 from hf_sentiment.callbacks.shared import less_is_better
+from hf_sentiment.records.schema import Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,42 +18,65 @@ if TYPE_CHECKING:
 _WIDEST = 105
 
 
-def draw_dots(
-    models: Sequence[tuple[str, Mapping[str, Any]]], metrics: Sequence[str], title: str, note: str, stem: Path
-) -> None:
-    """Draw metrics of models as dots with their intervals, a panel a metric, as `stem.svg` and `stem.png`.
+def draw_dots(models: Sequence[tuple[str, Mapping[str, Any]]], metrics: Sequence[str], title: str, note: str) -> Figure:
+    """Draw metrics of models as dots with their intervals, a panel a metric.
 
     Args:
-        models: Names and, by metric, `value` and perhaps `low` and `high`; the first is the one in question.
+        models: Names and, for each metric that they have, `value` and perhaps `low` and `high`; the first is the one in
+            question.
         metrics: What is drawn.
         title: Above the panels.
         note: Below them.
-        stem: Path without ending.
     """
-    from matplotlib import style  # matplotlib is slow to import
-
-    with style.context(["default", STYLE], after_reset=True):
+    with house_style():
         figure = _titled(1.3 + 0.35 * len(models), title, note)
         grid = figure.subplots(1, len(metrics), sharey=True, squeeze=False)[0]
         for axes, metric in zip(grid, metrics, strict=True):
             _dots(axes, models, metric)
         grid[0].set_yticks(range(len(models)), [name for name, _ in models])
         grid[0].set_ylim(len(models) - 0.5, -0.5)
-        save_figure(figure, stem)
+        return figure
 
 
-def draw_shares(shares: Mapping[str, float], title: str, note: str, stem: Path) -> None:
-    """Draw shares as bars, as `stem.svg` and `stem.png`; where there are none, the note stands alone.
+def draw_reliability(bins: Sequence[Bin]) -> Figure:
+    """Draw how often texts of each bin are labelled rightly over how sure the model is of them, and how many they are.
+
+    Args:
+        bins: Those that have texts.
+    """
+    with house_style():
+        figure = new_figure(4.9, 4.6)
+        upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
+        upper.plot([0, 1], [0, 1], color=INK, linestyle=":", lw=1.0, label="as sure as right")
+        x = [each.confidence for each in bins]
+        upper.vlines(
+            x, [each.accuracy.low for each in bins], [each.accuracy.high for each in bins], color=TRAIN, lw=1.5
+        )
+        upper.plot(x, [each.accuracy.value for each in bins], "o", color=TRAIN, label="texts of a bin, 95 % interval")
+        upper.set_ylabel("share that is right")
+        upper.set_ylim(-0.03, 1.03)
+        upper.legend(loc="upper left")
+        widths = [each.high - each.low for each in bins]
+        bars = lower.bar([each.low for each in bins], [each.texts for each in bins], widths, align="edge", color=TRAIN)
+        lower.bar_label(bars, [f"{each.texts:,}" for each in bins], size=8)
+        lower.margins(y=0.3)
+        lower.set_ylabel("texts")
+        lower.locator_params(axis="y", nbins=3)
+        lower.set_xlabel("probability of the label that it gives")
+        lower.set_xlim(min([0.5, *(each.low for each in bins)]), 1.0)
+        figure.align_ylabels([upper, lower])
+        return figure
+
+
+def draw_shares(shares: Mapping[str, float], title: str, note: str) -> Figure:
+    """Draw shares as bars; where there are none, the note stands alone.
 
     Args:
         shares: By their names, each at most 1.
         title: Above the bars.
         note: Below them.
-        stem: Path without ending.
     """
-    from matplotlib import style
-
-    with style.context(["default", STYLE], after_reset=True):
+    with house_style():
         figure = _titled(1.0 + 0.3 * len(shares), title, note) if shares else new_figure(0.6)
         if not shares:
             figure.text(0.015, 0.5, textwrap.fill(note, _WIDEST), va="center", fontsize=8.5)
@@ -66,7 +89,7 @@ def draw_shares(shares: Mapping[str, float], title: str, note: str, stem: Path) 
             axes.grid(axis="y", visible=False)
             axes.invert_yaxis()
             axes.set_xlabel("share of the texts")
-        save_figure(figure, stem)
+        return figure
 
 
 def _titled(height: float, title: str, note: str) -> Figure:
@@ -78,7 +101,9 @@ def _titled(height: float, title: str, note: str) -> Figure:
 
 def _dots(axes: Axes, models: Sequence[tuple[str, Mapping[str, Any]]], metric: str) -> None:
     for place, (_, figures) in enumerate(models):
-        entry = figures[metric]
+        entry = figures.get(metric)
+        if entry is None:
+            continue
         color = TRAIN if place == 0 else INK
         axes.hlines(place, entry.get("low", entry["value"]), entry.get("high", entry["value"]), color=color, lw=1.5)
         axes.plot(entry["value"], place, "o" if place == 0 else "s", color=color, ms=6.0 if place == 0 else 4.5)

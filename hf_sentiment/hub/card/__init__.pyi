@@ -1,5 +1,8 @@
+from .data_facts import data_facts as data_facts
 from .facts import loaders as loaders
 from .facts import quoted_texts as quoted_texts
+from .facts import result_facts as result_facts
+from .facts import training_facts as training_facts
 from .handwritten import handwritten_sections as handwritten_sections
 from .handwritten import keep_handwritten as keep_handwritten
 from .metadata import check_card as check_card
@@ -12,3 +15,4 @@ from .package_source import check_package_source as check_package_source
 from .package_source import install_command as install_command
 from .render import render_card as render_card
 from .templates import as_cell as as_cell
+from .templates import template_folder as template_folder

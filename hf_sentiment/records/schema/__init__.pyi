@@ -6,6 +6,7 @@ from .audit import RowCounts as RowCounts
 from .audit import SplitsRecord as SplitsRecord
 from .evaluation import Alarm as Alarm
 from .evaluation import Baselines as Baselines
+from .evaluation import Bin as Bin
 from .evaluation import Confusion as Confusion
 from .evaluation import Difference as Difference
 from .evaluation import Estimate as Estimate

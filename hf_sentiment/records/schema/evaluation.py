@@ -69,6 +69,22 @@ class LengthAccuracy:
 
 
 @dataclass(frozen=True)
+class Bin:
+    """The texts whose label was given with a probability of `low` to `high`, and how often it is right.
+
+    Attributes:
+        confidence: The mean probability.
+        accuracy: With the exact binomial interval.
+    """
+
+    low: float
+    high: float
+    texts: int
+    confidence: float
+    accuracy: Estimate
+
+
+@dataclass(frozen=True)
 class Confusion:
     """Counts `[reference, prediction]`, in the order of the labels."""
 
@@ -236,6 +252,7 @@ class Measurement(EvaluationRecord):
         per_class: By label, in index order.
         confusion_matrix: What the texts of each label were given.
         by_length: Of the thirds that have enough texts.
+        reliability: By the probability of the label that was given: the bins of `ece` that have texts.
         errors: The most confident ones.
         examples: At most one of each label.
         seen: Which of the texts the model has seen; `None` where its run did not keep that.
@@ -257,6 +274,8 @@ class Measurement(EvaluationRecord):
     examples: tuple[Example, ...]
     # Always in the file: that a run kept no hashes is an answer too.
     seen: Seen | None
+    # A run of before this was recorded has none.
+    reliability: tuple[Bin, ...] = ()
     # Of the split of a run; `evaluate` has no training texts to make them of.
     baselines: Baselines = Baselines()
     differences: dict[str, Difference] = field(default_factory=dict)

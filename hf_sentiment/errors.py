@@ -19,6 +19,10 @@ class CallError(SentimentError):
     exit_code = 2
 
 
+class NoRows(CallError):
+    """A file without a row."""
+
+
 class DataError(SentimentError):
     """The call was right and the data is not: rows that cannot be used, classes too small to split. Exit code 1."""
 

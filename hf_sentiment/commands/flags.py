@@ -156,12 +156,19 @@ class Evaluate(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Predict(Command):
-    """Label the texts of a file: all its rows and columns, in its order."""
+    """Label the texts of a file: all its rows and columns, in its order.
+
+    Of a folder, all files in it are read, and a column in front names the file of each row. The same command again goes
+    on with an output that was stopped.
+    """
 
     model: str = word("MODEL", "A trained model's folder or a Hub id.")
-    file: str = word("FILE", "CSV, TSV, JSONL, Excel or Parquet; - reads a text a line from standard input.")
+    data: str = word(
+        "FILE", "CSV, TSV, JSONL, Excel, Parquet, or a text a line; a folder of them; - is standard input."
+    )
     text_column: str | None = flag(None, "Column of the texts. Default: guessed, if only one column can be it.")
-    output: Path | None = flag(None, "A .csv, .tsv, .xlsx or .jsonl file. Default: JSON lines on stdout.")
+    output: Path | None = flag(None, "A .csv, .tsv, .xlsx, .parquet or .jsonl file. Default: JSON lines on stdout.")
+    columns: str | None = flag(None, "Columns of the file to keep: id,date; '' keeps none. Default: all.")
     encoding: str | None = flag(None, "Encoding of a text file, such as windows-1252, if it is not found out.")
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
     num_threads: int | None = flag(None, "CPU threads.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import logging
 import os
 from pathlib import Path
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 _CONFIG = "config.json"
 # Where people keep runs; `runs/demo` has the form of a Hub id.
 _FOLDERS_OF_RUNS = ("run", "runs", "output", "outputs", "checkpoint", "checkpoints", "result", "results")
+_NOT_OF_THE_MODEL = ("records", "checkpoint-", ".", "_")  # in a run's folder
 _PATIENCE = 10.0  # seconds for the Hub to answer
 
 
@@ -62,6 +64,26 @@ def find_checkpoint(name: str | os.PathLike[str], revision: str | None = None) -
     if not _is_hub_id(said):
         raise CallError(no_such_folder(path))
     return _ask_the_hub(said, revision)
+
+
+def digest_of(name: str, revision: str | None = None) -> str:
+    """What tells a model from others: of a folder its files but for prose and records, of a Hub id the commit.
+
+    Args:
+        name: What `find_checkpoint` found.
+        revision: Branch, tag or commit of a Hub repository.
+    """
+    folder = Path(name)
+    if not folder.is_dir():
+        cached = try_to_load_from_cache(name, _CONFIG, revision=revision)
+        return Path(cached).parent.name if isinstance(cached, str) else f"{name} {revision}"
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        below = path.relative_to(folder)
+        if path.is_file() and path.suffix not in (".md", ".py") and not below.parts[0].startswith(_NOT_OF_THE_MODEL):
+            with path.open("rb") as file:
+                digest.update(f"{below.as_posix()} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _is_hub_id(name: str) -> bool:

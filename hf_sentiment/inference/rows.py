@@ -1,18 +1,29 @@
-"""The rows of a file to predict: every one of them, in order, with all its columns, in memory for some thousand."""
+"""The rows to predict: of a file, of all files of a folder, of a stream, each in order and with all its columns."""
 
 from __future__ import annotations
 
+import hashlib
+import io
 import itertools
+import logging
 import sys
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from hf_sentiment.data.sources import FileTable, read_file, table_rows
+from hf_sentiment.data.sources import EXTENSIONS, FileTable, read_file, table_rows
 from hf_sentiment.data.tables import WantedColumns, choose_columns
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, NoRows, SentimentError
+
+logger = logging.getLogger(__name__)
+
+_TYPED_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -32,30 +43,44 @@ class InputRow:
     fault: str = ""
 
 
-@dataclass(frozen=True)
-class InputRows:
-    """The rows of a file or a stream, to be read once.
+class InputRows(ABC):
+    """Rows in order, some thousand of them in memory.
 
     Attributes:
         name: For messages.
         columns: Their names, in order.
         total: How many rows there are; of a stream nobody knows.
-        rows: They themselves.
     """
 
     name: str
     columns: list[str]
     total: int | None
-    rows: Iterable[InputRow] = field(repr=False)
+
+    @abstractmethod
+    def read(self, start: int) -> Iterator[InputRow]:
+        """The rows.
+
+        Args:
+            start: How many are passed over.
+        """
+
+    def types(self) -> dict[str, pa.DataType]:
+        """Column → its type; what is no string only where the file has types, as Parquet and JSON do."""
+        return dict.fromkeys(self.columns, pa.string())
+
+    def digest(self) -> str | None:
+        """What tells these rows from others; of a stream `None`, which cannot be read again."""
+        return None
 
 
 def read_rows(file: str, text_column: str | None = None, encoding: str | None = None) -> InputRows:
-    """The rows of a file of any kind that `train` reads, or of standard input.
+    """The rows of a file of any kind that `train` reads, of a folder of such files, or of standard input.
 
-    Blank rows between others are rows too, so that what is predicted lines up with the file.
+    Blank rows between others are rows too, so that what is predicted lines up with the file. A `.txt` without a header
+    has a text a line.
 
     Args:
-        file: A path or URL; `-` for a text a line on standard input.
+        file: A path or URL, or a folder; `-` for a text a line on standard input.
         text_column: The column of the texts; guessed if only one can be it.
         encoding: Of a text file, where its content does not tell it.
 
@@ -64,31 +89,204 @@ def read_rows(file: str, text_column: str | None = None, encoding: str | None = 
         DataError: Content that cannot be read at all.
     """
     if file == "-":
-        return InputRows("standard input", ["text"], None, _lines(sys.stdin.buffer))
+        return LineRows(sys.stdin.buffer, encoding or "utf-8")
     wanted = WantedColumns(text_column, None, True)
-    table = read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True)
-    text, _ = choose_columns(table.columns, wanted, table.source)
-    # The reader leaves blank rows out: what it knows of lines tells where they were.
-    blank = _blank_rows(table)
-    rows = _with_blank_rows(_of_table(table, text), blank, table.columns)
-    return InputRows(table.source, table.columns, len(table.dataset) + len(blank), rows)
+    folder = Path(file).expanduser()
+    return FolderRows(folder, wanted, encoding) if folder.is_dir() else _file_rows(file, wanted, encoding)
 
 
-def _lines(stream: BinaryIO) -> Iterator[InputRow]:
-    """The lines of a UTF-8 stream, whatever the locale is."""
-    for number, line in enumerate(stream, start=1):
+class LineRows(InputRows):
+    """A text a line, of a stream.
+
+    Args:
+        stream: Read once.
+        encoding: One in which lines end with the byte 10. What of a line is not in it has a replacement character.
+    """
+
+    def __init__(self, stream: BinaryIO, encoding: str) -> None:
+        self.name, self.columns, self.total = "standard input", ["text"], None
+        self._stream, self._encoding = stream, encoding
         try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
-        except UnicodeDecodeError as error:
-            raise CallError(f"standard input, row {number}: not UTF-8: convert it first") from error
-        yield InputRow(number, {"text": text}, text)
+            "".encode(encoding)
+        except LookupError as error:
+            raise CallError(f"--encoding {encoding}: no such encoding; name one such as windows-1252") from error
+
+    def read(self, start: int) -> Iterator[InputRow]:
+        """The lines."""
+        for number, line in enumerate(itertools.islice(self._stream, start, None), start=start + 1):
+            text = line.decode(self._encoding, "replace").rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")
+            yield InputRow(number, {"text": text}, text)
 
 
-def _of_table(table: FileTable, text: str) -> Iterator[InputRow]:
-    """The rows that the reader took."""
-    faults = table.faults or {}
-    for number, values in table_rows(table):
-        yield InputRow(number, values, values.get(text), faults.get(number, ""))
+class MemoryRows(InputRows):
+    """Texts in memory, whose other columns stay where they are.
+
+    Args:
+        name: For messages.
+        texts: In order.
+    """
+
+    def __init__(self, name: str, texts: Sequence[Any]) -> None:
+        self.name, self.columns, self.total, self._texts = name, [], len(texts), texts
+
+    def read(self, start: int) -> Iterator[InputRow]:
+        """The texts."""
+        for number, text in enumerate(itertools.islice(self._texts, start, None), start=start + 1):
+            yield InputRow(number, {}, text)
+
+
+class FileRows(InputRows):
+    """The rows of one file.
+
+    Args:
+        table: The file as it was read.
+        text: Its column of texts.
+    """
+
+    def __init__(self, table: FileTable, text: str) -> None:
+        self._table, self._text = table, text
+        # The reader leaves blank rows out: what it knows of lines tells where they were.
+        self._blank = _blank_rows(table)
+        self.name, self.columns = table.source, table.columns
+        self.total: int = len(table.dataset) + len(self._blank)
+
+    def read(self, start: int) -> Iterator[InputRow]:
+        """The rows, blank ones between others too."""
+        if not self._blank:
+            return self._taken(start)
+        return itertools.islice(_with_blank_rows(self._taken(0), self._blank, self.columns), start, None)
+
+    def _taken(self, start: int) -> Iterator[InputRow]:
+        """The rows that the reader took."""
+        faults = self._table.faults or {}
+        for number, values in table_rows(self._table, start):
+            yield InputRow(number, values, values.get(self._text), faults.get(number, ""))
+
+    def types(self) -> dict[str, pa.DataType]:
+        """As the file has them; of JSON the one that all values of a key have."""
+        if self._table.kind not in ("jsonl", "array"):
+            schema = self._table.dataset.data.schema
+            return {column: schema.field(column).type for column in self.columns}
+        types = dict.fromkeys(self.columns, pa.null())
+        rows = (values for _, values in table_rows(self._table))
+        while batch := list(itertools.islice(rows, _TYPED_AT_ONCE)):
+            for column, known in types.items():
+                types[column] = _common(known, _type_of([values.get(column) for values in batch]))
+        return {column: kind if _can_be_stored(kind) else pa.string() for column, kind in types.items()}
+
+    def digest(self) -> str:
+        """Of the content, and of the sheet; not of the name."""
+        with self._table.path.open("rb") as file:
+            return f"{hashlib.file_digest(file, 'sha256').hexdigest()} {self._table.sheet or ''}".strip()
+
+
+class FolderRows(InputRows):
+    """The rows of all files of a folder and of those below, by name; a column `file` in front names each row's file.
+
+    Args:
+        folder: What is hidden in it, and what has an unknown extension, is passed over.
+        wanted: The columns that the user named.
+        encoding: Of text files, where their content does not tell it.
+
+    Raises:
+        CallError: No file in it can be read, or one of them lacks a column.
+        DataError: The content of one of them cannot be read.
+    """
+
+    def __init__(self, folder: Path, wanted: WantedColumns, encoding: str | None) -> None:
+        self.name, self._files, broken = str(folder), {}, {}
+        for path in _data_files(folder):
+            name = path.relative_to(folder).as_posix()
+            try:
+                self._files[name] = _file_rows(str(path), wanted, encoding)
+            except NoRows:
+                logger.info("%s: has no rows", path)
+            except SentimentError as error:
+                broken[name] = error
+        if broken:
+            # All of them at once, and before any work: none is left out in silence.
+            first, *others = broken
+            more = f"; nor can {', '.join(others[:3])}{', …' if len(others) > 3 else ''} be used" if others else ""
+            raise type(broken[first])(f"{broken[first]}{more}")
+        if not self._files:
+            raise CallError(f"{folder}: no file in it has rows of a known type ({', '.join(EXTENSIONS)})")
+        columns = list(dict.fromkeys(column for rows in self._files.values() for column in rows.columns))
+        for name, rows in self._files.items():
+            if len(rows.columns) < len(columns):
+                lacks = [column for column in columns if column not in rows.columns]
+                logger.info("%s: has no %s: empty there", name, ", ".join(lacks))
+        self._of_file = "file"
+        while self._of_file in columns:
+            self._of_file = f"source_{self._of_file}"
+        self.columns = [self._of_file, *columns]
+        self.total: int = sum(rows.total for rows in self._files.values())
+        logger.info("%s: %d files, %s rows", folder, len(self._files), f"{self.total:,}")
+
+    def read(self, start: int) -> Iterator[InputRow]:
+        """The rows of one file after the other."""
+        for name, rows in self._files.items():
+            if start < rows.total:
+                for row in rows.read(start):
+                    yield replace(row, values={self._of_file: name} | row.values)
+            start = max(0, start - rows.total)
+
+    def types(self) -> dict[str, pa.DataType]:
+        """Those that all files can have."""
+        types = dict.fromkeys(self.columns, pa.null()) | {self._of_file: pa.string()}
+        for rows in self._files.values():
+            for column, kind in rows.types().items():
+                types[column] = _common(types[column], kind)
+        return types
+
+    def digest(self) -> str:
+        """Of all names and contents."""
+        contents = "\n".join(f"{name}\t{rows.digest()}" for name, rows in self._files.items())
+        return hashlib.sha256(contents.encode()).hexdigest()
+
+
+def _file_rows(file: str, wanted: WantedColumns, encoding: str | None) -> FileRows:
+    table = read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True, plain=True)
+    return FileRows(table, choose_columns(table.columns, wanted, table.source)[0])
+
+
+def _data_files(folder: Path) -> list[Path]:
+    """The files below a folder that have a known extension; not what is hidden, as Excel's lock of an open book."""
+    known, others = [], 0
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and not any(part.startswith((".", "~$")) for part in path.relative_to(folder).parts):
+            if Path(path.name.lower().removesuffix(".gz")).suffix in EXTENSIONS:
+                known.append(path)
+            else:
+                others += 1
+    if others:
+        logger.info("%s: %d files of other types passed over", folder, others)
+    return known
+
+
+def _type_of(values: list[Any]) -> pa.DataType:
+    try:
+        return pa.array(values).type
+    except (ValueError, TypeError, OverflowError, NotImplementedError):  # Arrow's errors, and what it lets through
+        return pa.string()
+
+
+def _common(one: pa.DataType, other: pa.DataType) -> pa.DataType:
+    """A type for values of both: the wider of two numbers; of what cannot be one, strings."""
+    if pa.types.is_string(one) or one == other:
+        return one
+    try:
+        schemas = [pa.schema({"": one}), pa.schema({"": other})]
+        return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+    except (ValueError, TypeError):
+        return pa.string()
+
+
+def _can_be_stored(kind: pa.DataType) -> bool:
+    try:
+        pq.write_table(pa.schema({"": kind}).empty_table(), io.BytesIO())
+    except (ValueError, TypeError, NotImplementedError):  # an object without a key, somewhere in it
+        return False
+    return not pa.types.is_null(kind)
 
 
 def _blank_rows(table: FileTable) -> list[int]:

@@ -94,7 +94,7 @@ def test_a_file_comes_back_as_predict_writes_it(client: Any, run: Path, tmp_path
     predict(str(run), str(file), output=wanted)
     assert Path(labeled).name == f"new films_labeled{kind}"
     assert Path(labeled).read_bytes() == wanted.read_bytes()
-    assert counts == "<p>3 rows, 1 of them with a note: 1 empty text</p>"
+    assert counts == "<p>3 rows: 2 labelled, 1 without a label (1 empty text)</p>"
 
 
 def test_errors_of_a_file_are_the_packages_lines_without_the_servers_paths(client: Any, tmp_path: Path) -> None:

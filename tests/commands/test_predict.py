@@ -63,7 +63,7 @@ def test_a_table_has_all_columns_and_a_row_for_each_row(
     output = odd.with_name(f"p{extension}")
     code, out, err = run_cli("predict", tiny_folder, odd, "--text_column", "comment", "--output", output)
     assert (code, out) == (0, "")
-    assert err.splitlines()[-1] == f"9 rows in {output}, 4 of them with a note: 3 empty text, 1 not a text"
+    assert err.splitlines()[-1] == f"9 rows in {output}: 5 labelled, 4 without a label (3 empty text, 1 not a text)"
     rows = delimited(output, separator)
     assert list(rows[0]) == ["order", "comment", "label", "score", "p_negative", "p_positive", "note"]
     assert [row["order"] for row in rows] == list("123456789")
@@ -89,7 +89,7 @@ def test_a_table_has_all_columns_and_a_row_for_each_row(
 
 def test_excel_has_text_as_text_and_numbers_as_numbers(odd: Path, tiny_folder: Path, tmp_path: Path) -> None:
     done = predict(str(tiny_folder), str(odd), output=tmp_path / "p.xlsx")
-    assert (done.rows, done.notes.total()) == (9, 4)
+    assert (done.rows, done.unlabeled.total()) == (9, 4)
     cells = list(openpyxl.load_workbook(tmp_path / "p.xlsx").active.iter_rows())
     assert [cell.value for cell in cells[0]][:3] == ["order", "comment", "label"]
     assert [row[0].value for row in cells[1:]] == list(range(1, 10))
@@ -111,7 +111,7 @@ def test_json_lines_have_the_row_and_every_value_as_it_was(odd: Path, tiny_folde
     assert run_cli("predict", tiny_folder, odd, "--output", output)[0] == 0
     code, out, err = run_cli("predict", tiny_folder, odd)
     assert code == 0 and out == output.read_text(encoding="utf-8")
-    assert err.splitlines()[-1] == "9 rows, 4 of them with a note: 3 empty text, 1 not a text"
+    assert err.splitlines()[-1] == "9 rows: 5 labelled, 4 without a label (3 empty text, 1 not a text)"
     lines = [json.loads(line) for line in out.splitlines()]
     assert [line["row"] for line in lines] == [2, 3, 4, 5, 6, 7, 9, 10, 11]  # as an editor counts
     assert [line["note"] or "" for line in lines] == NOTES
@@ -239,7 +239,7 @@ def test_an_output_of_unknown_kind_or_that_is_there_is_an_error_before_any_work(
     odd: Path, tiny_folder: Path, run_cli: Cli
 ) -> None:
     for name, message in (
-        ("p.html", "unknown file type .html; known: .csv, .tsv, .xlsx, .jsonl"),
+        ("p.html", "unknown file type .html; known: .csv, .tsv, .xlsx, .parquet, .jsonl"),
         ("p", "unknown file type (none)"),
         ("odd.csv", "exists and is not overwritten"),
     ):

@@ -21,7 +21,7 @@ from hf_sentiment.data.tables import (
     is_certain_header,
     text_position,
 )
-from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.errors import CallError, DataError, NoRows
 from hf_sentiment.records.atomic import file_atomically
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
         tops = {name: _top(book, name) for name in ([sheet] if sheet is not None else names)}
     filled = {name: rows for name, rows in tops.items() if rows}
     if not filled:
-        raise CallError(f"{source}: the file has no data rows")
+        raise NoRows(f"{source}: the file has no data rows")
     likely = [name for name, rows in filled.items() if is_certain_header([cells for _, cells in rows], wanted)] or list(
         filled
     )
@@ -64,7 +64,7 @@ def find_sheet(path: Path, source: str, sheet: str | None, wanted: WantedColumns
     at = find_header([cells for _, cells in rows], wanted)
     row, cells = rows[at]
     if len(rows) == at + 1:
-        raise CallError(f"{source}: the file has no data rows")
+        raise NoRows(f"{source}: the file has no data rows")
     # As wide as the widest row from the header on: cells without a name above them are cells too.
     width = max(max(i for i, cell in enumerate(filled_cells) if cell.strip()) for _, filled_cells in rows[at:]) + 1
     header = [*(cell.strip() for cell in cells[:width]), *[""] * (width - len(cells))]

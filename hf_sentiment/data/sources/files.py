@@ -12,6 +12,7 @@ import glob
 import json
 import logging
 import os
+import pickle
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -39,9 +40,10 @@ from hf_sentiment.data.tables import (
     WantedColumns,
     find_encoding,
     find_layout,
+    is_certain_header,
     open_lines,
 )
-from hf_sentiment.errors import CallError, DataError, SentimentError, first_line
+from hf_sentiment.errors import DataError, NoRows, SentimentError, first_line
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,7 @@ ANY_COLUMNS = WantedColumns(None, None, True)
 
 _TOP_LINES = 2000
 _BATCH = 1000
+_MAPPED = 50_000
 _SHOWN_ROWS = 3
 _NOTES = {
     STRAY_QUOTE: "a quote opens no cell and is taken as text",
@@ -66,7 +69,8 @@ class FileTable:
 
     Attributes:
         source: The path or URL as the user gave it, for messages.
-        kind: One of the values of `locations.EXTENSIONS`; "array" for a JSON file that holds one list.
+        kind: One of the values of `locations.EXTENSIONS`; "array" for a JSON file that holds one list, "lines" for a
+            text a line.
         path: The file on this machine.
         dataset: The columns as loaded, strings but for Parquet; for JSON one column `line`.
         columns: Their names, in order, each once.
@@ -98,6 +102,7 @@ def read_file(
     encoding: str | None = None,
     keep_broken: bool = False,
     keep_blank: bool = False,
+    plain: bool = False,
 ) -> FileTable:
     """Load a file.
 
@@ -107,16 +112,17 @@ def read_file(
         encoding: Of a text file, where its content does not tell it.
         keep_broken: A row that can't be read is no error, as long as there are good ones.
         keep_blank: A record in which nothing is written is a row too, if others follow.
+        plain: A `.txt` whose first row is no header has a text a line, in the column `text`.
 
     Raises:
-        CallError: A path, type or encoding that can't be.
+        CallError: A path, type or encoding that can't be, or no rows (`NoRows`).
         DataError: Content that can't be read.
     """
     name = os.fspath(source)
     kind, file, sheet = kind_of(name)
     path = local_path(file)
     if path.stat().st_size == 0:
-        raise CallError(f"{name}: the file is empty")
+        raise NoRows(f"{name}: the file is empty")
     kind = kind_by_content(path, kind, name)
     try:
         if kind == "excel":
@@ -126,32 +132,50 @@ def read_file(
             rows = np.arange(1, len(dataset) + 1)
             table = FileTable(name, kind, path, dataset, dataset.column_names, rows, rows)
         elif kind in ("csv", "tsv"):
-            table = _read_delimited(name, path, kind, find_encoding(path, name, encoding), wanted, keep_blank)
+            found = find_encoding(path, name, encoding)
+            if plain and file.lower().removesuffix(".gz").endswith(".txt") and _is_plain(path, found, wanted):
+                table = _read_lines(name, path, found)
+            else:
+                table = _read_delimited(name, path, kind, found, wanted, keep_blank)
         else:
             table = _read_json(name, path, kind, find_encoding(path, name, encoding), keep_broken)
     except SentimentError as error:
         raise _at(name, error) from error
     if not len(table.dataset):
-        raise CallError(f"{name}: the file has no data rows")
+        raise NoRows(f"{name}: the file has no data rows")
     if table.faults and (not keep_broken or len(table.faults) == len(table.dataset)):
         raise DataError(_faults_message(table))
     return table
 
 
-def table_rows(table: FileTable) -> Iterator[tuple[int, dict[str, Any]]]:
+def table_rows(table: FileTable, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
     """Every row with its number and all its columns, in order.
+
+    Args:
+        table: A file that was read.
+        start: How many rows are passed over.
 
     The values are strings, of JSON what it says (see `whole`), and of Parquet what it holds. A row that can't be read
     (see `faults`) has empty strings, in JSON nothing. Some thousand rows are in memory at a time.
     """
-    numbers = iter(table.rows.tolist())
-    for batch in table.dataset.iter(_BATCH):
-        for cells in zip(*batch.values(), strict=True):
-            if table.kind in ("jsonl", "array"):
-                parsed = parse_line(cells[0])
-                yield next(numbers), {} if isinstance(parsed, str) else whole(parsed)
-            else:
-                yield next(numbers), dict(zip(batch, cells, strict=True))
+    for at in range(start, len(table.dataset), _MAPPED):
+        numbers = table.rows[at : at + _MAPPED].tolist()
+        rows = iter(numbers)
+        # As Arrow has it: `datasets` would decode pictures and sounds, which are nobody's text.
+        part = _mapped_anew(table.dataset).select(range(at, at + len(numbers))).with_format("arrow")
+        for batch in part.iter(_BATCH):
+            columns = batch.to_pydict()
+            for cells in zip(*columns.values(), strict=True):
+                if table.kind in ("jsonl", "array"):
+                    parsed = parse_line(cells[0])
+                    yield next(rows), {} if isinstance(parsed, str) else whole(parsed)
+                else:
+                    yield next(rows), dict(zip(columns, cells, strict=True))
+
+
+def _mapped_anew(dataset: Dataset) -> Dataset:
+    """The same table; what was read of a mapped file stays in memory for as long as that mapping is there."""
+    return pickle.loads(pickle.dumps(dataset)) if dataset.cache_files else dataset
 
 
 def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:
@@ -236,7 +260,7 @@ def _of_rows(table: FileTable, keep_blank: bool) -> FileTable:
     broken = pc.drop_null(data.column(FAULT)).to_pylist()
     faults = dict(zip(rows[data.column(FAULT).is_valid().to_numpy()].tolist(), broken, strict=True))
     names = {name: table.columns[int(name)] for name in used}
-    dataset = table.dataset.select_columns(used).rename_columns(names)
+    dataset = _mapped_anew(table.dataset).select_columns(used).rename_columns(names)
     table = replace(table, dataset=dataset, columns=list(names.values()), rows=rows, last=last, faults=faults)
     # Blank rows between others line up with the file; those at its end are no rows to anybody.
     if keep_blank and filled.any():
@@ -274,6 +298,24 @@ def _faults_message(table: FileTable) -> str:
     more = f"; and {others:,} more {'row' if others == 1 else 'rows'}" if others else ""
     lacking = table.layout is not None and len(table.faults) > len(table.rows) / 2
     return f"{table.source}, row {row}: {fault}{more}" + ("; or does the header lack a name?" if lacking else "")
+
+
+def _is_plain(path: Path, encoding: Encoding, wanted: WantedColumns) -> bool:
+    """Whether a text file has no header with the name of a column of texts."""
+    try:
+        layout = find_layout(list(islice(open_lines(path, encoding), _TOP_LINES)), "csv", wanted)
+    except SentimentError:
+        return wanted.text is None
+    return wanted.text is None and not is_certain_header([layout.header], wanted)
+
+
+def _read_lines(name: str, path: Path, encoding: Encoding) -> FileTable:
+    """A text a line."""
+    logger.info("%s: a text a line%s", name, f", encoded in {encoding.title}" if encoding.detected else "")
+    options = {"encoding": encoding.name, "encoding_errors": "replace"}
+    dataset = _load("text", name, path, features=Features({"text": Value("string")}), **options)
+    rows = np.arange(1, len(dataset) + 1)
+    return FileTable(name, "lines", path, dataset, ["text"], rows, rows, encoding)
 
 
 def _read_json(name: str, path: Path, kind: str, encoding: Encoding, keep_broken: bool) -> FileTable:

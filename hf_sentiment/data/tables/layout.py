@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from hf_sentiment.data.tables.columns import LABEL_NAMES, TEXT_NAMES, WantedColumns
 from hf_sentiment.data.tables.lines import WHOLE_LINE, Record, rough_records
-from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.errors import DataError, NoRows
 
 # What may separate the cells, by the kind of file: where two would do, the first.
 SEPARATORS = {"csv": ",;\t|", "tsv": "\t,;|"}
@@ -119,12 +119,12 @@ def _rows(lines: Sequence[str], separator: str, start: int) -> list[Record]:
 def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColumns) -> Layout:
     rows = _rows(lines, separator, start)
     if not rows:
-        raise CallError("the file has no data rows")
+        raise NoRows("the file has no data rows")
     at = find_header([record.cells for record in rows], wanted)
     header = [cell.strip() for cell in rows[at].cells]
     below = [record.cells for record in rows[at + 1 :]]
     if not below:
-        raise CallError("the file has no data rows")
+        raise NoRows("the file has no data rows")
     # A comma at the end of every line makes a last column without a name or a value.
     while len(header) > 1 and not header[-1] and not any(_cell(cells, len(header) - 1) for cells in below):
         header.pop()

@@ -117,11 +117,10 @@ def make_page(model: str, *, revision: str | None = None, num_threads: int | Non
     """
     place = find_checkpoint(model, revision)
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
-    # Of a repository, what it has of a run's card and records.
     here = Path(place).is_dir()
-    folder = Path(
-        place if here else snapshot_download(place, revision=revision, allow_patterns=["README.md", "records/*"])
-    )
+    if not here:  # what the repository has of a run's card and records
+        place = snapshot_download(place, revision=revision, allow_patterns=["README.md", "records/*"])
+    folder = Path(place)
     import gradio as gr
 
     title = folder.resolve().name if here else model
@@ -133,8 +132,10 @@ def make_page(model: str, *, revision: str | None = None, num_threads: int | Non
             _file_part(model, revision)
             gr.Markdown(LIMITS)
         with gr.Tab("Curves and report"):
-            for name, panel in PANELS.items():
-                gr.HTML(f"<h2>{name}</h2>{panel(folder)}")
+            for heading, (name, show) in PANELS.items():
+                path = folder / "records" / name
+                shown = show(path) if path.is_file() else f"<p>This model has no records/{name}.</p>"
+                gr.HTML(f"<h2>{heading}</h2>{shown}")
     return page
 
 
@@ -163,9 +164,7 @@ def _text_part(classifier: SentimentClassifier, folder: Path) -> None:
     def label_text(text: str) -> list[Any]:
         with _errors_shown():
             if len(text) > CHARACTERS:
-                raise CallError(
-                    f"the text has {len(text):,} characters, and at most {CHARACTERS:,} are read: shorten it"
-                )
+                raise CallError(f"the text has {len(text):,} characters, and at most {CHARACTERS:,} are read")
             prediction = classifier.predict([text])[0]
         return [show(prediction) for show in ANSWERS]
 
@@ -243,31 +242,27 @@ def _note(prediction: Prediction) -> str:
     return f"<p>{'No label' if prediction['label'] is None else 'Note'}: {note}</p>" if note else ""
 
 
-# What is shown of one text: first the bars, then HTML. What comes later is one entry more.
+# What is shown of one text: first the bars, then HTML. What comes later is one entry more here, too.
 ANSWERS: list[Callable[[Prediction], Any]] = [lambda prediction: prediction["scores"], _note]
 
 
-def _curves(folder: Path) -> str:
-    path = folder / "records" / "curves.svg"
-    if not path.is_file():
-        return "<p>This model has no records/curves.svg.</p>"
-    return (
-        f'<div class="sheet"><img alt="" src="data:image/svg+xml;base64,{b64encode(path.read_bytes()).decode()}"></div>'
-    )
+def _picture(path: Path) -> str:
+    data = b64encode(path.read_bytes()).decode()
+    return f'<div class="sheet"><img alt="" src="data:image/svg+xml;base64,{data}"></div>'
 
 
-def _report(folder: Path) -> str:
-    path = folder / "records" / "report.html"
-    if not path.is_file():
-        return "<p>This model has no records/report.html.</p>"
-    # Somebody's report runs nothing and fetches nothing.
+def _document(path: Path) -> str:
+    """Somebody's HTML, which runs nothing and fetches nothing."""
     rule = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-    report = f'<meta http-equiv="Content-Security-Policy" content="{rule}">{path.read_text(encoding="utf-8")}'
-    return f'<iframe class="sheet" sandbox title="Report" srcdoc="{html.escape(report)}"></iframe>'
+    content = f'<meta http-equiv="Content-Security-Policy" content="{rule}">{path.read_text(encoding="utf-8")}'
+    return f'<iframe class="sheet" sandbox srcdoc="{html.escape(content)}"></iframe>'
 
 
-# What is shown of the model: title → HTML of its folder.
-PANELS: dict[str, Callable[[Path], str]] = {"Curves": _curves, "Report": _report}
+# What is shown of the model: title → record, and its HTML. What comes later is one entry more.
+PANELS: dict[str, tuple[str, Callable[[Path], str]]] = {
+    "Curves": ("curves.svg", _picture),
+    "Report": ("report.html", _document),
+}
 
 if __name__ == "__main__":  # in a Space, whose card names the model
     card = metadata_load(Path(__file__).with_name("README.md")) or {}

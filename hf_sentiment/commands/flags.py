@@ -215,6 +215,7 @@ class Publish(Command):
     public: bool = switch("For everybody to see; otherwise private.")
     adapter: bool = switch("The LoRA adapter instead of the merged model.")
     create_pr: bool = switch("Open a pull request instead of changing main.")
+    space: bool = switch("Make a Space with the page of `demo`, too.")
     dry_run: bool = switch("Make the folder, say what would be sent, and stop.")
     card_template: str | None = flag(None, "Your own Jinja template of README.md.")
     license: str | None = flag(None, "Licence of the model, from the Hub's list. Default: the base's, if known.")
@@ -240,6 +241,8 @@ class Publish(Command):
         published = publish(**call, template=self.card_template, quote_texts=not self.no_quotes)
         if not self.dry_run:
             say(f'To stay at this version, put revision="{published.commit}" where the card has "main"')
+            if published.space is not None:
+                say(f"The page: {published.space}")
             say(f"Done: {published.url}")
         if self.json:
             record = dataclasses.asdict(published)

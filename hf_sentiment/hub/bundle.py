@@ -68,6 +68,10 @@ class Bundle:
         """The size of every file in bytes, by its path in the repository."""
         return {name: path.stat().st_size for name, path in self.files().items()}
 
+    def stale(self, present: Iterable[str]) -> list[str]:
+        """What must go of the files that a repository has: see `stale_files`."""
+        return list(stale_files(present, self.files()))
+
 
 def build_bundle(
     run: str | Path,

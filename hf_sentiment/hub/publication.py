@@ -39,6 +39,7 @@ class Published:
         changed: Whether anything was sent.
         folder: Of a dry run, the folder that would be sent.
         largest_difference: Of a logit of the download and of this machine; `None` where nothing was sent.
+        space: The address of the Space with its page, where one was asked for.
     """
 
     repo_id: str
@@ -49,6 +50,7 @@ class Published:
     changed: bool
     folder: Path | None = None
     largest_difference: float | None = None
+    space: str | None = None
 
 
 class Publication:
@@ -117,7 +119,7 @@ class Publication:
         if self.before is not None and not changes:
             return self._open_up(self._done(self.before.commit, changed=False))
         # Before anything is sent, so that a model that cannot be loaded costs no upload.
-        expectation = expect(self.bundle, self.run)
+        expectation = self._expect()
         if self.create_pr:
             return self._propose(user, changes, expectation)
         with self._undone_on_failure():
@@ -167,10 +169,13 @@ class Publication:
         self._check_base()
         # Before the comparison: a card that differs only in what people wrote is no change.
         if self.before is not None:
-            keep_what_people_wrote(self.repository, self.before, self.bundle)
+            self._keep(self.before)
         changes = changes_to(self.before, self.bundle)
         logger.info(self._what_changes(changes))
         return changes
+
+    def _keep(self, head: Head) -> None:
+        keep_what_people_wrote(self.repository, head, self.bundle)
 
     def _check_base(self) -> None:
         """Refuse an adapter that nobody could load, as the Hub does not have its base."""
@@ -232,6 +237,9 @@ class Publication:
             if not (once_more and error.cut and head is not None and head.commit == parent.commit):
                 raise
         return self._commit(changes, parent, revision, once_more=False)
+
+    def _expect(self) -> Expectation:
+        return expect(self.bundle, self.run)
 
     def _verify(self, expectation: Expectation, commit: str) -> float:
         logger.info("Downloading %s again, to check it", commit[:10])
@@ -349,7 +357,7 @@ class Publication:
         folder: Path | None = None,
     ) -> Published:
         page = page or (f"commit/{commit}" if changed else None)
-        url = "/".join([str(self.repository.api.endpoint), self.repo_id, *([page] if page else [])])
+        url = "/".join([self.repository.url, *([page] if page else [])])
         private = self.before is None or self.before.private
         return Published(self.repo_id, url, commit, self.bundle.sizes(), private, changed, folder, difference)
 

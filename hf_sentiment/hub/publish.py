@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.card import CardOptions, is_repo_id
 from hf_sentiment.hub.messages import LOG_IN, HubError
 from hf_sentiment.hub.publication import Publication, Published
+from hf_sentiment.hub.space import SpacePublication, build_space
 from hf_sentiment.table import table_lines
 
 logger = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ def publish(
     adapter: bool = False,
     create_pr: bool = False,
     dry_run: bool = False,
+    space: bool = False,
     commit_message: str | None = None,
     token: str | None = None,
     endpoint: str | None = None,
@@ -48,6 +51,7 @@ def publish(
         adapter: The adapter and head of a LoRA run, instead of the merged model.
         create_pr: Open a pull request instead of changing the main branch.
         dry_run: Make the folder, say what would be sent and changed, and stop; the folder stays, for you to remove.
+        space: Make or renew the Space of the same name, too: the page of `demo` (see `hf_sentiment.hub.space`).
         commit_message: Title of the commit.
         token: Default: what `hf auth login` saved, or HF_TOKEN. Needed for the upload only.
         endpoint: Of the Hub. Default: HF_ENDPOINT.
@@ -64,27 +68,40 @@ def publish(
     # Before anything is read: a misspelt licence shall cost no minute.
     options = CardOptions(**card)
     options.check()
+    if space and create_pr:
+        raise CallError("--space: a Space is not made by a pull request: leave out --create_pr")
     run, token = Path(folder), token or get_token()
     if token is None and not dry_run:  # a dry run needs none
         raise HubError(f"no token: {LOG_IN}")
     api = HfApi(endpoint=endpoint or constants.ENDPOINT, token=token or False, library_name="hf-sentiment")
-    # A new folder: what is sent is what was put there, whatever else lies in the run.
-    place = Path(tempfile.mkdtemp(prefix="hf-sentiment-publish-"))
-    rehearsed = False
-    try:
-        secrets = [token] if token else []
-        bundle = build_bundle(run, place, repo_id=repo_id, adapter=adapter, secrets=secrets, options=options)
+    secrets = [token] if token else []
+    with ExitStack() as folders:
+        bundle = build_bundle(run, _new(folders), repo_id=repo_id, adapter=adapter, secrets=secrets, options=options)
+        model = Publication(api, repo_id, bundle, run, public, create_pr, commit_message)
+        page = None
+        if space:
+            page = SpacePublication(api, repo_id, build_space(_new(folders), bundle, repo_id, options, secrets), public)
         for line in _describe(bundle, repo_id, public, create_pr):
             logger.info(line)
-        publication = Publication(api, repo_id, bundle, run, public, create_pr, commit_message)
-        if dry_run:
-            published = publication.rehearse()
-            rehearsed = True  # the folder is what the call was for
-            return published
-        return publication.carry_out()
-    finally:
-        if not rehearsed:
-            shutil.rmtree(place, ignore_errors=True)
+        return _carry_out(model, page, folders, dry_run)
+
+
+def _new(folders: ExitStack) -> Path:
+    """A new folder, removed in the end: what is sent is what was put there, whatever else lies in the run."""
+    place = Path(tempfile.mkdtemp(prefix="hf-sentiment-publish-"))
+    folders.callback(shutil.rmtree, place, ignore_errors=True)
+    return place
+
+
+def _carry_out(model: Publication, page: SpacePublication | None, folders: ExitStack, dry_run: bool) -> Published:
+    if not dry_run:
+        published = model.carry_out()
+        return published if page is None else page.beside(published)
+    published = model.rehearse()
+    if page is not None:
+        page.rehearse()
+    folders.pop_all()  # they are what the call was for
+    return published
 
 
 def _check_name(repo_id: str) -> None:

@@ -17,7 +17,7 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
-from hf_sentiment.hub.bundle import Bundle, stale_files
+from hf_sentiment.hub.bundle import Bundle
 from hf_sentiment.hub.messages import explain
 
 _T = TypeVar("_T")
@@ -62,27 +62,30 @@ class Changes:
 
 
 class Repository:
-    """A model repository that one token speaks of; every error of the client comes out as one line.
+    """A repository that one token speaks of; every error of the client comes out as one line.
 
     Args:
         api: With endpoint and token.
         repo_id: `OWNER/NAME`.
+        kind: "model" or "space".
     """
 
-    def __init__(self, api: HfApi, repo_id: str) -> None:
+    def __init__(self, api: HfApi, repo_id: str, kind: str = "model") -> None:
         self.api = api
         self.repo_id = repo_id
+        self.kind = kind
+        self.url = "/".join([str(api.endpoint), *(["spaces"] if kind == "space" else []), repo_id])
 
     def exists(self) -> bool:
         """Whether there is such a repository, for this token to see."""
         with self.doing("look at the repository"):
-            return self.api.repo_exists(self.repo_id)
+            return self.api.repo_exists(self.repo_id, repo_type=self.kind)
 
     def head(self, revision: str | None = None) -> Head | None:
         """What a branch holds, by default the main one; `None` where there is no such repository or branch."""
         with self.doing("look at the repository"):
             try:
-                info = self.api.model_info(self.repo_id, revision=revision)
+                info = self.api.repo_info(self.repo_id, revision=revision, repo_type=self.kind)
                 # The files by the commit and not by the branch, which may move between the two requests.
                 return self._head(str(info.sha), bool(info.private))
             except GatedRepoError:
@@ -91,7 +94,7 @@ class Repository:
                 return None
 
     def _head(self, commit: str, private: bool) -> Head:
-        entries = self.api.list_repo_tree(self.repo_id, recursive=True, revision=commit)
+        entries = self.api.list_repo_tree(self.repo_id, recursive=True, revision=commit, repo_type=self.kind)
         files = {
             entry.path: entry.lfs.sha256 if entry.lfs is not None else entry.blob_id
             for entry in entries
@@ -105,20 +108,24 @@ class Repository:
             return None
         # Not into the user's cache: an empty one cannot have another revision's card.
         with tempfile.TemporaryDirectory(prefix="hf-sentiment-card-") as cache, self.doing("read the present card"):
-            path = self.api.hf_hub_download(self.repo_id, "README.md", revision=head.commit, cache_dir=cache)
+            path = self.api.hf_hub_download(
+                self.repo_id, "README.md", revision=head.commit, cache_dir=cache, repo_type=self.kind
+            )
             return Path(path).read_text(encoding="utf-8")
 
     def create(self) -> None:
         """Create the repository; private, for it is empty."""
         with self.doing("create the repository"):
-            self.api.create_repo(self.repo_id, private=True)
+            sdk = "gradio" if self.kind == "space" else None
+            self.api.create_repo(self.repo_id, private=True, repo_type=self.kind, space_sdk=sdk)
 
     def stage(self, parent: str) -> None:
         """A branch at `parent` to put the files on; one that an earlier attempt left is removed."""
         with self.doing("make a branch to check the files on"):
-            if any(branch.name == STAGING for branch in self.api.list_repo_refs(self.repo_id).branches):
-                self.api.delete_branch(self.repo_id, branch=STAGING)
-            self.api.create_branch(self.repo_id, branch=STAGING, revision=parent)
+            refs = self.api.list_repo_refs(self.repo_id, repo_type=self.kind)
+            if any(branch.name == STAGING for branch in refs.branches):
+                self.api.delete_branch(self.repo_id, branch=STAGING, repo_type=self.kind)
+            self.api.create_branch(self.repo_id, branch=STAGING, revision=parent, repo_type=self.kind)
 
     def commit(
         self,
@@ -152,22 +159,23 @@ class Repository:
                 revision=revision,
                 parent_commit=parent,
                 create_pr=create_pr,
+                repo_type=self.kind,
             )
 
     def unstage(self) -> None:
         """Remove the branch that the files were checked on."""
         with self.doing(f"remove the branch {STAGING}"):
-            self.api.delete_branch(self.repo_id, branch=STAGING)
+            self.api.delete_branch(self.repo_id, branch=STAGING, repo_type=self.kind)
 
     def delete(self) -> None:
         """Remove the repository."""
         with self.doing("remove the repository"):
-            self.api.delete_repo(self.repo_id, missing_ok=True)
+            self.api.delete_repo(self.repo_id, missing_ok=True, repo_type=self.kind)
 
     def open_up(self) -> None:
         """Make the repository public."""
         with self.doing("make the repository public"):
-            self.api.update_repo_settings(self.repo_id, private=False)
+            self.api.update_repo_settings(self.repo_id, private=False, repo_type=self.kind)
 
     def proposals(self, author: str) -> Iterator[tuple[int, str]]:
         """Number and revision of the open pull requests of an author."""
@@ -212,7 +220,7 @@ def changes_to(head: Head | None, bundle: Bundle) -> Changes:
     present: Mapping[str, str] = {} if head is None else head.files
     files = bundle.files()
     added = [name for name, path in files.items() if name not in present or present[name] not in hashes_of(path)]
-    return Changes(added, list(stale_files(present, files)), len(files) - len(added))
+    return Changes(added, bundle.stale(present), len(files) - len(added))
 
 
 def hashes_of(path: Path) -> tuple[str, str]:

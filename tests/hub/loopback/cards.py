@@ -32,6 +32,7 @@ image-text-to-text any-to-any other
 _TASKS = frozenset(_TASK_TEXT.split())
 _LANGUAGE = re.compile(r"[a-z]{2,3}|code|multilingual")
 _REPOSITORY = re.compile(r"[\w.-]{1,96}(/[\w.-]{1,96})?", re.ASCII)
+SDKS = ("gradio", "docker", "static")
 _RELATIONS = {"adapter", "merge", "quantized", "finetune"}
 
 
@@ -68,7 +69,7 @@ def read(content: str) -> Any:
     return {} if block is None else yaml.load(block.group(2), _Loader)
 
 
-def validate(content: str) -> tuple[list[str], list[str]]:
+def validate(content: str, kind: str = "model") -> tuple[list[str], list[str]]:
     """Errors and warnings about the metadata of a README."""
     if _BLOCK.search(content) is None:
         return [], [_EMPTY]
@@ -81,6 +82,8 @@ def validate(content: str) -> tuple[list[str], list[str]]:
     if not isinstance(data, dict):
         return ["The YAML metadata of your README.md is invalid."], []
     errors = [*_plain_fields(data), *_model_index(data.get("model-index"))]
+    if kind == "space":
+        errors += _space_fields(data)
     warnings = []
     task = data.get("pipeline_tag")
     if isinstance(task, str) and task not in _TASKS:
@@ -120,6 +123,20 @@ def _plain_fields(data: dict[str, Any]) -> list[str]:
     for name in ("pipeline_tag", "library_name", "license_name"):
         if not isinstance(data.get(name, ""), str):
             errors.append(f'"{name}" must be a string')
+    return errors
+
+
+def _space_fields(data: dict[str, Any]) -> list[str]:
+    """https://huggingface.co/docs/hub/spaces-config-reference"""
+    errors = []
+    if data.get("sdk") not in SDKS:
+        errors.append(f'"sdk" must be one of [{", ".join(SDKS)}]')
+    for name in ("title", "sdk_version", "python_version", "app_file"):
+        if not isinstance(data.get(name, ""), str):
+            errors.append(f'"{name}" must be a string')
+    for value in data.get("models", []):
+        if not _is_repository(value):
+            errors.append(f'"models" with value "{value}" is not valid. Use a model id from https://hf.co/models.')
     return errors
 
 

@@ -22,7 +22,7 @@ from .storage import File, Repository, wants_lfs
 @route("POST", "/api/validate-yaml")
 def validate_yaml(state: State, request: Request, token: Token | None) -> Response:
     """What is wrong with a card's metadata."""
-    errors, warnings = cards.validate(request.json().get("content", ""))
+    errors, warnings = cards.validate(request.json().get("content", ""), request.json().get("repoType") or "model")
     if errors and "text/plain" in request.headers.get("Accept", ""):
         return Response(
             400, "\n".join(f"- Error: {error}" for error in errors).encode(), {"Content-Type": "text/plain"}
@@ -167,7 +167,7 @@ def _change(state: State, repository: Repository, files: dict[str, File], key: s
         except binascii.Error:
             raise Refused(400, f"{path}: the content is not base64") from None
         if path == "README.md":
-            errors, _ = cards.validate(data.decode("utf-8", "replace"))
+            errors, _ = cards.validate(data.decode("utf-8", "replace"), repository.kind)
             if errors:
                 raise Refused(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
         files[path] = File(data)

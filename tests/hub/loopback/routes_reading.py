@@ -67,7 +67,7 @@ def _describe(repository: Repository, commit: Commit, blobs: bool) -> dict[str, 
     described: dict[str, Any] = {
         "_id": blob_id(repository.name.encode())[:24],
         "id": repository.name,
-        "modelId": repository.name,
+        **({"modelId": repository.name} if repository.kind == "model" else {}),
         "author": repository.namespace,
         "sha": commit.id,
         "private": repository.private,
@@ -83,7 +83,7 @@ def _describe(repository: Repository, commit: Commit, blobs: bool) -> dict[str, 
         "spaces": [],
         "usedStorage": sum(len(file.data) for file in commit.files.values() if file.lfs),
     }
-    for name in ("pipeline_tag", "library_name", "model-index"):
+    for name in ("sdk", "models") if repository.kind == "space" else ("pipeline_tag", "library_name", "model-index"):
         if name in card:
             described[name] = card[name]
     if "config.json" in commit.files:

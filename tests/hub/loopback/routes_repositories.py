@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from .accounts import Token
+from .cards import SDKS
 from .messages import Refused, Request, Response, as_json
 from .routing import route
 from .state import State
-from .storage import Repository
+from .storage import File, Repository
 
 
 @route("GET", "/api/whoami-v2")
@@ -26,7 +27,15 @@ def create(state: State, request: Request, token: Token | None) -> Response:
     name = f"{wanted.get('organization') or token.user}/{wanted['name']}"
     kind = wanted.get("type") or "model"
     private = wanted.get("visibility") == "private" or bool(wanted.get("private"))
+    if kind == "space" and wanted.get("sdk") not in SDKS:
+        raise Refused(400, f'"sdk" must be one of [{", ".join(SDKS)}]')
     repository = state.create(kind, name, token, private=private)
+    if kind == "space":
+        # The Hub's own first card, in the same commit as its .gitattributes.
+        header = f"title: {wanted['name']}\nsdk: {wanted['sdk']}\nsdk_version: 6.0.0\napp_file: app.py"
+        card = f"---\n{header}\n---\n\nConfigure it.\n"
+        files = {**repository.head.files, "README.md": File(card.encode())}
+        repository.commit("refs/heads/main", files, "initial commit", "", token.user, squash=True)
     return as_json({"url": state.url(kind, name), "name": name, "id": repository.head.id[:24]})
 
 

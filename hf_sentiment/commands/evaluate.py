@@ -1,21 +1,29 @@
-"""Evaluating a model on labelled texts that it was not trained on."""
+"""Evaluating a model, or the probabilities of any other system, on labelled texts that it was not trained on."""
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
 
 from hf_sentiment.data.audit import bad_row_findings
-from hf_sentiment.data.labels import LabelRule, labels_of, rule_of_classes
+from hf_sentiment.data.labels import LabelRule, infer_label_rule, labels_of, rule_of_classes
 from hf_sentiment.data.prepare import load_rows
-from hf_sentiment.data.rows import leaves_out_bad_rows
-from hf_sentiment.data.sources import RawData
+from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
+from hf_sentiment.data.sources import RawData, table_rows
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
-from hf_sentiment.evaluation.report import evaluate_texts
+from hf_sentiment.evaluation.probabilities import ProbabilityFile, label_key
+from hf_sentiment.evaluation.report import compared_with, evaluate_texts
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
+from hf_sentiment.evaluation.slices import sliced
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.parser import nearest
 from hf_sentiment.records.schema import FindingRecord, Measurement, RowCounts
 from hf_sentiment.records.serialization import from_json
 
@@ -23,10 +31,13 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate(
-    model: str,
+    model: str | None = None,
     *,
     test_file: str | None = None,
     dataset_name: str | None = None,
+    probabilities: str | None = None,
+    against: str | None = None,
+    slices: Sequence[str] | None = None,
     text_column: str | None = None,
     label_column: str | None = None,
     encoding: str | None = None,
@@ -38,12 +49,14 @@ def evaluate(
 
     Raw labels are read by the rule that the model was trained with and by its label names; a file in another scheme (0
     and 1 for negative and positive) by that scheme's own rule, where it gives the model's labels in the model's order.
-    A warning says how many of the texts the run of the model has seen, `seen` what the model is like on the others.
 
     Args:
         model: A trained model's folder or a Hub id.
         test_file: The labelled file.
         dataset_name: A data set whose test split is used instead: a Hub id, or `starter`.
+        probabilities: In place of a model, the file of another system's; it may be the labelled file itself.
+        against: Another model on the same texts, or the file of its probabilities.
+        slices: Columns of the labelled file by whose values the figures are given too.
         text_column: Column of the texts; guessed if only one can be it.
         label_column: Column of the labels; guessed if only one can be it.
         encoding: Of a text file, where its content does not tell it.
@@ -59,35 +72,122 @@ def evaluate(
         >>> evaluate("runs/reviews", test_file="test.csv").model.accuracy  # doctest: +SKIP
     """
     drop = leaves_out_bad_rows(on_bad_rows)
+    if dataset_name is None:
+        test_file = test_file or probabilities
+    if (model is None) == (probabilities is None):
+        raise CallError("name what is evaluated: MODEL, or --probabilities FILE, and not both (--against compares two)")
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
-    classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
+    this = _of_file(str(probabilities), encoding) if model is None else _of_model(model, revision, num_threads)
+    other = None if against is None else _other(against, encoding, num_threads)
     source = {"test_file": test_file, "text_column": text_column, "label_column": label_column, "encoding": encoding}
-    rule_of = partial(_rule, classifier=classifier, model=model, keep_bad=drop)
-    raw, rows = load_rows(dataset_name, rule_of, split="test", keep_broken=drop, **source)
+    raw, rows = load_rows(dataset_name, lambda raw: _rule(raw, this, drop), split="test", keep_broken=drop, **source)
     rows.check(on_bad_rows)
-    test = rows.labeled(raw)["test"]
-    probabilities = softmax(classifier.logits(test["text"][:]))
-    report = evaluate_texts(probabilities, test, rows.rule.labels)
-    seen = seen_record(model, test, probabilities)
-    if (warning := seen_warning(seen, len(test))) is not None:
-        logger.warning(warning)
+    report = _measured(this, other, raw, rows, slices or ())
     counts = {name: RowCounts(**of) for name, of in rows.counts.items()}
     bad = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
     findings = tuple(from_json(FindingRecord, finding) for finding in bad)
-    return replace(report, seen=seen, source=raw.description, rows=counts, findings=findings)
+    return replace(report, source=raw.description, rows=counts, findings=findings)
 
 
-def _rule(raw: RawData, classifier: SentimentClassifier, model: str, keep_bad: bool) -> LabelRule:
-    """How the labels of the data become those of the model."""
-    saved = classifier.config.get("label_rule")
-    if saved:
-        rule = LabelRule.from_dict(saved)
+def shown_name(name: str) -> str:
+    """What a model or a file is called in a report, where a folder of this machine is nobody's business."""
+    return Path(name).resolve().name if Path(name).exists() else name
+
+
+@dataclass(frozen=True)
+class _System:
+    """What gives probabilities: a model, or a file of them.
+
+    Attributes:
+        name: As the user said it.
+        labels: Its labels; `None` where the data have to say them.
+        rule: How the labels of the texts that it was trained on were read.
+        probabilities: Of the evaluated texts of a source, `[texts, labels]`.
+    """
+
+    name: str
+    labels: list[str] | None
+    rule: Mapping[str, Any] | None
+    probabilities: Callable[[RawData, Dataset, Sequence[str]], np.ndarray]
+
+
+def _other(name: str, encoding: str | None, num_threads: int | None) -> _System:
+    return _of_file(name, encoding) if Path(name).is_file() else _of_model(name, None, num_threads)
+
+
+def _of_model(name: str, revision: str | None, num_threads: int | None) -> _System:
+    classifier = SentimentClassifier.from_pretrained(name, revision=revision, num_threads=num_threads)
+
+    def probabilities(raw: RawData, test: Dataset, labels: Sequence[str]) -> np.ndarray:
+        places = {label_key(label): place for place, label in enumerate(classifier.labels)}
+        if places.keys() != {label_key(label) for label in labels}:
+            raise CallError(f"{name} has the labels {', '.join(classifier.labels)}, and the data {', '.join(labels)}")
+        order = [places[label_key(label)] for label in labels]
+        return softmax(classifier.logits(test["text"][:]))[:, order]
+
+    return _System(name, classifier.labels, classifier.config.get("label_rule"), probabilities)
+
+
+def _of_file(name: str, encoding: str | None) -> _System:
+    file = ProbabilityFile.read(name, encoding)
+    return _System(name, file.labels, None, file.of)
+
+
+def _rule(raw: RawData, system: _System, keep_bad: bool) -> LabelRule:
+    """How the labels of the data become those of what is evaluated."""
+    if system.rule:
+        rule = LabelRule.from_dict(system.rule)
     else:
-        values = labels_of(raw, "test", keep_bad=keep_bad)
-        rule = rule_of_classes(values, classifier.labels, "the model's labels")
+        values, named = labels_of(raw, "test", keep_bad=keep_bad), system.labels
+        rule = infer_label_rule(values) if named is None else rule_of_classes(values, named, "the model's labels")
         logger.info("%s: %s", raw.description, rule.description)
-    if list(rule.labels) != classifier.labels:
-        known = ", ".join(classifier.labels)
-        raise CallError(f"{model} has the labels {known}, and the data {', '.join(rule.labels)}")
+    if system.labels is not None and list(rule.labels) != system.labels:
+        known = ", ".join(system.labels)
+        raise CallError(f"{system.name} has the labels {known}, and the data {', '.join(rule.labels)}")
     return rule
+
+
+def _measured(this: _System, other: _System | None, raw: RawData, rows: Rows, columns: Sequence[str]) -> Measurement:
+    """The report of one system, beside another and by slices where these are asked for."""
+    slices = _columns(raw, columns)  # a wrong name is said before a model predicts for minutes
+    test, labels = rows.labeled(raw)["test"], rows.rule.labels
+    references = np.asarray(test["label"])
+    values = this.probabilities(raw, test, labels)
+    _refuse_predictions(this, raw, values.argmax(axis=1), references)
+    report = evaluate_texts(values, test, labels)
+    report = replace(report, seen=seen_record(this.name, test, values))
+    if (warning := seen_warning(report.seen, len(test))) is not None:
+        logger.warning(warning)
+    if other is not None:
+        others = other.probabilities(raw, test, labels)
+        report = compared_with(report, shown_name(other.name), values, others, references)
+    if slices:
+        cells = {name: [of_row[number] for number in test["row"]] for name, of_row in slices.items()}
+        report = replace(report, slices=sliced(cells, values, references))
+    return report
+
+
+def _columns(raw: RawData, columns: Sequence[str]) -> dict[str, dict[int, Any]]:
+    """The values of columns of the labelled file, by row number."""
+    if not columns:
+        return {}
+    table = raw.files.get("test")
+    if table is None:
+        raise CallError("--slices takes columns of a file: name it, --test_file FILE")
+    for name in columns:
+        if name not in table.columns:
+            there = f"{nearest(name, table.columns)} (columns: {', '.join(table.columns)})"
+            raise CallError(f'{table.source}: no column "{name}" for --slices{there}')
+    rows = list(table_rows(table))
+    return {name: {number: values.get(name) for number, values in rows} for name in columns}
+
+
+def _refuse_predictions(this: _System, raw: RawData, predictions: np.ndarray, references: np.ndarray) -> None:
+    """Refuse the labels that `predict` wrote as those that are right."""
+    table = raw.files.get("test")
+    if table is None or raw.sources["test"] != this.name or raw.label_column != "label":
+        return
+    if "score" in table.columns and np.array_equal(predictions, references):
+        given = nearest("original_label", table.columns) or ": name the given ones"
+        raise CallError(f"{this.name}: its column label is what was predicted{given}, --label_column NAME")

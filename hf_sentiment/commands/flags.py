@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from hf_sentiment.parser import FlagParser, Recipe, flag, switch, word
-from hf_sentiment.records.atomic import refuse_existing
+from hf_sentiment.records.atomic import refuse_existing, write_atomically
 
 # The help of the switch that most commands have.
 _JSON = "Print the result as JSON on stdout."
@@ -123,31 +123,46 @@ class Audit(Command):
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluate(Command):
-    """Measure a model on labelled texts, with 95 % intervals."""
+    """Measure a model on labelled texts, with 95 % intervals.
 
-    model: str = word("MODEL", "A trained model's folder or a Hub id.")
+    --probabilities measures any other system instead: leave MODEL out. Its file has a column p_LABEL or LABEL for each
+    label, or `scores` in JSON lines. Its rows are found by the column of the texts, where it has that, or by their
+    order. --test_file may be left out where the file has the given labels too.
+    """
+
+    model: str | None = word("MODEL", "A trained model's folder or a Hub id.", None)
     test_file: str | None = flag(None, "Labelled file.")
     dataset_name: str | None = flag(None, "Data set whose test split is used.")
+    probabilities: str | None = flag(None, "File of the probabilities of another system, in place of MODEL.")
+    against: str | None = flag(None, "Another model, or a file of its probabilities, to compare with.")
+    slices: list[str] | None = flag(None, "Columns of the labelled file, to measure by their values too.")
     text_column: str | None = flag(None, "Column of the texts. Default: guessed, if only one column can be it.")
     label_column: str | None = flag(None, "Column of the labels. Default: guessed, if only one column can be it.")
     encoding: str | None = flag(None, "Encoding of a text file, such as windows-1252, if it is not found out.")
     on_bad_rows: str = flag("error", "Rows without text or known label: 'error' stops at them, 'drop' goes on.")
     output: Path | None = flag(None, "Write the report there as JSON.")
+    report: Path | None = flag(None, "Write the report there as an HTML page to hand on; it quotes texts.")
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
     num_threads: int | None = flag(None, "CPU threads.")
     json: bool = switch(_JSON)
 
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Print the report."""
-        if self.output is not None:
-            refuse_existing(self.output)
-        _find_model(self.model, self.revision)
-        from hf_sentiment.commands.evaluate import evaluate
+        for name, file in (("--output", self.output), ("--report", self.report)):
+            if file is not None:
+                refuse_existing(file, name)
+        if self.model is not None:
+            _find_model(self.model, self.revision)
+        from hf_sentiment.commands.evaluate import evaluate, shown_name
         from hf_sentiment.evaluation.report import report_lines
         from hf_sentiment.records.serialization import as_record
 
         quieten_libraries()
-        report = evaluate(**_without(self, "output", "json"))
+        report = evaluate(**_without(self, "output", "report", "json"))
+        if self.report is not None:
+            from hf_sentiment.report.page import evaluation_html
+
+            write_atomically(self.report, evaluation_html(report, shown_name(str(self.model or self.probabilities))))
         for line in report_lines(report):
             say(line)
         _leave(as_record(report), self.output, self.json)

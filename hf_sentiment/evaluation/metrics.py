@@ -5,6 +5,7 @@ All take `probabilities` `[texts, labels]` (rows sum to 1) and `references` `[te
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import datasets
@@ -119,30 +120,19 @@ def bootstrap_intervals(
         seed: Of the resamples.
     """
     # `ece` has no interval: resampling biases it upwards (its floor by chance is not zero), so one would mislead.
-    probabilities = np.asarray(probabilities, dtype=np.float64)
-    references = np.asarray(references, dtype=np.int64)
-    generator = np.random.default_rng(seed)
-    predictions = probabilities.argmax(axis=1)
-    terms = _per_text(probabilities, references)
-    draws: dict[str, list[float]] = {}
-    for _ in range(RESAMPLES):
-        # As many texts as there are, with replacement; every metric sees the same ones.
-        rows = generator.integers(len(references), size=len(references))
-        values = _from_counts(_confusion(predictions[rows], references[rows], probabilities.shape[1]))
-        values |= {name: float(term[rows].mean()) for name, term in terms.items()}
-        for name, value in values.items():
-            draws.setdefault(name, []).append(value)
-    intervals = {name: np.quantile(values, _TAILS).tolist() for name, values in draws.items()}
-    right = int(np.sum(predictions == references))
+    figures, draws = _figures(probabilities, references), _resamples(len(references), seed)
+    intervals = _quantiles([figures(rows) for rows in draws])
+    right = int(np.sum(np.asarray(probabilities).argmax(axis=1) == references))
     if right in (0, len(references)):  # every resample says the same
-        intervals["accuracy"] = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
-    return {name: (float(low), float(high)) for name, (low, high) in intervals.items()}
+        exact = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
+        intervals["accuracy"] = float(exact.low), float(exact.high)
+    return intervals
 
 
 def paired_differences(
     probabilities: np.ndarray, others: np.ndarray, references: np.ndarray, seed: int = 0
 ) -> dict[str, dict[str, float]]:
-    """Accuracy and macro-F1 of one classifier less those of another on the same texts: value, low and high.
+    """The metrics of one classifier less those of another on the same texts: value, low and high.
 
     Intervals as in `bootstrap_intervals`, both classifiers on the same resamples: texts that are hard for both cancel.
 
@@ -152,22 +142,41 @@ def paired_differences(
         references: Label indices, `[texts]`.
         seed: Of the resamples.
     """
-    references = np.asarray(references, dtype=np.int64)
-    predicted = [np.asarray(one).argmax(axis=1) for one in (probabilities, others)]
-    num_labels = np.asarray(probabilities).shape[1]
+    ours, theirs = _figures(probabilities, references), _figures(others, references)
 
     # [texts] drawn once for both: that is what pairs them.
     def difference(rows: np.ndarray) -> dict[str, float]:
-        ours, theirs = (_from_counts(_confusion(labels[rows], references[rows], num_labels)) for labels in predicted)
-        return {name: ours[name] - theirs[name] for name in ("accuracy", "macro_f1")}
+        of_others = theirs(rows)
+        return {name: value - of_others[name] for name, value in ours(rows).items()}
 
+    intervals = _quantiles([difference(rows) for rows in _resamples(len(references), seed)])
+    values = difference(np.arange(len(references)))
+    ends = {name: {"low": low, "high": high} for name, (low, high) in intervals.items()}
+    return {name: {"value": value, **ends[name]} for name, value in values.items()}
+
+
+def _figures(probabilities: np.ndarray, references: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
+    """The metrics that have an interval, as a function of the rows that they are computed on."""
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    references = np.asarray(references, dtype=np.int64)
+    predictions, terms = probabilities.argmax(axis=1), _per_text(probabilities, references)
+
+    def of(rows: np.ndarray) -> dict[str, float]:
+        counts = _confusion(predictions[rows], references[rows], probabilities.shape[1])
+        return _from_counts(counts) | {name: float(term[rows].mean()) for name, term in terms.items()}
+
+    return of
+
+
+def _resamples(texts: int, seed: int) -> Iterator[np.ndarray]:
+    """Rows of as many texts as there are, drawn with replacement; every metric sees the same ones."""
     generator = np.random.default_rng(seed)
-    draws = [difference(generator.integers(len(references), size=len(references))) for _ in range(RESAMPLES)]
-    result = {}
-    for name, value in difference(np.arange(len(references))).items():
-        low, high = np.quantile([draw[name] for draw in draws], _TAILS)
-        result[name] = {"value": value, "low": float(low), "high": float(high)}
-    return result
+    return (generator.integers(texts, size=texts) for _ in range(RESAMPLES))
+
+
+def _quantiles(draws: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
+    ends = {name: np.quantile([draw[name] for draw in draws], _TAILS) for name in draws[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
 class SentimentMetrics(evaluate.Metric):

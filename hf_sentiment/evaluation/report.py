@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from datasets import Dataset
+from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from hf_sentiment.data.language import words
@@ -18,6 +19,7 @@ from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences, reliability
 from hf_sentiment.records.schema import (
     Baselines,
+    Comparison,
     Confusion,
     Difference,
     Estimate,
@@ -26,6 +28,7 @@ from hf_sentiment.records.schema import (
     LengthAccuracy,
     Measurement,
     Metrics,
+    Slice,
     Value,
 )
 from hf_sentiment.table import table_lines
@@ -33,8 +36,8 @@ from hf_sentiment.table import table_lines
 INTERVAL = "95 % percentile bootstrap over texts, 1,000 resamples, seed 0"
 # Names of the baselines in the record, and what they are called.
 BASELINES = {"tfidf_logistic_regression": "TF-IDF + logistic regression", "majority": "majority label"}
-# A third of the texts with fewer has an interval so wide that it says nothing.
-_FEWEST = 30
+# A third or a slice of the texts with fewer has an interval so wide that it says nothing.
+FEWEST = 30
 
 
 def evaluate_texts(probabilities: np.ndarray, test: Dataset, labels: Sequence[str]) -> Measurement:
@@ -86,7 +89,7 @@ def accuracy_by_length(
     rows = []
     for index, name in enumerate(("short", "middle", "long")):
         third = np.flatnonzero(thirds == index)
-        if len(third) >= _FEWEST:
+        if len(third) >= FEWEST:
             accuracy = with_intervals(probabilities[third], references[third]).accuracy
             length = int(lengths[third].min()), int(lengths[third].max())
             rows.append(LengthAccuracy(name, length, len(third), accuracy))
@@ -153,12 +156,45 @@ def _compared(
     record: Measurement, probabilities: np.ndarray, baselines: Mapping[str, np.ndarray], references: np.ndarray
 ) -> Measurement:
     """The record with every baseline's metrics, and how far the model is ahead of it."""
-    differences = {}
-    for name, others in baselines.items():
-        figures = paired_differences(probabilities, others, references)
-        differences[name] = Difference(**{metric: Estimate(**figure) for metric, figure in figures.items()})
+    differences = {name: _difference(probabilities, others, references) for name, others in baselines.items()}
     metrics: dict[str, Any] = {name: with_intervals(others, references) for name, others in baselines.items()}
     return replace(record, baselines=Baselines(**metrics), differences=differences)
+
+
+def _difference(probabilities: np.ndarray, others: np.ndarray, references: np.ndarray) -> Difference:
+    figures = paired_differences(probabilities, others, references)
+    return Difference(**{metric: Estimate(**figure) for metric, figure in figures.items()})
+
+
+def compared_with(
+    record: Measurement, name: str, probabilities: np.ndarray, others: np.ndarray, references: np.ndarray
+) -> Measurement:
+    """The record with another model beside it.
+
+    Args:
+        record: Of the model.
+        name: Of the other.
+        probabilities: Of the model, `[texts, labels]`.
+        others: Of the other.
+        references: Label indices, `[texts]`.
+    """
+    ours, theirs = (one.argmax(axis=1) == references for one in (probabilities, others))
+    # Whether each is right: [this][other].
+    counts = [[int(np.sum((ours == this) & (theirs == other))) for other in (True, False)] for this in (True, False)]
+    (both_right, only_this), (only_other, both_wrong) = counts
+    # McNemar's test: of the texts on which one alone is right, each should have half.
+    differing = only_this + only_other
+    against = Comparison(
+        name=name,
+        model=with_intervals(others, references),
+        difference=_difference(probabilities, others, references),
+        both_right=both_right,
+        only_this=only_this,
+        only_other=only_other,
+        both_wrong=both_wrong,
+        p_value=float(binomtest(only_this, differing).pvalue) if differing else 1.0,
+    )
+    return replace(record, against=against)
 
 
 def _baseline_probabilities(
@@ -172,8 +208,10 @@ def _baseline_probabilities(
 
 
 def compared_models(evaluation: Measurement) -> Iterator[tuple[str, Metrics]]:
-    """The model and the baselines that were made, in the order of tables and pictures, by what they are called."""
+    """The model, another and the baselines, where they are there, in the order of tables, by what they are called."""
     yield "this model", evaluation.model
+    if evaluation.against is not None:
+        yield "the other model", evaluation.against.model
     for name, title in BASELINES.items():
         metrics = getattr(evaluation.baselines, name)
         if metrics is not None:
@@ -227,4 +265,35 @@ def report_lines(evaluation: Measurement) -> list[str]:
     kind = "cross-validated" if evaluation.split == "cross-validation" else "test"
     header = {"name": f"{evaluation.texts} {kind} texts", "accuracy": "accuracy", "macro_f1": "macro-F1"}
     rows = [header | {"log_loss": "log loss"}, *report_rows(evaluation)]
-    return table_lines([[row[key] for key in rows[0]] for row in rows], indent="  ")
+    against = evaluation.against
+    if against is not None:
+        ahead = {metric: f"{getattr(against.difference, metric):+}" for metric in ("accuracy", "macro_f1", "log_loss")}
+        rows.insert(3, {"name": "this less the other", **ahead})
+    lines = table_lines([[row[key] for key in rows[0]] for row in rows], indent="  ")
+    return lines + [f"  {line}" for line in (agreement_line(against),) if line] + slice_lines(evaluation.slices or ())
+
+
+def agreement_line(against: Comparison | None) -> str | None:
+    """Which of two models is right, in one line; `None` where there is no other."""
+    if against is None:
+        return None
+    return (
+        f"The other model is {against.name}. Right are both on {against.both_right:,} texts, only this one on "
+        f"{against.only_this:,}, only the other on {against.only_other:,}, none on {against.both_wrong:,} (exact "
+        f"McNemar test: p = {against.p_value:.2g})"
+    )
+
+
+def slice_lines(slices: Sequence[Slice]) -> list[str]:
+    """The table of slices as aligned lines; none where there are none."""
+    rows = [["", "texts", "accuracy", "macro-F1", "log loss", ""]]
+    rows += [[f"{row.column}: {row.value}", f"{row.texts:,}", *slice_cells(row)] for row in slices]
+    return ["", *table_lines(rows, right=(1,), indent="  ")] if slices else []
+
+
+def slice_cells(row: Slice) -> list[str]:
+    """Accuracy, macro-F1 and log loss of a slice, and what is to be said of it."""
+    if row.accuracy is None:
+        return ["", "", "", f"fewer than {FEWEST}: too few to say anything"]
+    told = f"worse than the others (p = {row.p_value:.2g})" if row.worse else ""
+    return [str(row.accuracy), str(row.macro_f1 or ""), str(row.log_loss), told]

@@ -17,17 +17,18 @@ from hf_sentiment.errors import CallError
 PARTIAL = "_partial-"
 
 
-def refuse_existing(output: Path) -> None:
+def refuse_existing(output: Path, flag: str = "--output") -> None:
     """See that what is written there overwrites nothing.
 
     Args:
-        output: What `--output` names.
+        output: A file.
+        flag: What names it.
 
     Raises:
         CallError: It exists.
     """
     if output.exists():
-        raise CallError(f"--output {output} exists and is not overwritten: name another file, or remove it")
+        raise CallError(f"{flag} {output} exists and is not overwritten: name another file, or remove it")
 
 
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:

@@ -15,7 +15,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from hf_sentiment import __version__
 from hf_sentiment.callbacks.learning_curve import draw_dots, draw_reliability, figure_bytes
 from hf_sentiment.data.language import unit_of
-from hf_sentiment.evaluation.report import BASELINES, compared_models, report_rows, shortfall
+from hf_sentiment.evaluation.report import (
+    BASELINES,
+    agreement_line,
+    compared_models,
+    report_rows,
+    shortfall,
+    slice_cells,
+)
 from hf_sentiment.evaluation.seen import seen_warning
 from hf_sentiment.hub.card import data_facts, result_facts, template_folder, training_facts
 from hf_sentiment.records.history import read_history
@@ -92,10 +99,14 @@ def _results(evaluation: Measurement) -> dict[str, Any]:
     if human is not None:
         ceiling = human.decided if len(evaluation.per_class) == 2 else human.ternary
         models.append(("one human rater", {"accuracy": {"value": ceiling}}))
-    bins = evaluation.reliability
+    bins, against = evaluation.reliability, evaluation.against
+    differences = [] if against is None else [("the other model", against.difference)]
+    differences += [(BASELINES[name], difference) for name, difference in evaluation.differences.items()]
     return {
         "rows": report_rows(evaluation),
-        "baselines": BASELINES,
+        "differences": differences,
+        "agreement": agreement_line(against),
+        "slices": [(row, slice_cells(row)) for row in evaluation.slices or ()],
         "shortfall": shortfall(evaluation),
         "seen": seen_warning(evaluation.seen, evaluation.texts),
         "comparison": _picture(draw_dots(models, _METRICS, "Figures and their 95 % intervals", ""), "Figures"),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
 from hf_sentiment.commands.evaluate import evaluate
+from hf_sentiment.commands.predict import predict
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.records.schema import Measurement
+from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.records.schema import Estimate, Measurement
 
 Save = Callable[..., str]
 Write = Callable[..., str]
@@ -101,3 +105,126 @@ def test_a_model_without_a_rule_is_read_by_its_names(save, write, caplog):
     assert any("0 -> POSITIVE; 1 -> NEGATIVE" in message for message in caplog.messages)
     with pytest.raises(CallError, match=r"none of the model's labels POSITIVE,NEGATIVE is in .* joy, rage"):
         evaluate(model, test_file=write(["joy", "rage"]))
+
+
+NOUNS, ADJECTIVES = ("film", "book", "plot", "cast"), ("good", "bad", "dull", "fine")
+TEXTS = [f"the {noun} was {adjective}" for noun in NOUNS for adjective in ADJECTIVES]
+LABELS = ["pos", "neg", "neg", "pos"] * 4
+
+
+@pytest.fixture
+def test_file(tmp_path: Path) -> str:
+    """Sixteen labelled texts with a column of another kind."""
+    return table(tmp_path / "test.csv", {"text": TEXTS, "stars": LABELS, "shop": ["here", "there"] * 8})
+
+
+def table(path: Path, columns: dict[str, list[Any]]) -> str:
+    frame = pd.DataFrame(columns)
+    if path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True)
+    else:
+        frame.to_csv(path, index=False)
+    return str(path)
+
+
+def predictions(model: str, **columns: list[Any]) -> dict[str, list[Any]]:
+    """Columns `p_LABEL` of the texts, beside others."""
+    scores = [row["scores"] for row in SentimentClassifier.from_pretrained(model).predict(TEXTS)]
+    assert all(scores)
+    return columns | {f"p_{label}": [row[label] for row in scores] for label in ("negative", "positive")}
+
+
+def figures(report: Measurement) -> list[float]:
+    return [report.model.accuracy.value, report.model.macro_f1.value, report.model.log_loss.value]
+
+
+def test_the_file_of_a_models_probabilities_is_as_good_as_the_model(save, test_file, tmp_path):
+    model = save([0, 1])
+    options = {"test_file": test_file, "label_column": "stars"}
+    expected = pytest.approx(figures(evaluate(model, **options)), abs=1e-5)
+    columns = predictions(model)
+    by_order = table(tmp_path / "order.csv", columns)
+    bare = table(tmp_path / "bare.csv", {name[2:].upper(): values for name, values in columns.items()})
+    backwards = {name: values[::-1] for name, values in predictions(model, text=TEXTS).items()}
+    by_text = table(tmp_path / "text.csv", {name: [*values, values[0]] for name, values in backwards.items()})
+    scores = [{"positive": p, "negative": 1 - p} for p in columns["p_positive"]]
+    nested = table(tmp_path / "scores.jsonl", {"scores": scores})
+    for file in (by_order, bare, by_text, nested):
+        assert figures(evaluate(probabilities=file, **options)) == expected, file
+    alone = table(tmp_path / "alone.csv", predictions(model, text=TEXTS, stars=LABELS))
+    assert figures(evaluate(probabilities=alone, label_column="stars")) == expected
+    # As `predict` writes them: the texts and the given labels come back.
+    predict(model, test_file, output=str(tmp_path / "written.csv"))
+    assert figures(evaluate(probabilities=str(tmp_path / "written.csv"), label_column="stars")) == expected
+    with pytest.raises(CallError, match="its column label is what was predicted"):
+        evaluate(probabilities=str(tmp_path / "written.csv"), label_column="label")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"p_positive": [0.5] * 15 + [0.7], "p_negative": [0.5] * 16}, r"row 17: its probabilities sum to 1\.2"),
+        ({"p_positive": [None] + [0.5] * 15}, "row 2: p_positive is '': write a probability"),
+        ({"p_positive": ["high"] + [0.5] * 15}, "row 2: p_positive is 'high': write a probability"),
+        ({"p_positive": [1.5] + [0.5] * 15, "p_negative": [-0.5] + [0.5] * 15}, "row 2: p_negative is '-0.5'"),
+        ({"text": ["another text", *TEXTS[1:]]}, r"test\.csv, row 2: its text is not in .*probabilities\.csv"),
+    ],
+)
+def test_probabilities_that_are_none_are_named(save, test_file, tmp_path, changes, message):
+    half = {"p_negative": [0.5] * 16, "p_positive": [0.5] * 16}
+    file = table(tmp_path / "probabilities.csv", half | changes)
+    with pytest.raises((CallError, DataError), match=message) as raised:
+        evaluate(probabilities=file, test_file=test_file, label_column="stars")
+    assert "\n" not in str(raised.value)
+
+
+def test_without_texts_there_are_as_many_rows(save, test_file, tmp_path):
+    file = table(tmp_path / "short.csv", {"p_negative": [0.5] * 15, "p_positive": [0.5] * 15})
+    with pytest.raises(DataError, match=r"has 15 rows, and .*test\.csv 16: give as many"):
+        evaluate(probabilities=file, test_file=test_file, label_column="stars")
+
+
+def test_two_models_are_compared_text_by_text(save, test_file, tmp_path):
+    model = save([0, 1])
+    right = [[0.2, 0.8] if label == "pos" else [0.8, 0.2] for label in LABELS]
+    file = table(tmp_path / "right.csv", {"p_negative": [a for a, _ in right], "p_positive": [b for _, b in right]})
+    report = evaluate(model, test_file=test_file, label_column="stars", against=file)
+    against = report.against
+    assert against is not None and against.name == "right.csv" and against.model.accuracy.value == 1
+    hits = round(report.model.accuracy.value * 16)
+    assert (against.both_right, against.only_this, against.only_other, against.both_wrong) == (hits, 0, 16 - hits, 0)
+    assert against.p_value == pytest.approx(min(1.0, 2 * 0.5 ** (16 - hits)))
+    for metric in ("accuracy", "macro_f1", "mcc", "log_loss", "brier"):
+        difference, ours, theirs = (getattr(of, metric) for of in (against.difference, report.model, against.model))
+        assert difference.value == pytest.approx(ours.value - theirs.value)
+        assert difference.low <= difference.value <= difference.high
+    same = evaluate(probabilities=file, test_file=test_file, label_column="stars", against=model).against
+    assert same is not None and same.only_this == 16 - hits
+    three = table(tmp_path / "three.csv", {f"p_{label}": [1 / 3] * 16 for label in ("negative", "neutral", "positive")})
+    with pytest.raises(CallError, match="columns for negative, neutral, positive, and the labels are negative, pos"):
+        evaluate(model, test_file=test_file, label_column="stars", against=three)
+    itself = evaluate(model, test_file=test_file, label_column="stars", against=model).against
+    assert itself is not None and itself.difference.log_loss == Estimate(0, 0, 0) and itself.p_value == 1
+
+
+def test_the_command_line_compares_slices_and_writes_a_page(save, test_file, tmp_path, run_cli):
+    model, page = save([0, 1]), tmp_path / "report.html"
+    words = ["evaluate", "--test_file", test_file, "--label_column", "stars", "--against", model]
+    code, out, err = run_cli(*words, "--slices", "shop", "--report", page, "--json", model)
+    assert code == 0, err
+    record = json.loads(out)
+    assert [(row["value"], row["texts"]) for row in record["slices"]] == [("here", 8), ("there", 8)]
+    assert "this less the other" in err and "shop: here" in err and "too few to say anything" in err
+    assert "p = 1" in err and record["against"]["name"] == "model"
+    html = page.read_text(encoding="utf-8")
+    assert "<h1>model</h1>" in html and "The other model is model" in html and "too few to say anything" in html
+    for wrong, message in (
+        (["--report", page], "exists and is not overwritten"),
+        (["--probabilities", test_file], "MODEL, or --probabilities FILE, and not both"),
+        (["--slices", "shops"], 'no column "shops" for --slices, did you mean shop?'),
+        (["--against", tmp_path / "nothing"], "nothing"),
+    ):
+        code, _, err = run_cli(*words[:5], model, *wrong)
+        assert code == 2 and message in err.splitlines()[-1], err
+    code, _, err = run_cli(*words[:5])
+    assert code == 2 and "name what is evaluated: MODEL" in err

@@ -7,6 +7,7 @@ from .audit import SplitsRecord as SplitsRecord
 from .evaluation import Alarm as Alarm
 from .evaluation import Baselines as Baselines
 from .evaluation import Bin as Bin
+from .evaluation import Comparison as Comparison
 from .evaluation import Confusion as Confusion
 from .evaluation import Difference as Difference
 from .evaluation import Estimate as Estimate
@@ -19,6 +20,7 @@ from .evaluation import Measurement as Measurement
 from .evaluation import Metrics as Metrics
 from .evaluation import Mistake as Mistake
 from .evaluation import Seen as Seen
+from .evaluation import Slice as Slice
 from .evaluation import TrainingRecord as TrainingRecord
 from .evaluation import Unseen as Unseen
 from .evaluation import Value as Value

@@ -29,6 +29,10 @@ class Estimate(Value):
         """`0.876 [0.855, 0.896]`."""
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
 
+    def __format__(self, sign: str) -> str:
+        """As `str`, or with a plus sign where the format is `+`: `+0.021 [-0.003, +0.045]`."""
+        return f"{self.value:{sign}.3f} [{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
+
 
 @dataclass(frozen=True)
 class Metrics:
@@ -143,10 +147,53 @@ class Baselines:
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a model is ahead of a baseline on the same texts."""
+    """The metrics of a model less those of another on the same texts; of `log_loss` and `brier` less is better."""
 
     accuracy: Estimate
     macro_f1: Estimate
+    # A run of before these were recorded has none of them.
+    mcc: Estimate | None = None
+    log_loss: Estimate | None = None
+    brier: Estimate | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Another model on the same texts, and on how many of them which of the two is right.
+
+    Attributes:
+        difference: This model less the other.
+        p_value: Of McNemar's exact test that both are right equally often.
+    """
+
+    name: str
+    model: Metrics
+    difference: Difference
+    both_right: int
+    only_this: int
+    only_other: int
+    both_wrong: int
+    p_value: float
+
+
+@dataclass(frozen=True)
+class Slice:
+    """The texts with a value of a column; without figures where they are fewer than 30.
+
+    Attributes:
+        macro_f1: `None` also where the texts lack a label.
+        p_value: Corrected for all slices, that the model is right no less often here than elsewhere.
+        worse: Whether it is below 0.05.
+    """
+
+    column: str
+    value: str
+    texts: int
+    accuracy: Estimate | None = None
+    macro_f1: Estimate | None = None
+    log_loss: Estimate | None = None
+    p_value: float | None = None
+    worse: bool = False
 
 
 @dataclass(frozen=True)
@@ -258,6 +305,8 @@ class Measurement(EvaluationRecord):
         seen: Which of the texts the model has seen; `None` where its run did not keep that.
         baselines: On the same texts.
         differences: From the baselines that were made, by name.
+        against: Another model, where `evaluate` was told one.
+        slices: By the columns that it was told.
         source: The data in one line, where it was not `train` that measured.
         rows: What became of the rows of its file.
         findings: Of the rows that cannot be used.
@@ -280,6 +329,8 @@ class Measurement(EvaluationRecord):
     baselines: Baselines = Baselines()
     differences: dict[str, Difference] = field(default_factory=dict)
     # Of `evaluate`; what a run read is in its audit.
+    against: Comparison | None = None
+    slices: tuple[Slice, ...] | None = None
     source: str | None = None
     rows: dict[str, RowCounts] | None = None
     findings: tuple[FindingRecord, ...] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,7 @@ def evaluate(
     encoding: str | None = None,
     on_bad_rows: str = "error",
     revision: str | None = None,
+    long_texts: str | None = None,
     num_threads: int | None = None,
 ) -> Measurement:
     """The report of a model on a labelled file, or on the test split of a data set.
@@ -62,6 +64,7 @@ def evaluate(
         encoding: Of a text file, where its content does not tell it.
         on_bad_rows: What rows without a text or a known label do: `"error"` stops at them, `"drop"` goes on.
         revision: Branch, tag or commit of a Hub repository.
+        long_texts: As in `SentimentClassifier`.
         num_threads: CPU threads.
 
     Raises:
@@ -72,21 +75,21 @@ def evaluate(
         >>> evaluate("runs/reviews", test_file="test.csv").model.accuracy  # doctest: +SKIP
     """
     drop = leaves_out_bad_rows(on_bad_rows)
-    if dataset_name is None:
-        test_file = test_file or probabilities
+    test_file = test_file or (probabilities if dataset_name is None else None)
     if (model is None) == (probabilities is None):
         raise CallError("name what is evaluated: MODEL, or --probabilities FILE, and not both (--against compares two)")
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
-    this = _of_file(str(probabilities), encoding) if model is None else _of_model(model, revision, num_threads)
-    other = None if against is None else _other(against, encoding, num_threads)
+    load = partial(SentimentClassifier.from_pretrained, num_threads=num_threads, long_texts=long_texts)
+    this = _of_file(str(probabilities), encoding) if model is None else _of_model(model, load, revision)
+    other = None if against is None else _other(against, encoding, load)
     source = {"test_file": test_file, "text_column": text_column, "label_column": label_column, "encoding": encoding}
     raw, rows = load_rows(dataset_name, lambda raw: _rule(raw, this, drop), split="test", keep_broken=drop, **source)
     rows.check(on_bad_rows)
     report = _measured(this, other, raw, rows, slices or ())
     counts = {name: RowCounts(**of) for name, of in rows.counts.items()}
-    bad = [finding.to_dict(texts=False) for finding in bad_row_findings(rows, drop) if finding.count]
-    findings = tuple(from_json(FindingRecord, finding) for finding in bad)
+    bad = (one.to_dict(texts=False) for one in bad_row_findings(rows, drop) if one.count)
+    findings = tuple(from_json(FindingRecord, one) for one in bad)
     return replace(report, source=raw.description, rows=counts, findings=findings)
 
 
@@ -112,12 +115,12 @@ class _System:
     probabilities: Callable[[RawData, Dataset, Sequence[str]], np.ndarray]
 
 
-def _other(name: str, encoding: str | None, num_threads: int | None) -> _System:
-    return _of_file(name, encoding) if Path(name).is_file() else _of_model(name, None, num_threads)
+def _other(name: str, encoding: str | None, load: Callable[..., SentimentClassifier]) -> _System:
+    return _of_file(name, encoding) if Path(name).is_file() else _of_model(name, load)
 
 
-def _of_model(name: str, revision: str | None, num_threads: int | None) -> _System:
-    classifier = SentimentClassifier.from_pretrained(name, revision=revision, num_threads=num_threads)
+def _of_model(name: str, load: Callable[..., SentimentClassifier], revision: str | None = None) -> _System:
+    classifier = load(name, revision=revision)
 
     def probabilities(raw: RawData, test: Dataset, labels: Sequence[str]) -> np.ndarray:
         places = {label_key(label): place for place, label in enumerate(classifier.labels)}

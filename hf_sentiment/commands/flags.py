@@ -21,6 +21,7 @@ from hf_sentiment.parser import FlagParser, Recipe, flag, switch, word
 from hf_sentiment.records.atomic import refuse_existing, write_atomically
 
 # The help of the switch that most commands have.
+_LONG_TEXTS = "How texts longer than those that the model learned from are read: pieces or cut. Default: its own rule."
 _JSON = "Print the result as JSON on stdout."
 
 
@@ -143,6 +144,7 @@ class Evaluate(Command):
     output: Path | None = flag(None, "Write the report there as JSON.")
     report: Path | None = flag(None, "Write the report there as an HTML page to hand on; it quotes texts.")
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
+    long_texts: str | None = flag(None, _LONG_TEXTS)
     num_threads: int | None = flag(None, "CPU threads.")
     json: bool = switch(_JSON)
 
@@ -186,6 +188,7 @@ class Predict(Command):
     columns: str | None = flag(None, "Columns of the file to keep: id,date; '' keeps none. Default: all.")
     encoding: str | None = flag(None, "Encoding of a text file, such as windows-1252, if it is not found out.")
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
+    long_texts: str | None = flag(None, _LONG_TEXTS)
     num_threads: int | None = flag(None, "CPU threads.")
 
     def run(self, arguments: Mapping[str, Any]) -> int:

@@ -88,6 +88,7 @@ def predict(
     columns: str | Sequence[str] | None = None,
     encoding: str | None = None,
     revision: str | None = None,
+    long_texts: str | None = None,
     num_threads: int | None = None,
 ) -> PredictedRows: ...
 @overload
@@ -100,6 +101,7 @@ def predict(
     columns: str | Sequence[str] | None = None,
     encoding: None = None,
     revision: str | None = None,
+    long_texts: str | None = None,
     num_threads: int | None = None,
 ) -> Table: ...
 def predict(
@@ -111,6 +113,7 @@ def predict(
     columns: str | Sequence[str] | None = None,
     encoding: str | None = None,
     revision: str | None = None,
+    long_texts: str | None = None,
     num_threads: int | None = None,
 ) -> Any:
     """Predict every row, with all its columns (see `hf_sentiment.inference.outputs`).
@@ -128,6 +131,7 @@ def predict(
         columns: Those to keep, in this order, by default all; a string has commas between, an empty one keeps none.
         encoding: Of a text file, where its content does not tell it.
         revision: Branch, tag or commit of a Hub repository.
+        long_texts: As in `SentimentClassifier`.
         num_threads: CPU threads.
 
     Returns:
@@ -146,7 +150,7 @@ def predict(
     name = find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
 
     def load() -> SentimentClassifier:
-        return SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
+        return SentimentClassifier.from_pretrained(model, "torch", num_threads, revision, long_texts)
 
     if not isinstance(data, str | os.PathLike):
         if output is not None:
@@ -159,7 +163,7 @@ def predict(
         return _print(rows, kept, load())
     # What a part must have been begun with, so that the rest goes with it.
     call = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
-    return _save(rows, kept, load, Path(output), call)
+    return _save(rows, kept, load, Path(output), call | {"long_texts": long_texts})
 
 
 def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier) -> PredictedRows:

@@ -153,6 +153,7 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     # The temperature before the shift by label shares: it is fitted on probabilities that mean shares.
     temperature = run.calibrate() if arguments.calibrate else None
     run.adjust()
+    run.fit_long_texts()
     # From here on a kill is gone on from the last checkpoint: only the evaluation, written last, makes a run finished.
     folder.save_model(run.model, run.tokenizer)
     evaluation = _evaluate(folder, run)

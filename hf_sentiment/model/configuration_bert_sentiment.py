@@ -24,12 +24,13 @@ _HEAD_OPTIONS = (
     "class_weights",
     "label_smoothing",
     "label_rule",
+    "long_texts",
     "problem_type",
     "id2label",
     "label2id",
 )
 # What belongs to one trained head, and goes when a head of another size takes its place.
-_OF_ONE_HEAD = ("id2label", "label2id", "class_weights", "label_rule", "problem_type")
+_OF_ONE_HEAD = ("id2label", "label2id", "class_weights", "label_rule", "long_texts", "problem_type")
 # Names of prompts, the one that fits best first.
 _PROMPTS = ("classification", "query")
 # How sentence-transformers named its poolings before version 6; the names since then are the values.
@@ -84,6 +85,8 @@ class SentimentConfig(PreTrainedConfig):
         label_smoothing (float): Label smoothing of the training loss, in [0, 1); 0 by default. The smoothed part has no
             class weight. The Trainer's own `label_smoothing_factor` knows no class weights: leave it at 0.
         label_rule (dict): How the labels of the training data were read; for the record only.
+        long_texts (dict): How a text that is longer than those of the training is predicted from its pieces; `None` is
+            as a whole, cut where the model cannot read more.
         sentence_encoder (bool): Whether the encoder was made for sentence embeddings, whatever its pooling, so that its
             frozen features are good; for the record only.
         normalize (bool): Whether the pooled vector is divided by its length before dropout; False by default.
@@ -103,6 +106,7 @@ class SentimentConfig(PreTrainedConfig):
     class_weights: list[float] | None = None
     label_smoothing: float | int = 0.0
     label_rule: dict[str, Any] | None = None
+    long_texts: dict[str, Any] | None = None
     sentence_encoder: bool = False
     normalize: bool = False
     text_prefix: str = ""
@@ -150,7 +154,7 @@ class SentimentConfig(PreTrainedConfig):
         maps = label_maps(labels)
         _check_label_order(self.name_or_path or "this config", self.id2label, maps["id2label"])
         if self.num_labels != len(labels):
-            self.class_weights = self.label_rule = self.problem_type = None
+            self.class_weights = self.label_rule = self.long_texts = self.problem_type = None
         self.id2label, self.label2id = maps["id2label"], maps["label2id"]
 
     @classmethod
@@ -220,6 +224,7 @@ class BertSentimentConfig(SentimentConfig, BertConfig):
         class_weights (list[float]): As in `SentimentConfig`.
         label_smoothing (float): As in `SentimentConfig`.
         label_rule (dict): As in `SentimentConfig`.
+        long_texts (dict): As in `SentimentConfig`.
         sentence_encoder (bool): As in `SentimentConfig`.
         normalize (bool): As in `SentimentConfig`.
         text_prefix (str): As in `SentimentConfig`.

@@ -60,6 +60,7 @@ class EncoderSentimentConfig(SentimentConfig):
         class_weights (list[float]): As in `SentimentConfig`.
         label_smoothing (float): As in `SentimentConfig`.
         label_rule (dict): As in `SentimentConfig`.
+        long_texts (dict): As in `SentimentConfig`.
         sentence_encoder (bool): As in `SentimentConfig`.
         normalize (bool): As in `SentimentConfig`.
         text_prefix (str): As in `SentimentConfig`.

@@ -90,6 +90,10 @@ class SentimentArguments:
         None, "Train on that many texts only, drawn at random; 0: on the lexicon alone."
     )
     max_length: int | None = flag(None, "Tokens after which a text is cut. Default: by the plan.")
+    long_texts: str | None = flag(
+        None,
+        "How the model will read texts that are longer than what it learned from: pieces or cut. Default: by the plan.",
+    )
     head_first: bool | None = flag(
         None, "Fit the head by logistic regression on frozen features first. Default: by the plan."
     )
@@ -125,6 +129,7 @@ class SentimentArguments:
         choices: dict[str, tuple[str, ...]] = {
             "on_bad_rows": ("error", "drop"),
             "alarm": ("warn", "stop", "rollback", "off"),
+            "long_texts": ("pieces", "cut"),
             "imbalance": ("none", "class_weights", "logit_adjustment"),
         }
         if self.pooling is not None:

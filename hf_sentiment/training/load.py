@@ -148,6 +148,7 @@ def load_model(
         raise CallError(f"--model_name_or_path {name}: its weights are not finite: they are damaged, fetch them again")
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
     model.config.class_weights, model.config.problem_type = None, "single_label_classification"
+    model.config.long_texts = None
     # A missing head is what is expected; anything else is worth a warning.
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:

@@ -21,6 +21,8 @@ from hf_sentiment.errors import SentimentError
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.head.lexicon import prepare_encoder
+from hf_sentiment.head.long_texts import fit_rule, lengths_rule
+from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
 from hf_sentiment.training.interruption import Interrupted
@@ -202,3 +204,18 @@ class Run:
             adjust_logits(self.model.classifier, counts)
             if self.out_of_fold is not None:
                 self.out_of_fold = self.out_of_fold - log_shares(counts)
+
+    def fit_long_texts(self) -> None:
+        """Write into the model's config by which rule it reads texts that are longer than those it learned from."""
+        rule = None
+        if self.plan.long_texts.value == "pieces":
+            texts, tokens = self.data.splits["train"], self.splits["train"]
+            if self.data.unlabeled is not None:
+                texts, tokens = self.data.unlabeled, self.splits["unlabeled"]
+            lengths = tokens["length"][:] if len(texts) else []
+            rule = lengths_rule(texts["text"][:], lengths, self.plan.max_length.value, len(self.data.rule.labels))
+            if "validation" in self.splits:
+                held_out = self.data.splits["validation"]
+                logits_of = SentimentClassifier(self.model, self.tokenizer, "cut").logits
+                rule = fit_rule(logits_of, held_out["text"][:], held_out["label"][:], rule)
+        self.model.config.long_texts = rule

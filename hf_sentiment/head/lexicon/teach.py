@@ -252,7 +252,7 @@ def _regressor(model: SentimentModel) -> SentimentModel:
     """The model's own encoder under a head of one number."""
     # Of a checkpoint that was fine-tuned before, none of what its head was trained with is the regressor's.
     own = {"id2label": {0: "valence"}, "label2id": {"valence": 0}, "problem_type": "regression"}
-    own |= {"class_weights": None, "label_smoothing": 0.0, "label_rule": None}
+    own |= {"class_weights": None, "label_smoothing": 0.0, "label_rule": None, "long_texts": None}
     config = type(model.config)(**model.config.to_dict() | own)
     with torch.device("meta"):  # an encoder of its own would be thrown away
         regressor = type(model)(config)

@@ -27,9 +27,12 @@ def limit_sentences(records: RunRecords) -> list[str]:
         sentences += _of_data(records.audit)
     max_length = None if records.plan is None else records.plan.value("max_length")
     if max_length is not None and records.reads is not None and records.reads > max_length:
+        pieces = records.plan is not None and records.plan.value("long_texts") == "pieces"
         sentences.append(
-            f"In training, texts were cut after {max_length} tokens. In use it reads up to {records.reads}, and what "
-            "lies beyond the length it was trained on is judged without experience."
+            f"In training, texts were cut after {max_length} tokens. "
+            + ("`SentimentClassifier` reads longer ones in pieces. Elsewhere" if pieces else "In use")
+            + f" it reads up to {records.reads}, and what lies beyond the length it was trained on is judged without "
+            "experience."
         )
     return sentences
 

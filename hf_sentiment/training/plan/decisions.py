@@ -34,6 +34,7 @@ class Plan:
     facts: Facts
     pooling: Decision[str]
     max_length: Decision[int]
+    long_texts: Decision[str]
     validation: Decision[str]
     lora: Decision[bool]
     head_first: Decision[bool]

@@ -247,12 +247,14 @@ _BATCH = "the smaller of BERT's two batch sizes: more steps for the same texts"
 _WARMUP = "a tenth of the steps: Adam's variance estimate is poor at first"
 _KEEP_BEST = "the last weights that validation texts do not tell from the best, by two standard errors"
 _PATIENCE = "told worse than the best twice in a row: one evaluation may be bad luck"
+_PIECES = "texts that are longer than 99 % of these are read by sentences, which are like them"
 _LENGTHS = "texts of equal length together waste little padding"
 
 # In the order in which the plan is shown; each name is a field of `Plan`.
 RULES: tuple[Rule, ...] = (
     Rule("pooling", _pooling, f"{_DEVLIN}; {_REIMERS}"),
     Rule("max_length", _max_length),
+    Rule("long_texts", _always("pieces", _PIECES), _OURS),
     Rule("validation", _validation, _OURS),
     Rule("lora", _lora, f"{_HU}; {_OURS}", fine_tuning=True),
     Rule("head_first", _head_first, _KUMAR),

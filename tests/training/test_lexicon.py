@@ -158,10 +158,8 @@ def learned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Any]:
 
     def learn(model: Any, *_: Any) -> dict[str, torch.Tensor]:
         taught.append(model)
-        with torch.no_grad():
-            for parameter in model.bert.parameters():
-                parameter.fill_(len(taught))
-        return {"valence.weight": torch.ones(16), "valence.bias": torch.tensor(0.5)}
+        tensors = {f"encoder.{name}": torch.full_like(one, len(taught)) for name, one in model.bert.named_parameters()}
+        return tensors | {"valence.weight": torch.ones(16), "valence.bias": torch.tensor(0.5)}
 
     monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))
     monkeypatch.setattr("hf_sentiment.head.lexicon.teach._learn", learn)
@@ -396,6 +394,35 @@ def test_every_kind_of_encoder_is_taught_but_for_its_input_embeddings(
     assert np.isfinite(prior.weight).all() and any("embed" in name for name in kept)
     assert changed and not changed & kept
     assert not {name for name in before if "layer" in name} & kept
+
+
+@pytest.mark.parametrize("taught", [True, False])
+def test_an_encoder_that_tells_valence_already_stays_as_it_is(
+    taught: bool, make_tiny: Callable[..., Any], tiny_tokenizer: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))
+    monkeypatch.setattr(teach, "STEPS", 2)
+    monkeypatch.setattr(teach, "RIDGE_PHRASES", 20)
+    monkeypatch.setattr(teach, "_start_head", lambda *_: teach.KNOWN - 0.01 if taught else teach.KNOWN)
+    models = [make_tiny(pooling="mean") for _ in range(3)]
+    for model in models[:2]:  # the second time from the cache
+        assert np.isfinite(prepare_encoder(model, tiny_tokenizer, progress=False).weight).all()
+    same = [torch.equal(*pair) for pair in zip(models[0].bert.parameters(), models[2].bert.parameters(), strict=True)]
+    assert all(same) is not taught
+    pairs = zip(models[0].bert.parameters(), models[1].bert.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in pairs)
+
+
+def test_what_an_encoder_tells_of_valences_is_a_share_of_their_variance(
+    make_tiny: Callable[..., Any], tiny_tokenizer: Any
+) -> None:
+    texts = [f"{'good' if row % 2 else 'bad'} film {'and' * (row % 3)}" for row in range(60)]
+    some = tokenize(Dataset.from_dict({"text": texts}), tiny_tokenizer, 16)
+    regressor = make_tiny(pooling="mean", num_labels=1)
+    told = 100 * frozen_features(regressor, tiny_tokenizer, some)[:, 0]
+    noise = np.random.default_rng(0).normal(size=60).astype(np.float32)
+    assert teach._start_head(regressor, tiny_tokenizer, some, told) > 0.3
+    assert teach._start_head(regressor, tiny_tokenizer, some, noise) < 0.1
 
 
 @pytest.mark.parametrize("names", [("négatif", "positif"), ("差评", "好评"), ("Negatief", "Positief")])

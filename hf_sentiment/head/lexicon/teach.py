@@ -3,7 +3,7 @@
 The words of a lexicon are put into short phrases, rules (negation, intensifiers, "but") say what each phrase is worth,
 and the encoder learns to tell that from its pooled output: intermediate training (Phang et al. 2018, arXiv:1811.01088)
 on phrases that rules have labelled. No label of the user is seen; the same encoder is prepared once and kept in the
-cache.
+cache. An encoder that tells it already is left as it is: then all that is learned is where in its output.
 """
 
 from __future__ import annotations
@@ -43,17 +43,23 @@ STEPS = 400
 BATCH = 32
 LEARNING_RATE = 5e-5
 LONGEST_PHRASE = 32
+# An encoder whose features, as they are, tell this share of the variance of valences (of phrases left out) is not
+# taught: it loses more than it learns. multilingual-e5-small tells 0.28, and is 0.6 to 3 points better untaught at 0 to
+# 256 labels; all-MiniLM-L6-v2 tells 0.10, a three-layer one 0.06, and both gain by the lesson (benchmarks/README.md).
+KNOWN = 0.2
 # Phrases that tell one lexicon, or one way to make phrases, from another.
 _SOME = 200
 # Of the way that `_learn` goes: raise it when that changes, so that no encoder of the way before is taken from a cache.
-_LESSON = 5
+_LESSON = 6
+# Before the names of an encoder's weights, where what it learned is kept.
+_ENCODER = "encoder."
 # Phrases whose frozen features give the valence head its start.
 RIDGE_PHRASES = 1500
 
 
 @dataclass(frozen=True)
 class LexiconPrior:
-    """How the pooled output of a prepared encoder tells valence: `pooled @ weight + bias`, on VADER's scale.
+    """How the pooled output of an encoder tells valence: `pooled @ weight + bias`, on VADER's scale.
 
     Attributes:
         weight: `[hidden_size]`, float32.
@@ -112,8 +118,9 @@ def prepare_encoder(
 ) -> LexiconPrior:
     """Teach the model's encoder the lexicons, in place, and say where valence is in its pooled output.
 
-    What an encoder learned is kept in the cache, under the hash of its weights, and taken from there next time, also
-    where the other number format would be taken now: measured, it makes no difference (benchmarks/README.md).
+    An encoder that tells valence well as it is stays so. What was learned is kept in the cache, under the hash of the
+    encoder's weights, and taken from there next time, also where the other number format would be taken now: measured,
+    it makes no difference (benchmarks/README.md).
 
     Args:
         model: Its head is not touched.
@@ -127,18 +134,14 @@ def prepare_encoder(
     model = model if plain is None else plain()
     path = _cached(model, tokenizer, languages)
     encoder = model.base_model
-    kept = {name for name, _ in input_embeddings(encoder)}
     if not _is_whole(path):
-        logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
         with untouched_random_state():
-            head = _learn(model, tokenizer, languages, bfloat16, progress)
-        taught = {name: tensor for name, tensor in encoder.state_dict().items() if name not in kept}
-        tensors = {f"encoder.{name}": tensor.contiguous() for name, tensor in taught.items()}
+            learned = _learn(model, tokenizer, languages, bfloat16, progress)
         with file_atomically(path) as beside:
-            save_file(tensors | head, beside)
+            save_file(learned, beside)
     with safe_open(path, framework="pt") as file:
-        taught = {name: file.get_tensor(f"encoder.{name}") for name in encoder.state_dict() if name not in kept}
-        encoder.load_state_dict(taught, strict=False)
+        taught = [name for name in file.keys() if name.startswith(_ENCODER)]  # noqa: SIM118  # it has no iterator
+        encoder.load_state_dict({name[len(_ENCODER) :]: file.get_tensor(name) for name in taught}, strict=False)
         weight, bias = file.get_tensor("valence.weight").numpy(), float(file.get_tensor("valence.bias"))
     names: Mapping[int, str] = model.config.id2label  # type: ignore[assignment]
     return LexiconPrior(weight, bias, polarity([names[index] for index in sorted(names)]))
@@ -203,7 +206,7 @@ def _learn(
     bfloat16: bool,
     progress: bool,
 ) -> dict[str, torch.Tensor]:
-    """Train the encoder in place to tell the phrases' valence; the head that it learned this with.
+    """The head that tells the phrases' valence, and the encoder's weights where it had to be trained for it, in place.
 
     A loop of its own: a second `Trainer` would change the settings that accelerate shares with the first.
     """
@@ -212,7 +215,11 @@ def _learn(
     encodings = dict(tokenizer(texts, truncation=True, max_length=LONGEST_PHRASE))
     valences = np.array([valence for _, valence in phrases], dtype=np.float32)
     regressor = _regressor(model)
-    _start_head(regressor, tokenizer, Dataset.from_dict(encodings).select(range(RIDGE_PHRASES)), valences)
+    known = _start_head(regressor, tokenizer, Dataset.from_dict(encodings).select(range(RIDGE_PHRASES)), valences)
+    if known >= KNOWN:
+        logger.info("The encoder tells the words of the sentiment lexicon as it is, and is not taught them")
+        return _valence_head(regressor)
+    logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
     # The embeddings stay: a word that no phrase has would be left behind.
     embeddings = [one for _, one in input_embeddings(model.base_model) if one.requires_grad]
     for parameter in embeddings:
@@ -244,6 +251,12 @@ def _learn(
         model.set_attn_implementation(attention)
     for parameter in embeddings:
         parameter.requires_grad_(True)
+    kept = {name for name, _ in input_embeddings(model.base_model)}
+    taught = {name: tensor for name, tensor in model.base_model.state_dict().items() if name not in kept}
+    return _valence_head(regressor) | {f"{_ENCODER}{name}": tensor.contiguous() for name, tensor in taught.items()}
+
+
+def _valence_head(regressor: SentimentModel) -> dict[str, torch.Tensor]:
     weight, bias = regressor.classifier.weight.detach().cpu(), regressor.classifier.bias.detach().cpu()
     return {"valence.weight": weight[0].clone(), "valence.bias": bias[0].clone()}
 
@@ -275,8 +288,13 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
 
 def _start_head(
     regressor: SentimentModel, tokenizer: PreTrainedTokenizerBase, some: Dataset, valences: np.ndarray
-) -> None:
-    """Ridge regression of valence on frozen features, its strength by leave-one-out, put into the head."""
-    features = frozen_features(regressor, tokenizer, some)
-    ridge = RidgeCV(alphas=np.logspace(-2, 3, 11)).fit(features, valences[: len(some)])
+) -> float:
+    """Ridge regression of valence on frozen features, its strength by leave-one-out, put into the head.
+
+    Returns:
+        The share of the valences' variance that it tells, of phrases left out.
+    """
+    features, valences = frozen_features(regressor, tokenizer, some), valences[: len(some)]
+    ridge = RidgeCV(alphas=np.logspace(-2, 3, 11)).fit(features, valences)
     LinearHead(ridge.coef_[None], np.array([ridge.intercept_])).copy_into(regressor.classifier)
+    return float(1 + ridge.best_score_ / valences.var())  # its score is the mean square error, less than 0

@@ -42,7 +42,7 @@ def time_line(plan: Plan) -> str | None:
     steps, seconds = plan.facts.steps, expected_seconds(plan)
     if steps is None or seconds is None:
         return None
-    once = ", the lexicon included, which this encoder learns once" if plan.teaches_lexicon else ""
+    once = ", the lexicon included, which this encoder learns once if it has to" if plan.teaches_lexicon else ""
     line = f"  About {duration(seconds)} of training on this machine ({plan.facts.device}){once}"
     if steps.slowdown < BUSY:
         return f"{line}."

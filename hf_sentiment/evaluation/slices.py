@@ -10,6 +10,7 @@ import numpy as np
 from scipy.stats import fisher_exact
 
 from hf_sentiment.data.labels import as_number
+from hf_sentiment.data.rows import shortened
 from hf_sentiment.evaluation.report import FEWEST, with_intervals
 from hf_sentiment.inference.outputs import as_cell
 from hf_sentiment.records.schema import Slice
@@ -17,6 +18,7 @@ from hf_sentiment.records.schema import Slice
 # Values of a column that have a slice of their own; numbers that have one each, of more there are quarters.
 _MOST, _MOST_NUMBERS = 20, 10
 _LEVEL = 0.05
+_WIDEST = 60  # characters of a value that are shown
 
 
 def sliced(
@@ -41,7 +43,7 @@ def sliced(
     tested = [i for i, (*_, texts) in enumerate(slices) if texts.sum() >= FEWEST and not texts.all()]
     p_values = dict(zip(tested, _holm([_p_value(right, slices[i][2]) for i in tested]), strict=True))
     return tuple(
-        _slice(column, value, probabilities[texts], references[texts], p_values.get(i))
+        _slice(column, shortened(value, _WIDEST), probabilities[texts], references[texts], p_values.get(i))
         for i, (column, value, texts) in enumerate(slices)
     )
 

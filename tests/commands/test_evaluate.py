@@ -108,7 +108,7 @@ def test_a_model_without_a_rule_is_read_by_its_names(save, write, caplog):
 
 
 NOUNS, ADJECTIVES = ("film", "book", "plot", "cast"), ("good", "bad", "dull", "fine")
-TEXTS = [f"the {noun} was {adjective}" for noun in NOUNS for adjective in ADJECTIVES]
+TEXTS = [f"- the {noun} was {adjective}" for noun in NOUNS for adjective in ADJECTIVES]
 LABELS = ["pos", "neg", "neg", "pos"] * 4
 
 
@@ -155,9 +155,11 @@ def test_the_file_of_a_models_probabilities_is_as_good_as_the_model(save, test_f
     assert figures(evaluate(probabilities=alone, label_column="stars")) == expected
     # As `predict` writes them: the texts and the given labels come back.
     predict(model, test_file, output=str(tmp_path / "written.csv"))
-    assert figures(evaluate(probabilities=str(tmp_path / "written.csv"), label_column="stars")) == expected
+    written = str(tmp_path / "written.csv")
+    assert figures(evaluate(probabilities=written, label_column="stars")) == expected
+    assert figures(evaluate(probabilities=written, **options)) == expected  # with a ' before each text
     with pytest.raises(CallError, match="its column label is what was predicted"):
-        evaluate(probabilities=str(tmp_path / "written.csv"), label_column="label")
+        evaluate(probabilities=written, label_column="label")
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ def test_numbers_are_in_quarters_few_of_them_as_they_are_and_rare_words_together
         "stars": [i % 3 + 1 for i in range(240)],
         "name": [f"n{i % 30:02d}" for i in range(240)],
         "price": ["", None, *["2,5"] * 238],
+        "long": ["x" * 1000] * 240,
     }
     found: dict[str, dict[str, int]] = {}
     for row in sliced(columns, probabilities, references):
@@ -64,6 +65,7 @@ def test_numbers_are_in_quarters_few_of_them_as_they_are_and_rare_words_together
     assert found["words"] == {"1 to 60": 60, "61 to 120": 60, "121 to 180": 60, "181 to 240": 60}
     assert found["stars"] == {"1": 80, "2": 80, "3": 80}
     assert len(found["name"]) == 21 and found["name"]["10 other values"] == 80
+    assert found["long"] == {"x" * 57 + "...": 240}
     assert found["price"] == {"2.5": 238, "(empty)": 2}
 
 

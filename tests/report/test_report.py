@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from datasets import Dataset
 
 from hf_sentiment.evaluation.report import evaluate_split, evaluate_texts
-from hf_sentiment.records.schema import Measurement
+from hf_sentiment.records.schema import Alarm, Measurement, TrainingRecord
 from hf_sentiment.report.page import evaluation_html, report_html
 
 HOSTILE = [
@@ -114,6 +115,32 @@ def test_a_folder_of_which_nothing_is_known_says_so(tiny_folder: Path) -> None:
     for section in ("no picture", "no check of the data", "no plan"):
         assert section in words
     assert re.search(r"my\.model-v1 Report of a training run, by hf-sentiment", words)
+
+
+def test_the_alarm_and_what_ended_the_run_are_told(tiny_folder: Path) -> None:
+    alarm = Alarm(30, 3.0, "overfitting", 0.1, 0.6, "validation loss rose <again>: say --lora true", "stop")
+    training = TrainingRecord(
+        date="2026-01-02",
+        seconds=90,
+        peak_memory_bytes=1,
+        steps=30,
+        epochs=3.0,
+        best_epoch=2.0,
+        stopped="the alarm",
+        alarms=(alarm,),
+        unlabeled_texts=0,
+        repeated=False,
+        lora=None,
+        device="cpu",
+        threads=1,
+        python="3.11",
+        versions={"torch": "2.13"},
+    )
+    evaluation = replace(measured(["a text"] * 40, ["bad", "good"]), training=training, temperature=1.25)
+    words = " ".join(read(report_html(tiny_folder, evaluation)).words.split())
+    assert "Epoch 3, overfitting: validation loss rose <again>: say --lora true" in words
+    assert "Stopped early: the alarm." in words and "Report of a training run, 2026-01-02" in words
+    assert "temperature of 1.250" in words and "1.5 minutes on cpu. python 3.11, torch 2.13." in words
 
 
 @pytest.mark.parametrize("labels", [2, 5])

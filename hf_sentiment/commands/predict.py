@@ -163,7 +163,8 @@ def predict(
         return _print(rows, kept, load())
     # What a part must have been begun with, so that the rest goes with it.
     call = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
-    return _save(rows, kept, load, Path(output), call | {"long_texts": long_texts})
+    call |= {"encoding": encoding, "long_texts": long_texts}
+    return _save(rows, kept, load, Path(output), call)
 
 
 def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier) -> PredictedRows:

@@ -92,7 +92,11 @@ def read_rows(file: str, text_column: str | None = None, encoding: str | None = 
         return LineRows(sys.stdin.buffer, encoding or "utf-8")
     wanted = WantedColumns(text_column, None, True)
     folder = Path(file).expanduser()
-    return FolderRows(folder, wanted, encoding) if folder.is_dir() else _file_rows(file, wanted, encoding)
+    if folder.is_dir():
+        return FolderRows(folder, wanted, encoding)
+    if not folder.suffix and not folder.exists():
+        raise CallError(f"{file}: no such file or folder")
+    return _file_rows(file, wanted, encoding)
 
 
 class LineRows(InputRows):

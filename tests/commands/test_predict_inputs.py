@@ -17,6 +17,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_sentiment.commands.predict import PredictedRows, predict
 from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.inference.rows import read_rows
 
 Cli = Callable[..., tuple[int, str, str]]
 
@@ -37,6 +38,7 @@ def folder(tmp_path: Path) -> Path:
     pq.write_table(pa.table({"review": ["dull"], "stars": [4.5]}), folder / "deep" / "d.parquet")
     (folder / "e.csv").write_text("id,text\n")
     (folder / "f.csv").touch()
+    pq.write_table(pa.table({"text": pa.array([], pa.string())}), folder / "g.parquet")
     for name in ("~$b.xlsx", ".b.csv", "deep/.git/g.csv", "README.md"):
         (folder / name).write_text("?")
     return folder
@@ -46,7 +48,12 @@ def test_a_folder_is_one_output_with_the_file_of_each_row(folder: Path, tiny_fol
     output = folder.with_name("p.csv")
     code, _, err = run_cli("predict", tiny_folder, folder, "--output", output)
     assert code == 0 and err.splitlines()[-1] == f"7 rows in {output}: 5 labelled, 2 without a label (2 empty text)"
-    for line in (f"{folder}: 4 files, 7 rows", "e.csv: has no rows", "b.csv: has no stars, file, review: empty there"):
+    for line in (
+        f"{folder}: 4 files, 7 rows",
+        "e.csv: has no rows",
+        "g.parquet: has no rows",
+        "b.csv: has no stars, file, review: empty there",
+    ):
         assert line in err
     rows = rows_of(output)
     assert list(rows[0])[:7] == ["source_file", "text", "stars", "file", "id", "review", "label"]
@@ -67,14 +74,19 @@ def test_a_folder_is_one_output_with_the_file_of_each_row(folder: Path, tiny_fol
 
 
 def test_of_a_folder_with_broken_files_nothing_is_predicted(folder: Path, tiny_folder: Path) -> None:
-    (folder / "g.parquet").write_text("no such thing")
+    (folder / "g.parquet").write_bytes((folder / "deep" / "d.parquet").read_bytes()[:-200])
     (folder / "h.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(DataError, match=r"g\.parquet: not a Parquet file.*; nor can h\.csv be used"):
+    with pytest.raises(DataError, match=r"g\.parquet: cannot be read: .*; nor can h\.csv be used"):
         predict(str(tiny_folder), folder, output=folder.with_name("p.csv"))
     with pytest.raises(CallError, match="is in the folder that is read"):
         predict(str(tiny_folder), folder, output=folder / "deep" / "p.csv")
     (empty := folder.with_name("empty")).mkdir()
     with pytest.raises(CallError, match="no file in it has rows of a known type"):
+        predict(str(tiny_folder), empty)
+    with pytest.raises(CallError, match="ins: no such file or folder"):
+        predict(str(tiny_folder), folder.with_name("ins"))
+    pq.write_table(pa.table({"text": ["x"], "m": pa.array([[]], pa.map_(pa.string(), pa.int8()))}), empty / "m.parquet")
+    with pytest.raises(DataError, match=r"Arrow type map<.*; leave that column out"):
         predict(str(tiny_folder), empty)
 
 
@@ -193,3 +205,11 @@ def test_the_last_line_tells_noted_from_unlabelled() -> None:
     for label, note in ((None, "empty text (-)"), (None, "empty text"), ("good", "cut"), ("good", None)):
         done.add({"label": label, "score": None, "scores": None} | ({"note": note} if note else {}))  # type: ignore[arg-type]
     assert str(done) == "4 rows: 2 labelled (1 cut), 2 without a label (2 empty text)"
+
+
+def test_rows_can_be_read_from_any_of_them_on(folder: Path) -> None:
+    (folder / "h.csv").write_text('review\n"good"\n\n\nawful\n\nbad\n')
+    rows = read_rows(str(folder))
+    everything = list(rows.read(0))
+    assert len(everything) == rows.total == 13
+    assert all(list(rows.read(start)) == everything[start:] for start in range(15))

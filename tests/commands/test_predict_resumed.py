@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -92,3 +93,26 @@ def test_what_is_there_is_not_predicted_again(
     assert written == [2, 3, 4, 5, 6, 7, *range(6, 12)]
     lines = (tmp_path / "p.csv").read_text().splitlines()
     assert [line.split(",")[0] for line in lines] == ["id", *map(str, range(10))]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", ["p.csv", "p.parquet"])
+def test_a_prediction_that_is_killed_again_and_again_ends(name: str, tiny_folder: Path, tmp_path: Path) -> None:
+    draw = random.Random(name)
+    lines = (f"{i},{' '.join(draw.choices(WORDS, k=draw.randint(1, 40)))}\n" for i in range(60_000))
+    (tmp_path / "f.csv").write_text("id,text\n" + "".join(lines))
+    state = tmp_path / f".{name}.part" / "state.json"
+    command = [sys.executable, "-m", "hf_sentiment", "predict", tiny_folder, tmp_path / "f.csv"]
+    kills, rows = 0, [0]
+    while not (tmp_path / name).exists():
+        process = subprocess.Popen([*command, "--output", tmp_path / name], stderr=subprocess.DEVNULL)
+        while process.poll() is None:
+            now = json.loads(state.read_text())["progress"]["rows"] if state.exists() else 0
+            if now > rows[-1]:  # killed once a process, at any moment after its first part
+                time.sleep(draw.random())
+                process.kill()
+                kills += process.wait() == -9
+                rows.append(now)
+    assert kills > 2
+    predict(str(tiny_folder), tmp_path / "f.csv", output=tmp_path / f"whole_{name}")
+    assert (tmp_path / name).read_bytes() == (tmp_path / f"whole_{name}").read_bytes()

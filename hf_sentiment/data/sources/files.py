@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from datasets import Dataset, Features, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
@@ -128,6 +130,8 @@ def read_file(
         if kind == "excel":
             table = _read_excel(name, path, sheet, wanted, keep_blank)
         elif kind == "parquet":
+            if pq.read_metadata(path).num_rows == 0:  # `datasets` takes it for broken
+                raise NoRows("the file has no data rows")
             dataset = _load("parquet", name, path)
             rows = np.arange(1, len(dataset) + 1)
             table = FileTable(name, kind, path, dataset, dataset.column_names, rows, rows)
@@ -141,6 +145,8 @@ def read_file(
             table = _read_json(name, path, kind, find_encoding(path, name, encoding), keep_broken)
     except SentimentError as error:
         raise _at(name, error) from error
+    except pa.ArrowInvalid as error:  # of a Parquet file that ends too early
+        raise DataError(f"{name}: cannot be read: {first_line(error).rstrip('.')}; write it again") from error
     if not len(table.dataset):
         raise NoRows(f"{name}: the file has no data rows")
     if table.faults and (not keep_broken or len(table.faults) == len(table.dataset)):
@@ -208,6 +214,10 @@ def _load(builder: str, name: str, path: Path, **options: Any) -> Dataset:
     try:
         return load_dataset(builder, data_files=files, split="train", **options)
     except (DatasetsError, ValueError, OSError, TypeError, Warning) as error:
+        if "datasets dtype" in str(error):
+            raise DataError(
+                f"{name}: cannot be read: {first_line(error).rstrip('.')}; leave that column out"
+            ) from error
         raise DataError(f"{name}: cannot be read: no {builder} file, or a broken one; write it again") from error
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_sentiment.data.sources import EXTENSIONS, FileTable, read_file, table_rows
+from hf_sentiment.data.sources import EXTENSIONS, FileTable, read_file, table_rows, unmapped
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError, NoRows, SentimentError
 
@@ -148,11 +148,11 @@ class FileRows(InputRows):
     """
 
     def __init__(self, table: FileTable, text: str) -> None:
-        self._table, self._text = table, text
+        self._table, self._text = unmapped(table), text
         # The reader leaves blank rows out: what it knows of lines tells where they were.
         self._blank = _blank_rows(table)
         self.name, self.columns = table.source, table.columns
-        self.total: int = len(table.dataset) + len(self._blank)
+        self.total: int = len(table.rows) + len(self._blank)
 
     def read(self, start: int) -> Iterator[InputRow]:
         """The rows, blank ones between others too."""

@@ -163,6 +163,7 @@ def test_json_in_parquet_has_the_types_that_all_its_values_have(tiny_folder: Pat
     assert table["mixed"].to_pylist() == ["1", "b", None, '{"y": [2]}'] and table["list"].to_pylist()[0] == [1]
     assert table["empty"].to_pylist()[0] == "{}" and table["big"].to_pylist()[0] == str(2**70)
     assert table["flag"].to_pylist() == [None, True, None, None] and table["none"].null_count == 4
+    assert table["none"].type == pa.string()
     assert table["text"].to_pylist() == ["good film", "awful", None, "5"] and table["label"].null_count == 2
 
 
@@ -209,7 +210,11 @@ def test_the_last_line_tells_noted_from_unlabelled() -> None:
 
 def test_rows_can_be_read_from_any_of_them_on(folder: Path) -> None:
     (folder / "h.csv").write_text('review\n"good"\n\n\nawful\n\nbad\n')
+    (folder / "i.jsonl").write_text('\n{"text": "a"}\n\n{"text": "b"}\nno\n{"text": "c"}\n')
     rows = read_rows(str(folder))
     everything = list(rows.read(0))
-    assert len(everything) == rows.total == 13
-    assert all(list(rows.read(start)) == everything[start:] for start in range(15))
+    assert len(everything) == rows.total == 17
+    assert [(row.number, row.text) for row in everything if row.values["source_file"] == "i.jsonl"] == [
+        *((2, "a"), (4, "b"), (5, None), (6, "c"))
+    ]
+    assert all(list(rows.read(start)) == everything[start:] for start in range(19))

@@ -2,10 +2,11 @@ from .excel import copy_rows as copy_rows
 from .excel import text_cell as text_cell
 from .files import FileTable as FileTable
 from .files import read_file as read_file
-from .files import table_rows as table_rows
 from .load import RawData as RawData
 from .load import load_data as load_data
 from .locations import EXTENSIONS as EXTENSIONS
+from .rows import table_rows as table_rows
+from .rows import unmapped as unmapped
 from .starter.agreement import human_agreement as human_agreement
 from .starter.corpora import corpus_of as corpus_of
 from .starter.corpora import starter_data as starter_data

@@ -12,8 +12,7 @@ import glob
 import json
 import logging
 import os
-import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -26,7 +25,7 @@ import pyarrow.parquet as pq
 from datasets import Dataset, Features, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
-from hf_sentiment.data.sources.json_files import json_value, list_items, parse_line, shape_fault, whole
+from hf_sentiment.data.sources.json_files import json_value, list_items, parse_line, shape_fault
 from hf_sentiment.data.sources.locations import kind_by_content, kind_of, local_path
 from hf_sentiment.data.sources.table_cache import FAULT, LAST, NOTE, ROW, code_hash, delimited_rows, sheet_rows
 from hf_sentiment.data.tables import (
@@ -53,8 +52,6 @@ logger = logging.getLogger(__name__)
 ANY_COLUMNS = WantedColumns(None, None, True)
 
 _TOP_LINES = 2000
-_BATCH = 1000
-_MAPPED = 50_000
 _SHOWN_ROWS = 3
 _NOTES = {
     STRAY_QUOTE: "a quote opens no cell and is taken as text",
@@ -82,6 +79,9 @@ class FileTable:
         layout: Of a delimited file or a sheet.
         sheet: Of a workbook.
         faults: Row number → why the row can't be read; its cells are empty.
+        cells: What the columns are called in the cached file, where not as in `dataset`.
+        places: Which rows of the cached file these are; `None` for all.
+        cached: The files of the cache, of a table that is not mapped (see `rows.unmapped`).
     """
 
     source: str
@@ -95,6 +95,9 @@ class FileTable:
     layout: Layout | None = None
     sheet: str | None = None
     faults: Mapping[int, str] | None = None
+    cells: tuple[str, ...] = ()
+    places: np.ndarray | None = None
+    cached: tuple[str, ...] = ()
 
 
 def read_file(
@@ -152,36 +155,6 @@ def read_file(
     if table.faults and (not keep_broken or len(table.faults) == len(table.dataset)):
         raise DataError(_faults_message(table))
     return table
-
-
-def table_rows(table: FileTable, start: int = 0) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Every row with its number and all its columns, in order.
-
-    Args:
-        table: A file that was read.
-        start: How many rows are passed over.
-
-    The values are strings, of JSON what it says (see `whole`), and of Parquet what it holds. A row that can't be read
-    (see `faults`) has empty strings, in JSON nothing. Some thousand rows are in memory at a time.
-    """
-    for at in range(start, len(table.dataset), _MAPPED):
-        numbers = table.rows[at : at + _MAPPED].tolist()
-        rows = iter(numbers)
-        # As Arrow has it: `datasets` would decode pictures and sounds, which are nobody's text.
-        part = _mapped_anew(table.dataset).select(range(at, at + len(numbers))).with_format("arrow")
-        for batch in part.iter(_BATCH):
-            columns = batch.to_pydict()
-            for cells in zip(*columns.values(), strict=True):
-                if table.kind in ("jsonl", "array"):
-                    parsed = parse_line(cells[0])
-                    yield next(rows), {} if isinstance(parsed, str) else whole(parsed)
-                else:
-                    yield next(rows), dict(zip(columns, cells, strict=True))
-
-
-def _mapped_anew(dataset: Dataset) -> Dataset:
-    """The same table; what was read of a mapped file stays in memory for as long as that mapping is there."""
-    return pickle.loads(pickle.dumps(dataset)) if dataset.cache_files else dataset
 
 
 def json_line_values(table: FileTable, wanted: Mapping[str, str]) -> Dataset:
@@ -270,8 +243,10 @@ def _of_rows(table: FileTable, keep_blank: bool) -> FileTable:
     broken = pc.drop_null(data.column(FAULT)).to_pylist()
     faults = dict(zip(rows[data.column(FAULT).is_valid().to_numpy()].tolist(), broken, strict=True))
     names = {name: table.columns[int(name)] for name in used}
-    dataset = _mapped_anew(table.dataset).select_columns(used).rename_columns(names)
-    table = replace(table, dataset=dataset, columns=list(names.values()), rows=rows, last=last, faults=faults)
+    dataset = table.dataset.select_columns(used).rename_columns(names)
+    table = replace(
+        table, dataset=dataset, columns=list(names.values()), rows=rows, last=last, faults=faults, cells=tuple(used)
+    )
     # Blank rows between others line up with the file; those at its end are no rows to anybody.
     if keep_blank and filled.any():
         filled[: np.flatnonzero(filled)[-1]] = True
@@ -378,7 +353,8 @@ def _only(table: FileTable, kept: np.ndarray) -> FileTable:
     if kept.all():
         return table
     chosen = np.flatnonzero(kept)
-    return replace(table, dataset=table.dataset.select(chosen), rows=table.rows[chosen], last=table.last[chosen])
+    dataset = table.dataset.select(chosen)
+    return replace(table, dataset=dataset, rows=table.rows[chosen], last=table.last[chosen], places=chosen)
 
 
 def _look_at_lines(batch: dict[str, list[str]], code: str) -> dict[str, list[str | None]]:

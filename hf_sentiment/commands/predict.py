@@ -153,9 +153,7 @@ def predict(
         return SentimentClassifier.from_pretrained(model, "torch", num_threads, revision, long_texts)
 
     if not isinstance(data, str | os.PathLike):
-        if output is not None:
-            raise CallError("output is for files: a table in memory comes back with the columns added")
-        return _with_columns(data, text_column, columns, load)
+        return _with_columns(data, output, text_column, columns, load)
     _check_outside(data, output)
     rows = read_rows(os.fspath(data), text_column, encoding)
     kept = _chosen(rows.columns, columns, rows.name)
@@ -239,12 +237,18 @@ def _predicted(rows: Sequence[InputRow], classifier: SentimentClassifier) -> Ite
 
 
 def _with_columns(
-    table: Any, text_column: str | None, columns: str | Sequence[str] | None, load: Callable[[], SentimentClassifier]
+    table: Any,
+    output: object,
+    text_column: str | None,
+    columns: str | Sequence[str] | None,
+    load: Callable[[], SentimentClassifier],
 ) -> Any:
     """A `Dataset` or frame with what is predicted of its rows."""
     import pandas as pd
     from datasets import Dataset, Features, Value, concatenate_datasets
 
+    if output is not None:
+        raise CallError("output is for files: a table in memory comes back with the columns added")
     if not isinstance(table, Dataset | pd.DataFrame):
         raise CallError(f"data is a {type(table).__name__}: give a file, a folder, a Dataset or a pandas DataFrame")
     is_frame = isinstance(table, pd.DataFrame)

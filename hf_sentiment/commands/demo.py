@@ -35,7 +35,7 @@ logger = logging.getLogger("hf_sentiment.commands.demo")  # in a Space this modu
 
 CHARACTERS, MEGABYTES, ROWS, WAITING = 20_000, 20, 50_000, 20
 LIMITS = (
-    f"A text has at most {CHARACTERS:,} characters, a file {MEGABYTES} MB and {ROWS:,} rows. Texts are labeled one "
+    f"A text has at most {CHARACTERS:,} characters, a file {MEGABYTES} MB and {ROWS:,} rows. Texts are labelled one "
     f"after another, and so are files; {WAITING} may wait. Files are removed after an hour, and when the page ends."
 )
 NEUTRAL = ["An absolute delight from start to finish.", "It broke after two days, and nobody answered my letter."]
@@ -78,18 +78,24 @@ def demo(
     if importlib.util.find_spec("gradio") is None:
         raise CallError('the page needs gradio: `pip install --constraint constraints.txt ".[demo]"`, in the clone')
     port = _free_port(host, port)
-    page = make_page(model, revision=revision, num_threads=num_threads)
-    launch(page, server_name=host, server_port=port, prevent_thread_lock=True, quiet=True)
-    try:
-        if not socket.gethostbyname(host).startswith("127."):
-            logger.warning("There is no password: whoever reaches %s can use the page", host)
-        logger.info("The page is at %s; Ctrl-C ends it", page.local_url)
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        logger.info("The page has ended")
-    finally:
-        page.server.config.timeout_graceful_shutdown = 1  # a browser that is open keeps its connection
-        page.close(verbose=False)
+    # Whatever is sent to the page is removed with this folder, a file that is half labelled as well.
+    with tempfile.TemporaryDirectory(prefix="hf-sentiment-page-", ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        page = make_page(model, revision=revision, num_threads=num_threads)
+        launch(page, server_name=host, server_port=port, prevent_thread_lock=True, quiet=True)
+        try:
+            if not socket.gethostbyname(host).startswith("127."):
+                logger.warning("There is no password: whoever reaches %s can use the page", host)
+            logger.info("The page is at %s; Ctrl-C ends it", page.local_url)
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            logger.info("The page has ended")
+        finally:
+            # A browser that is open keeps its connection, which is cut; that is no error.
+            logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
+            page.server.config.timeout_graceful_shutdown = 1
+            page.close(verbose=False)
+            del os.environ["GRADIO_TEMP_DIR"]
 
 
 def _free_port(host: str, port: int) -> int:
@@ -124,7 +130,7 @@ def make_page(model: str, *, revision: str | None = None, num_threads: int | Non
     import gradio as gr
 
     title = folder.resolve().name if here else model
-    # Files are removed when the server ends, and an hour after they came.
+    # Files are removed an hour after they came, and when the server ends.
     with gr.Blocks(title=title, analytics_enabled=False, delete_cache=(600, 3600)) as page:
         gr.HTML(f"<h1>{html.escape(title)}</h1>")
         with gr.Tab("Texts and files"):
@@ -177,7 +183,8 @@ def _text_part(classifier: SentimentClassifier, folder: Path) -> None:
             calibrated = evaluation is not None and evaluation.temperature is not None
             bars = gr.Label(label=f"Probabilities{', calibrated' if calibrated else ''}", elem_classes="result")
             answers = [bars, *(gr.HTML(label="note", elem_classes="result") for _ in ANSWERS[1:])]
-    gr.on([button.click, text.submit], label_text, text, answers, api_name="label_text", concurrency_id="texts")
+    events, names = [button.click, text.submit], {"api_name": "label_text", "concurrency_id": "texts"}
+    gr.on(events, label_text, text, answers, show_progress_on=bars, **names)
     gr.Examples(_examples(folder), text, answers, label_text, run_on_click=True, cache_examples=False)
 
 
@@ -197,7 +204,7 @@ def _file_part(model: str, revision: str | None) -> None:
             if rows > ROWS:
                 raise CallError(f"the file has {rows:,} rows, and at most {ROWS:,} are read: send it in parts")
             # Where Gradio keeps its files, so that this one is removed with them.
-            output = Path(tempfile.mkdtemp(dir=labeled.GRADIO_CACHE), f"{Path(file).stem}_labeled{kind}")
+            output = Path(tempfile.mkdtemp(dir=labeled.GRADIO_CACHE), f"{Path(file).stem}_labelled{kind}")
             done = predict(model, file, text_column=column or None, output=output, revision=revision)
         return f"<p>{html.escape(str(replace(done, output=None)))}</p>", str(output)
 
@@ -208,10 +215,10 @@ def _file_part(model: str, revision: str | None) -> None:
             kind = gr.Radio(list(OUTPUTS), value=OUTPUTS[0], label="Write as")
             button = gr.Button("Label the file", variant="primary")
         with gr.Column():
-            labeled = gr.File(label="Labeled file", height=140)
+            labeled = gr.File(label="Labelled file", height=140)
             counts = gr.HTML(label="counts", elem_classes="result")
     inputs, outputs = [file, column, kind], [counts, labeled]
-    button.click(label_file, inputs, outputs, api_name="label_file", concurrency_id="files")
+    button.click(label_file, inputs, outputs, api_name="label_file", concurrency_id="files", show_progress_on=labeled)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import shlex
 import shutil
 import signal
@@ -221,7 +222,8 @@ class Demo(Command):
         quieten_libraries()
         signal.signal(signal.SIGTERM, signal.default_int_handler)  # a kill ends it as Ctrl-C does
         demo(**vars(self))
-        return 0
+        # At once: a file that is being labelled is not waited for.
+        os._exit(0)
 
 
 @dataclass(frozen=True, kw_only=True)

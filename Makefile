@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 RUN ?= runs/demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install install-all demo demo-amazon demo-multilingual test test-faults test-starter test-shared test-lowest check format docs bench clean
+.PHONY: help install install-all demo demo-amazon demo-multilingual test test-engines test-faults test-starter test-shared test-lowest check format docs bench clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -34,6 +34,9 @@ demo-multilingual: $(VENV)/.installed  ## Another language: Chinese reviews with
 
 test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two cores
 	$(BIN)/python -m pytest -n 2
+
+test-engines: $(VENV)/.installed  ## Export every family of encoders (minutes)
+	$(BIN)/python -m pytest -m engines
 
 test-faults: $(VENV)/.installed  ## Kill real runs at any moment and take them up again (minutes)
 	$(BIN)/python -m pytest -m faults

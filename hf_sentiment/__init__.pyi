@@ -6,6 +6,7 @@ from .cli import one_line_errors as one_line_errors
 from .commands.audit import audit as audit
 from .commands.demo import demo as demo
 from .commands.evaluate import evaluate as evaluate
+from .commands.export import export as export
 from .commands.plan import plan as plan
 from .commands.predict import predict as predict
 from .commands.train import train as train

@@ -32,7 +32,7 @@ def test_every_public_name_resolves() -> None:
         hf_sentiment.nonsense  # noqa: B018
 
 
-@pytest.mark.parametrize("name", ["train", "plan", "audit", "evaluate", "predict", "demo", "publish"])
+@pytest.mark.parametrize("name", ["train", "plan", "audit", "evaluate", "predict", "export", "demo", "publish"])
 def test_a_command_is_a_function_of_the_package_too(name: str) -> None:
     function = getattr(hf_sentiment, name)
     room = "hub" if name == "publish" else "commands"

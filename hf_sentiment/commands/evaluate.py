@@ -138,16 +138,32 @@ def _of_file(name: str, encoding: str | None) -> _System:
 
 
 def _rule(raw: RawData, system: _System, keep_bad: bool) -> LabelRule:
-    """How the labels of the data become those of what is evaluated."""
-    if system.rule:
-        rule = LabelRule.from_dict(system.rule)
+    return label_rule(raw, system.name, system.labels, system.rule, keep_bad)
+
+
+def label_rule(
+    raw: RawData, name: str, labels: list[str] | None, saved: Mapping[str, Any] | None, keep_bad: bool
+) -> LabelRule:
+    """How the labels of the data become those of what is measured on it.
+
+    Args:
+        raw: The data.
+        name: Of what is measured, for messages.
+        labels: Those that it gives; `None` where the data have to say them.
+        saved: How the labels of the texts that it was trained on were read.
+        keep_bad: Whether rows without a known label are left for later.
+
+    Raises:
+        CallError: The data have other labels.
+    """
+    if saved:
+        rule = LabelRule.from_dict(saved)
     else:
-        values, named = labels_of(raw, "test", keep_bad=keep_bad), system.labels
-        rule = infer_label_rule(values) if named is None else rule_of_classes(values, named, "the model's labels")
+        values = labels_of(raw, "test", keep_bad=keep_bad)
+        rule = infer_label_rule(values) if labels is None else rule_of_classes(values, labels, "the model's labels")
         logger.info("%s: %s", raw.description, rule.description)
-    if system.labels is not None and list(rule.labels) != system.labels:
-        known = ", ".join(system.labels)
-        raise CallError(f"{system.name} has the labels {known}, and the data {', '.join(rule.labels)}")
+    if labels is not None and list(rule.labels) != labels:
+        raise CallError(f"{name} has the labels {', '.join(labels)}, and the data {', '.join(rule.labels)}")
     return rule
 
 

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -90,6 +91,7 @@ def predict(
     revision: str | None = None,
     long_texts: str | None = None,
     num_threads: int | None = None,
+    backend: str = "torch",
 ) -> PredictedRows: ...
 @overload
 def predict(
@@ -103,6 +105,7 @@ def predict(
     revision: str | None = None,
     long_texts: str | None = None,
     num_threads: int | None = None,
+    backend: str = "torch",
 ) -> Table: ...
 def predict(
     model: str,
@@ -115,6 +118,7 @@ def predict(
     revision: str | None = None,
     long_texts: str | None = None,
     num_threads: int | None = None,
+    backend: str = "torch",
 ) -> Any:
     """Predict every row, with all its columns (see `hf_sentiment.inference.outputs`).
 
@@ -133,6 +137,7 @@ def predict(
         revision: Branch, tag or commit of a Hub repository.
         long_texts: As in `SentimentClassifier`.
         num_threads: CPU threads.
+        backend: As in `SentimentClassifier.from_pretrained`.
 
     Returns:
         What became of the rows; of a table in memory that table, with the columns added.
@@ -148,10 +153,7 @@ def predict(
     if output is not None:
         check_output(output)
     name = find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
-
-    def load() -> SentimentClassifier:
-        return SentimentClassifier.from_pretrained(model, "torch", num_threads, revision, long_texts)
-
+    load = partial(SentimentClassifier.from_pretrained, model, backend, num_threads, revision, long_texts)
     if not isinstance(data, str | os.PathLike):
         return _with_columns(data, output, text_column, columns, load)
     _check_outside(data, output)
@@ -161,7 +163,7 @@ def predict(
         return _print(rows, kept, load())
     # What a part must have been begun with, so that the rest goes with it.
     call = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
-    call |= {"encoding": encoding, "long_texts": long_texts}
+    call |= {"encoding": encoding, "long_texts": long_texts, "backend": backend}
     return _save(rows, kept, load, Path(output), call)
 
 

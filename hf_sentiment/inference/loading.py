@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
@@ -33,11 +34,13 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     return tokenizer
 
 
-def loading_error(error: BaseException) -> str:
+def loading_error(error: BaseException, name: str) -> str:
     """What kept a checkpoint's weights from being read, and what to do."""
     if isinstance(error, SafetensorError):
         return f"its weights are damaged ({first_line(error)}): fetch them again"
     if "no file named model.safetensors" in str(error):
+        if Path(name, "records", "export.json").is_file():
+            return "it is an exported folder, which torch does not read: say --backend onnx, or openvino"
         return (
             "it has no safetensors weights, and others may hold code: save it anew (save_pretrained) where you trust it"
         )

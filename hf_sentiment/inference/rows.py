@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from hf_sentiment.data.sources import EXTENSIONS, FileTable, read_file, table_rows, unmapped
+from hf_sentiment.data import sources  # its names are imported when they are used: `datasets` takes a second
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError, NoRows, SentimentError
 
@@ -147,8 +147,8 @@ class FileRows(InputRows):
         text: Its column of texts.
     """
 
-    def __init__(self, table: FileTable, text: str) -> None:
-        self._table, self._text = unmapped(table), text
+    def __init__(self, table: sources.FileTable, text: str) -> None:
+        self._table, self._text = sources.unmapped(table), text
         # The reader leaves blank rows out: what it knows of lines tells where they were.
         self._blank = _blank_rows(table)
         self.name, self.columns = table.source, table.columns
@@ -163,7 +163,7 @@ class FileRows(InputRows):
     def _taken(self, start: int) -> Iterator[InputRow]:
         """The rows that the reader took."""
         faults = self._table.faults or {}
-        for number, values in table_rows(self._table, start):
+        for number, values in sources.table_rows(self._table, start):
             yield InputRow(number, values, values.get(self._text), faults.get(number, ""))
 
     def types(self) -> dict[str, pa.DataType]:
@@ -172,7 +172,7 @@ class FileRows(InputRows):
             schema = self._table.dataset.data.schema
             return {column: schema.field(column).type for column in self.columns}
         types = dict.fromkeys(self.columns, pa.null())
-        rows = (values for _, values in table_rows(self._table))
+        rows = (values for _, values in sources.table_rows(self._table))
         while batch := list(itertools.islice(rows, _TYPED_AT_ONCE)):
             for column, known in types.items():
                 types[column] = _common(known, _type_of([values.get(column) for values in batch]))
@@ -213,7 +213,7 @@ class FolderRows(InputRows):
             more = f"; nor can {', '.join(others[:3])}{', …' if len(others) > 3 else ''} be used" if others else ""
             raise type(broken[first])(f"{broken[first]}{more}")
         if not self._files:
-            raise CallError(f"{folder}: no file in it has rows of a known type ({', '.join(EXTENSIONS)})")
+            raise CallError(f"{folder}: no file in it has rows of a known type ({', '.join(sources.EXTENSIONS)})")
         columns = list(dict.fromkeys(column for rows in self._files.values() for column in rows.columns))
         for name, rows in self._files.items():
             if len(rows.columns) < len(columns):
@@ -249,7 +249,7 @@ class FolderRows(InputRows):
 
 
 def _file_rows(file: str, wanted: WantedColumns, encoding: str | None) -> FileRows:
-    table = read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True, plain=True)
+    table = sources.read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True, plain=True)
     return FileRows(table, choose_columns(table.columns, wanted, table.source)[0])
 
 
@@ -258,7 +258,7 @@ def _data_files(folder: Path) -> list[Path]:
     known, others = [], 0
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not any(part.startswith((".", "~$")) for part in path.relative_to(folder).parts):
-            if Path(path.name.lower().removesuffix(".gz")).suffix in EXTENSIONS:
+            if Path(path.name.lower().removesuffix(".gz")).suffix in sources.EXTENSIONS:
                 known.append(path)
             else:
                 others += 1
@@ -293,7 +293,7 @@ def _can_be_stored(kind: pa.DataType) -> bool:
     return not pa.types.is_null(kind)
 
 
-def _blank_rows(table: FileTable) -> list[int]:
+def _blank_rows(table: sources.FileTable) -> list[int]:
     """The numbers of rows between others of which the table knows nothing, as nothing at all is written there.
 
     In a file of several columns a line without a separator is no row to anybody; in one of one column, or in a sheet,

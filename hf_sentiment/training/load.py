@@ -142,7 +142,7 @@ def load_model(
     except SentimentError:
         raise
     except (OSError, ValueError, SafetensorError) as error:
-        raise CallError(f"--model_name_or_path {name}: {loading_error(error)}") from error
+        raise CallError(f"--model_name_or_path {name}: {loading_error(error, name)}") from error
     model, info = loaded
     if not weights_are_finite(model):
         raise CallError(f"--model_name_or_path {name}: its weights are not finite: they are damaged, fetch them again")

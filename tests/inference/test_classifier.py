@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from conftest import WORDS
+from families import WORDS
 from transformers import AutoModelForSequenceClassification, pipeline
 
 from hf_sentiment.compute.batching import length_sorted_batches
@@ -102,7 +102,7 @@ def test_long_texts_are_cut_and_counted(tiny_folder: Path, caplog: pytest.LogCap
 
 def test_threads_predict_at_once_and_each_gets_its_own_answers(tiny_folder: Path) -> None:
     classifier = SentimentClassifier.from_pretrained(tiny_folder)
-    asked = [[f"{text} {word}" for text in TEXTS] for word in WORDS[5:]]
+    asked = [[f"{text} {word}" for text in TEXTS] for word in WORDS]
     expected = [classifier.predict(texts) for texts in asked]
     untouched = SentimentClassifier.from_pretrained(tiny_folder)
     with ThreadPoolExecutor(8) as pool:

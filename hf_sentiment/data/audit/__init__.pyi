@@ -19,7 +19,7 @@ from .label_errors import DEFAULT_TEXTS as DEFAULT_TEXTS
 from .label_errors import confident_disagreement as confident_disagreement
 from .label_errors import label_error_finding as label_error_finding
 from .label_errors import out_of_fold as out_of_fold
+from .placeholders import is_placeholder as is_placeholder
 from .proportions import half_width as half_width
-from .tokens_and_languages import is_placeholder as is_placeholder
 from .tokens_and_languages import language_record as language_record
 from .tokens_and_languages import token_findings as token_findings

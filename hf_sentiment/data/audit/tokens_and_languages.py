@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_sentiment.data.audit.findings import MAX_EXAMPLES, Finding, counted, graded
+from hf_sentiment.data.audit.placeholders import is_placeholder
 from hf_sentiment.data.language import SURE_WORDS, is_sure, languages_of
 from hf_sentiment.data.rows import Rows
 
@@ -21,23 +21,6 @@ SAMPLE = 20_000
 
 # Texts that a training run asks for their language: a tenth of a second.
 RECORDED = 2_000
-
-# Texts, in lower case, that stand for no text: what spreadsheets, programs and people write into an empty cell.
-PLACEHOLDERS = frozenset(
-    (
-        *("n/a", "n.a.", "na", "#n/a", "#na", "<na>", "nan", "#nan", "-nan", "null", "(null)", "[null]", "nil", "none"),
-        *("<none>", "undefined", "no text", "no comment", "no comments", "no review", "not available"),
-        *("not applicable", "[deleted]", "[removed]", "#ref!", "#value!", "#name?", "#div/0!"),
-        *("-", "--", "---", "–", "—", "_", ".", "..", "...", "?", "??", "???", "。", "。。", "。。。"),
-        *("无", "無", "暂无", "なし", "特になし", "없음", "ไม่มี"),
-    )
-)
-
-
-def is_placeholder(text: str) -> bool:
-    """Whether a text is one of `PLACEHOLDERS`."""
-    # Full-width forms are other characters: "Ｎ／Ａ", "？".
-    return " ".join(unicodedata.normalize("NFKC", text).split()).lower() in PLACEHOLDERS
 
 
 def placeholder_finding(rows: Rows) -> Finding:

@@ -1,3 +1,4 @@
+from .exported import FILES as FILES
 from .load import BACKENDS as BACKENDS
 from .load import load_backend as load_backend
 from .protocol import Backend as Backend

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.backends.protocol import Backend
 
-BACKENDS = ("torch",)
+# Beside torch those of `exported.FILES`, said here as that module imports its tokenizer.
+BACKENDS = ("torch", "onnx", "onnx-int8", "openvino")
 
 
 def load_backend(kind: str, name: str, num_threads: int | None = None, revision: str | None = None) -> Backend:
@@ -24,6 +25,17 @@ def load_backend(kind: str, name: str, num_threads: int | None = None, revision:
         raise CallError(f"backend must be one of {', '.join(BACKENDS)}, got {kind!r}")
     if num_threads is not None and num_threads < 1:
         raise CallError(f"--num_threads must be at least 1, got {num_threads}")
-    from hf_sentiment.inference.backends.with_torch import TorchBackend
+    if kind == "torch":
+        from hf_sentiment.inference.backends.with_torch import TorchBackend
 
-    return TorchBackend.load(name, num_threads, revision)
+        return TorchBackend.load(name, num_threads, revision)
+    from hf_sentiment.inference.backends.exported import FILES, ExportedBackend, exported_folder
+
+    folder = exported_folder(name, kind, revision)
+    if kind == "openvino":
+        from hf_sentiment.inference.backends.with_openvino import openvino_engine
+
+        return ExportedBackend(folder, openvino_engine(folder / FILES[kind], num_threads))
+    from hf_sentiment.inference.backends.with_onnx import onnx_engine
+
+    return ExportedBackend(folder, onnx_engine(folder / FILES[kind], num_threads))

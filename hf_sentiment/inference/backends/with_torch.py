@@ -66,7 +66,7 @@ class TorchBackend:
         except (OSError, ValueError, SafetensorError) as error:
             if isinstance(error, CallError):
                 raise
-            raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error)}") from error
+            raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error, name)}") from error
         check_head(info, name)
         return cls(model.to(device), tokenizer)
 

@@ -24,6 +24,8 @@ from .evaluation import Slice as Slice
 from .evaluation import TrainingRecord as TrainingRecord
 from .evaluation import Unseen as Unseen
 from .evaluation import Value as Value
+from .export import ExportRecord as ExportRecord
+from .export import Int8Record as Int8Record
 from .plan import CallRecord as CallRecord
 from .plan import Decision as Decision
 from .plan import PlanRecord as PlanRecord

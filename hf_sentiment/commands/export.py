@@ -1,0 +1,177 @@
+"""Writing a model for other engines: a folder without torch that says what the model says."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hf_sentiment.commands.evaluate import label_rule
+from hf_sentiment.data.prepare import load_rows
+from hf_sentiment.data.sources import read_file, table_rows
+from hf_sentiment.data.tables import WantedColumns, choose_columns
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.inference.backends import TorchBackend
+from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.inference.export import PROBES, check_parity, write_folder, write_graph, write_int8
+from hf_sentiment.records.atomic import folder_atomically, refuse_existing
+from hf_sentiment.records.schema import ExportRecord, Int8Record
+from hf_sentiment.records.serialization import write_record
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("onnx", "openvino")
+_PACKAGES = {
+    "onnx": ("onnx", "onnxruntime"),
+    "openvino": ("openvino",),
+}
+# What 8 bits may cost: a share of the texts that get another label, and of accuracy. Fewer texts tell too little.
+_MOST_CHANGED, _MOST_LOST, _FEWEST_TEXTS = 0.02, 0.005, 100
+_COMPARED = 128  # given texts whose logits are compared with torch's
+
+
+@dataclass(frozen=True)
+class _Texts:
+    """What the exported model is compared on; `labels`, indices of the model's, where the texts have any."""
+
+    texts: list[str]
+    labels: np.ndarray | None = None
+
+
+def export(
+    model: str,
+    output: str | os.PathLike[str],
+    *,
+    format: str = "onnx",
+    int8: bool = False,
+    force: bool = False,
+    test_file: str | None = None,
+    dataset_name: str | None = None,
+    text_file: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    encoding: str | None = None,
+    revision: str | None = None,
+    num_threads: int | None = None,
+) -> ExportRecord:
+    """Write a model as ONNX or OpenVINO, with tokenizer, labels and calibration, and compare it with torch.
+
+    Args:
+        model: A trained model's folder or a Hub id.
+        output: A folder that is not there yet.
+        format: `"onnx"` or `"openvino"`.
+        int8: Write a model with weights of 8 bits beside it, and measure what that costs on given texts.
+        force: Keep the 8 bits whatever they cost.
+        test_file: Labelled texts, for agreement and accuracy.
+        dataset_name: A data set whose test split is used instead: a Hub id, or `starter`.
+        text_file: Texts without labels, for agreement alone.
+        text_column: Column of the texts; guessed if only one can be it.
+        label_column: Column of the labels; guessed if only one can be it.
+        encoding: Of a text file, where its content does not tell it.
+        revision: Branch, tag or commit of a Hub repository.
+        num_threads: CPU threads.
+
+    Raises:
+        CallError: A wrong argument, or a model that cannot be exported.
+        SentimentError: What was written says something else than the model; nothing is left of it.
+
+    Examples:
+        >>> export("runs/reviews", "exported", int8=True, test_file="test.csv").int8.changed  # doctest: +SKIP
+    """
+    _check(format, int8, sum(source is not None for source in (test_file, dataset_name, text_file)))
+    refuse_existing(Path(output))
+    classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
+    columns = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
+    given = _given_texts(classifier, model, test_file, dataset_name, text_file, columns)
+    if int8 and not force and len(given.texts) < _FEWEST_TEXTS:
+        raise CallError(f"{len(given.texts)} texts do not tell what 8 bits cost: give {_FEWEST_TEXTS}, or say --force")
+    with folder_atomically(output) as folder:
+        compared = [*PROBES, *given.texts[:_COMPARED]]
+        difference = _write(classifier, folder, format, compared)
+        rounded = None
+        if int8:
+            write_int8(folder)
+            rounded = _measure_int8(folder, given, num_threads, force)
+        versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", *_PACKAGES[format])}
+        record = ExportRecord(format, versions, len(compared), difference, rounded)
+        write_record(folder / "records" / "export.json", record)
+    return record
+
+
+def _check(format: str, int8: bool, sources: int) -> None:
+    """Before anything is loaded."""
+    if format not in FORMATS:
+        raise CallError(f"--format must be one of {', '.join(FORMATS)}, got {format!r}")
+    if int8 and format != "onnx":
+        raise CallError("--int8 is of ONNX: --format onnx")
+    if sources > 1 or (int8 and not sources):
+        what = "name one source of texts" if sources else "8 bits are kept where a measurement allows it: name texts"
+        raise CallError(f"{what}: --test_file FILE or --dataset_name NAME, with labels, or --text_file FILE")
+
+
+def _write(classifier: SentimentClassifier, folder: Path, format: str, compared: list[str]) -> float:
+    """The folder but for 8 bits and the record; the largest difference of a logit."""
+    backend = classifier.backend
+    assert isinstance(backend, TorchBackend)
+    backend.model.float().cpu()
+    write_folder(backend, folder)
+    write_graph(backend.model, backend.tokenizer, folder, format)
+    return check_parity(classifier, str(folder), format, compared)
+
+
+def _given_texts(
+    classifier: SentimentClassifier,
+    model: str,
+    test_file: str | None,
+    dataset_name: str | None,
+    text_file: str | None,
+    columns: dict[str, Any],
+) -> _Texts:
+    if text_file is not None:
+        wanted = WantedColumns(columns["text_column"], None, True)
+        table = read_file(text_file, wanted=wanted, encoding=columns["encoding"])
+        text, _ = choose_columns(table.columns, wanted, table.source)
+        texts = [values.get(text) for _, values in table_rows(table)]
+        return _Texts([one for one in texts if isinstance(one, str) and one.strip()])
+    if test_file is None and dataset_name is None:
+        return _Texts([])
+    saved = classifier.config.get("label_rule")
+    raw, rows = load_rows(
+        dataset_name,
+        lambda raw: label_rule(raw, model, classifier.labels, saved, False),
+        split="test",
+        test_file=test_file,
+        **columns,
+    )
+    rows.check("error")
+    test = rows.labeled(raw)["test"]
+    return _Texts(test["text"][:], np.array(test["label"][:]))
+
+
+def _measure_int8(folder: Path, given: _Texts, num_threads: int | None, force: bool) -> Int8Record:
+    """What 8 bits cost on the given texts.
+
+    Raises:
+        SentimentError: Too much.
+    """
+    kinds = ("onnx", "onnx-int8")
+    loaded = [SentimentClassifier.from_pretrained(folder, kind, num_threads) for kind in kinds]
+    exact, rounded = (classifier.logits(given.texts).argmax(axis=1) for classifier in loaded)
+    changed, count = float((exact != rounded).mean()), len(given.texts)
+    record = Int8Record(count, changed)
+    lost = 0.0
+    if given.labels is not None:
+        before, after = (float((found == given.labels).mean()) for found in (exact, rounded))
+        record, lost = Int8Record(count, changed, after, before), before - after
+    said = f"with 8 bits {changed:.1%} of {count} texts have another label"
+    if record.accuracy is not None:
+        said += f", and accuracy is {record.accuracy:.1%} instead of {record.accuracy_float32:.1%}"
+    if not force and (changed > _MOST_CHANGED or lost > _MOST_LOST):
+        raise SentimentError(f"{said}; 2 % and 0.5 points are allowed: leave out --int8, or say --force")
+    logger.info("%s", said[0].upper() + said[1:])
+    return record if not force else Int8Record(count, changed, record.accuracy, record.accuracy_float32, forced=True)

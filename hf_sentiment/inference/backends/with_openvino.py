@@ -1,0 +1,45 @@
+"""OpenVINO, on the CPU."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from hf_sentiment.errors import CallError
+from hf_sentiment.inference.backends.exported import Engine
+
+
+def openvino_engine(path: Path, num_threads: int | None = None) -> Engine:
+    """A graph of OpenVINO.
+
+    Args:
+        path: Of the `.xml`, with its `.bin` beside it.
+        num_threads: Threads of one batch, of this graph alone; by default OpenVINO's own choice.
+
+    Raises:
+        CallError: OpenVINO is not installed, or cannot read the graph.
+    """
+    try:
+        import openvino
+    except ImportError as error:
+        raise CallError(
+            'openvino is not installed: `pip install --constraint constraints.txt ".[openvino]"`, in the clone'
+        ) from error
+    # Left to itself it computes in bfloat16 where the processor has it, and gives other logits.
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    if num_threads is not None:
+        options["INFERENCE_NUM_THREADS"] = str(num_threads)
+    try:
+        model = openvino.Core().compile_model(path, "CPU", options)
+    except RuntimeError as error:
+        raise CallError(f"{path} cannot be read by OpenVINO: export the model again") from error
+    own = threading.local()  # a request may not be used by two threads at once
+
+    def run(batch: dict[str, np.ndarray]) -> np.ndarray:
+        if not hasattr(own, "request"):
+            own.request = model.create_infer_request()
+        return np.array(own.request.infer(batch)["logits"])
+
+    return Engine([name.get_any_name() for name in model.inputs], run)

@@ -1,0 +1,206 @@
+"""`export`: what another engine says is what torch says, and nothing is left of what is not so."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from families import FAMILIES, family_checkpoint
+from transformers import AutoTokenizer
+
+from hf_sentiment import SentimentClassifier, export
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.inference.backends import load_backend
+from hf_sentiment.inference.export import PROBES, parity
+from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
+
+pytest.importorskip("onnxruntime")
+
+TEXTS = ["good", "the film was never very bad , but the plot was dull .", "i loved it . " * 30, "awful", *PROBES]
+
+
+@pytest.fixture(scope="module")
+def texts_file(tmp_path_factory: pytest.TempPathFactory, reviews: list[tuple[str, str]]) -> Path:
+    """Reviews without labels, a text a row. Read-only."""
+    return write_texts(tmp_path_factory.mktemp("texts") / "texts.csv", [text for text, _ in reviews])
+
+
+def write_texts(path: Path, texts: list[str]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["text"], *([text] for text in texts)])
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(tiny_folder: Path, texts_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny model as ONNX, with its 8-bit twin. Read-only."""
+    folder = tmp_path_factory.mktemp("exported") / "onnx"
+    export(str(tiny_folder), folder, int8=True, force=True, text_file=str(texts_file))
+    return folder
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quiet() -> Iterator[None]:
+    """Two threads of torch's own would take turns with two of onnxruntime's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def test_onnx_says_what_torch_says(tiny_folder: Path, exported: Path) -> None:
+    expected = SentimentClassifier.from_pretrained(tiny_folder)
+    found = SentimentClassifier.from_pretrained(exported, backend="onnx", num_threads=1)
+    assert found.labels == expected.labels
+    assert found.logits(TEXTS) == pytest.approx(expected.logits(TEXTS), abs=1e-5)
+    for ours, theirs in zip(found.predict([*TEXTS, None]), expected.predict([*TEXTS, None]), strict=True):
+        assert (ours["label"], ours.get("note")) == (theirs["label"], theirs.get("note"))
+        assert ours["scores"] == (None if theirs["scores"] is None else pytest.approx(theirs["scores"], abs=1e-5))
+
+
+def test_8_bits_are_close_and_a_record_says_how_close(exported: Path, texts_file: Path) -> None:
+    record = json.loads((exported / "records" / "export.json").read_text())
+    assert record["largest_difference"] < 1e-4 and record["texts"] == len(PROBES) + 128
+    assert record["int8"]["texts"] == 240 and record["int8"]["forced"] is True
+    texts = [row["text"] for row in csv.DictReader(texts_file.open(encoding="utf-8"))]
+    both = [SentimentClassifier.from_pretrained(exported, kind, 1).logits(texts) for kind in ("onnx", "onnx-int8")]
+    assert float((both[0].argmax(1) != both[1].argmax(1)).mean()) == record["int8"]["changed"]
+    assert 0 < np.abs(both[0] - both[1]).mean() < 0.1 * both[0].std()
+
+
+def test_threads_predict_at_once_with_onnx(exported: Path) -> None:
+    classifier = SentimentClassifier.from_pretrained(exported, "onnx", num_threads=1)
+    expected = classifier.logits(TEXTS)
+    with ThreadPoolExecutor(8) as pool:
+        for found in pool.map(classifier.logits, [TEXTS] * 40):
+            assert found == pytest.approx(expected, abs=1e-6)
+
+
+def test_predicting_with_onnx_imports_neither_torch_nor_transformers(exported: Path) -> None:
+    heavy = {"torch", "transformers", "datasets", "pandas", "sklearn", "scipy"}
+    code = (
+        "import sys\n"
+        "from hf_sentiment.cli import main\n"
+        "try: main()\n"
+        f"finally: print(sorted({heavy} & set(sys.modules)), file=sys.stderr)\n"
+    )
+    words = [sys.executable, "-c", code, "predict", str(exported), "-", "--backend", "onnx", "--num_threads", "1"]
+    done = subprocess.run(words, input="a good film\n\nawful\n", capture_output=True, text=True, check=True)
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["label"] is None for row in rows] == [False, True, False]
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_torch_and_stock_loaders_are_told_that_there_are_no_weights(exported: Path) -> None:
+    from transformers import AutoModelForSequenceClassification
+
+    with pytest.raises(CallError, match="is an exported folder, which torch does not read: say --backend onnx"):
+        SentimentClassifier.from_pretrained(exported)
+    with pytest.raises(OSError, match=r"no file named model\.safetensors"):
+        AutoModelForSequenceClassification.from_pretrained(exported)
+    tokens = AutoTokenizer.from_pretrained(exported)(TEXTS, truncation=True)["input_ids"]
+    assert tokens == load_backend("onnx", str(exported)).tokenize(TEXTS).columns["input_ids"]
+
+
+def test_8_bits_that_change_labels_are_refused(
+    tiny_folder: Path, exported: Path, tmp_path: Path, make_tiny: Any, tiny_tokenizer: Any, texts_file: Path
+) -> None:
+    text = "the film was good , moving plot great ."
+    exact, rounded = (
+        SentimentClassifier.from_pretrained(exported, kind, 1).logits([text])[0] for kind in ("onnx", "onnx-int8")
+    )
+    # The border between the labels goes right between what 32 and 8 bits say of this text.
+    model = make_tiny()
+    model.classifier.bias.data[0] -= float((exact + rounded)[0] - (exact + rounded)[1]) / 2
+    model.save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    given = write_texts(tmp_path / "same.csv", [text] * 100)
+    with pytest.raises(SentimentError, match=r"with 8 bits 100\.0% of 100 texts have another label"):
+        export(str(tmp_path / "model"), tmp_path / "out", int8=True, text_file=str(given))
+    few = write_texts(tmp_path / "few.csv", ["good", "bad"])
+    with pytest.raises(CallError, match="2 texts do not tell what 8 bits cost: give 100, or say --force"):
+        export(str(tiny_folder), tmp_path / "out", int8=True, text_file=str(few))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["few.csv", "model", "same.csv"]
+
+
+def test_other_logits_leave_nothing(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parity, "TOLERANCE", 1e-12)
+    with pytest.raises(SentimentError, match=r"logits differ by up to .* from torch's"):
+        export(str(tiny_folder), tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name the folder to write: --output DIR"),
+        (["--output", "{there}"], "exists and is not overwritten"),
+        (["--output", "{new}", "--format", "coreml"], "--format must be one of onnx, openvino, got 'coreml'"),
+        (["--output", "{new}", "--int8"], "name texts: --test_file FILE or --dataset_name NAME"),
+        (["--output", "{new}", "--int8", "--format", "openvino"], "--int8 is of ONNX"),
+        (["--output", "{new}", "--text_file", "a.csv", "--test_file", "b.csv"], "name one source of texts"),
+    ],
+)
+def test_a_wrong_call_is_one_line(
+    words: list[str], message: str, tiny_folder: Path, tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    (tmp_path / "there").mkdir()
+    places = {"there": tmp_path / "there", "new": tmp_path / "new"}
+    code, out, err = run_cli("export", tiny_folder, *(word.format(**places) for word in words))
+    assert (code, out) == (2, "") and message in err and err.startswith("error: ") and err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_folder_without_the_graph_says_how_one_is_made(tiny_folder: Path) -> None:
+    with pytest.raises(CallError, match=r"has no onnx/model.onnx: hf-sentiment export RUN --format onnx --output DIR"):
+        SentimentClassifier.from_pretrained(tiny_folder, backend="onnx")
+
+
+def test_the_command_measures_on_labels(
+    tiny_folder: Path, reviews_file: Path, tmp_path: Path, run_cli: Callable[..., tuple[int, str, str]]
+) -> None:
+    words = ["--output", tmp_path / "out", "--int8", "--force", "--test_file", reviews_file, "--json"]
+    code, out, err = run_cli("export", tiny_folder, *words)
+    assert code == 0 and "and accuracy is" in err
+    record = json.loads(out)
+    assert record == json.loads((tmp_path / "out" / "records" / "export.json").read_text())
+    classifier = SentimentClassifier.from_pretrained(tmp_path / "out", "onnx-int8", 1)
+    rows = list(csv.DictReader(reviews_file.open(encoding="utf-8")))
+    found = classifier.predict([row["text"] for row in rows])
+    right = [one["label"] == row["label"] for one, row in zip(found, rows, strict=True)]
+    assert record["int8"]["accuracy"] == pytest.approx(float(np.mean(right)))
+
+
+def family_folder(family: str, folder: Path, pooling: str = "mean") -> Path:
+    """A tiny classifier of this family, as a run leaves it."""
+    checkpoint = family_checkpoint(family, folder / "checkpoint")
+    model = sentiment_model_class(checkpoint).from_pretrained(
+        checkpoint, labels=["negative", "neutral", "positive"], pooling=pooling
+    )
+    model.save_pretrained(folder / "model")
+    AutoTokenizer.from_pretrained(checkpoint).save_pretrained(folder / "model")
+    return folder / "model"
+
+
+FEW = ("roberta",)
+OTHERS = [pytest.param(family, marks=pytest.mark.engines) for family in FAMILIES if family not in FEW]
+
+
+@pytest.mark.parametrize("family", [*FEW, *OTHERS])
+def test_an_encoder_of_any_family_says_what_it_says_in_torch(family: str, tmp_path: Path) -> None:
+    model = family_folder(family, tmp_path)
+    record = export(str(model), tmp_path / "out")
+    assert record.largest_difference < 1e-5
+    kinds = {"torch": model, "onnx": tmp_path / "out"}
+    expected, found = (SentimentClassifier.from_pretrained(place, kind, 1) for kind, place in kinds.items())
+    # Together, so that the short ones are padded.
+    assert found.logits(TEXTS) == pytest.approx(expected.logits(TEXTS), abs=1e-5)

@@ -16,7 +16,7 @@ from hf_sentiment.data.audit import bad_row_findings
 from hf_sentiment.data.labels import LabelRule, infer_label_rule, labels_of, rule_of_classes
 from hf_sentiment.data.prepare import load_rows
 from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
-from hf_sentiment.data.sources import RawData, table_rows
+from hf_sentiment.data.sources import EXTENSIONS, RawData, table_rows
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.probabilities import ProbabilityFile, label_key
@@ -116,7 +116,9 @@ class _System:
 
 
 def _other(name: str, encoding: str | None, load: Callable[..., SentimentClassifier]) -> _System:
-    return _of_file(name, encoding) if Path(name).is_file() else _of_model(name, load)
+    # By the name too, so that the Hub is not asked for a file that is not there.
+    is_file = Path(name).is_file() or Path(name).suffix.lower() in EXTENSIONS
+    return _of_file(name, encoding) if is_file else _of_model(name, load)
 
 
 def _of_model(name: str, load: Callable[..., SentimentClassifier], revision: str | None = None) -> _System:

@@ -333,7 +333,9 @@ def help_of(name: str) -> str:
     kinds = [command, *((Recipe, SentimentArguments) if command.trains else ())]
     first, _, rest = (command.__doc__ or "").partition("\n\n")
     parser = FlagParser(f"hf-sentiment {name}", *kinds, both=False)
-    words = [kind.metadata["word"] for kind in dataclasses.fields(command) if "word" in kind.metadata]
+    fields = [field for field in dataclasses.fields(command) if "word" in field.metadata]
+    needed = {field.metadata["word"]: field.default is dataclasses.MISSING for field in fields}
+    words = [word if is_needed else f"[{word}]" for word, is_needed in needed.items()]
     # argparse's own usage would repeat every flag.
     parser.usage = " ".join([parser.prog, *(["[RECIPE.yaml]"] if command.trains else words), "[--name value ...]"])
     parser.description, parser.epilog = first, " ".join(rest.split())

@@ -225,6 +225,7 @@ def test_the_command_line_compares_slices_and_writes_a_page(save, test_file, tmp
         (["--probabilities", test_file], "MODEL, or --probabilities FILE, and not both"),
         (["--slices", "shops"], 'no column "shops" for --slices, did you mean shop?'),
         (["--against", tmp_path / "nothing"], "nothing"),
+        (["--against", tmp_path / "missing.csv"], "missing.csv: no such file"),
     ):
         code, _, err = run_cli(*words[:5], model, *wrong)
         assert code == 2 and message in err.splitlines()[-1], err

@@ -67,12 +67,14 @@ def client(address: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 @pytest.mark.parametrize("text", ["the film was great .", "very " * 1000, "הסרט היה טוב"])
-def test_a_text_has_the_labels_and_probabilities_of_the_classifier(client: Any, run: Path, text: str) -> None:
-    bars, _ = client.predict(text, api_name="/label_text")
+def test_a_text_has_what_the_classifier_says_of_it(client: Any, run: Path, text: str) -> None:
+    bars, note = client.predict(text, api_name="/label_text")
     (wanted,) = SentimentClassifier.from_pretrained(run).predict([text])
     assert bars["label"] == wanted["label"]
     shown = {row["label"]: row["confidence"] for row in bars["confidences"]}
     assert shown == pytest.approx(wanted["scores"], abs=1e-6)
+    assert note == (f"<p>Note: {wanted['note']}</p>" if "note" in wanted else "")
+    assert ("cut (at " in note) == (len(text) > 1000)
 
 
 @pytest.mark.parametrize("text", ["", "  \n"])

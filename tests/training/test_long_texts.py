@@ -12,7 +12,7 @@ import pytest
 from scipy.special import logsumexp
 
 from hf_sentiment import SentimentClassifier
-from hf_sentiment.head.long_texts import fit_rule, lengths_rule
+from hf_sentiment.head.long_texts import fit_rule, fragment_shift, lengths_rule
 from hf_sentiment.inference.pieces import default_rule, pieces_of, pool
 
 WORDS = {"good": 1.5, "bad": -1.5, "it": -0.6}  # what a made-up model says of them: what says nothing, it finds bad
@@ -52,6 +52,14 @@ def test_few_long_texts_change_little_and_short_ones_nothing() -> None:
     few = fit_rule(logits_of, *reviews(4, 100, seed=0), RULE)
     assert few["scale"] == pytest.approx(RULE["scale"], rel=0.2) and few["shift"] == pytest.approx([0, 0], abs=0.2)
     assert fit_rule(logits_of, *reviews(50, 10, seed=0), RULE) == RULE
+
+
+def test_half_of_what_fragments_seem_to_say_is_taken_off() -> None:
+    texts, labels = ["it it it it bad"] * 300 + ["good it it it it"] * 100, [0] * 300 + [1] * 100
+    shift = fragment_shift(logits_of, texts, labels)
+    # A third of the fragments have "bad" (log-odds -0.9) or "good" (0.1), the others -0.6; each label counts the same.
+    assert shift == pytest.approx([0.133, -0.133], abs=0.03)
+    assert fragment_shift(logits_of, ["good", "bad it"], [1, 0]) == pytest.approx([-0.0562, 0.0562], abs=1e-4)
 
 
 def test_pieces_are_as_long_as_what_was_learned_from() -> None:

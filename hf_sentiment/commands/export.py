@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import logging
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from hf_sentiment.data.prepare import load_rows
 from hf_sentiment.data.sources import read_file, table_rows
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.hub.card import fill, template_folder
+from hf_sentiment.inference import pieces
 from hf_sentiment.inference.backends import TorchBackend
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.export import PROBES, check_parity, write_folder, write_graph, write_int8
@@ -100,6 +103,7 @@ def export(
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", *_PACKAGES[format])}
         record = ExportRecord(format, versions, len(compared), difference, rounded)
         write_record(folder / "records" / "export.json", record)
+        _add_servers(folder, record, classifier)
     return record
 
 
@@ -122,6 +126,19 @@ def _write(classifier: SentimentClassifier, folder: Path, format: str, compared:
     write_folder(backend, folder)
     write_graph(backend.model, backend.tokenizer, folder, format)
     return check_parity(classifier, str(folder), format, compared)
+
+
+def _add_servers(folder: Path, record: ExportRecord, classifier: SentimentClassifier) -> None:
+    """The card, and for ONNX what an Inference Endpoint runs."""
+    facts = {"labels": classifier.labels, "length": classifier.backend.max_length, "long_texts": classifier.rule}
+    names = {"onnx": ("onnxruntime", "onnx"), "openvino": ("OpenVINO", "openvino")}[record.format]
+    facts |= {"engine": names[0], "library": names[1], "format": record.format, "int8": record.int8}
+    card = fill("exported.md", facts | {"texts": record.texts, "difference": record.largest_difference})
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    if record.format == "onnx":
+        for name in ("handler.py", "requirements.txt"):
+            shutil.copyfile(template_folder() / "exported" / name, folder / name)
+        shutil.copyfile(str(pieces.__file__), folder / "pieces.py")
 
 
 def _given_texts(

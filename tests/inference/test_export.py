@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -100,6 +102,46 @@ def test_predicting_with_onnx_imports_neither_torch_nor_transformers(exported: P
     assert done.stderr.splitlines()[-1] == "[]"
 
 
+def run_alone(code: str, folder: Path) -> Any:
+    """What a script prints as JSON that can import neither this package nor torch, run in the folder."""
+    refuse = "import sys\nfor name in ('hf_sentiment', 'torch', 'transformers'): sys.modules[name] = None\n"
+    words = [sys.executable, "-I", "-c", refuse + code]
+    return subprocess.run(words, cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def test_an_inference_endpoint_gives_what_torch_gives(tiny_folder: Path, exported: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported, tmp_path / "endpoint")
+    config = json.loads((folder / "config.json").read_text())
+    rule = {"least": 3, "longest": 10, "shift": [0.1, -0.2], "scale": 1.5}
+    (folder / "config.json").write_text(json.dumps(config | {"long_texts": rule}))
+    expected = SentimentClassifier.from_pretrained(folder, "onnx", 1).predict(TEXTS)
+    code = f"""
+import importlib.util, json
+spec = importlib.util.spec_from_file_location("endpoint", {str(folder / "handler.py")!r})
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+handler = module.EndpointHandler({str(folder)!r})
+texts = json.loads({json.dumps(TEXTS)!r})
+one = handler({{"inputs": texts[1], "parameters": {{"top_k": 1}}}})
+print(json.dumps([handler({{"inputs": texts}}), one]))
+"""
+    found, one = json.loads(run_alone(code, tmp_path))
+    assert one == [found[1][0]]
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours[0]["label"] == theirs["label"]
+        assert {entry["label"]: entry["score"] for entry in ours} == pytest.approx(theirs["scores"], abs=1e-5)
+
+
+def test_the_example_of_the_card_runs_without_this_package(exported: Path) -> None:
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    example = card.partition("```python\n")[2].partition("```")[0]
+    (expected,) = SentimentClassifier.from_pretrained(exported, "onnx", 1).predict(
+        ["An absolute delight from start to finish."]
+    )
+    assert run_alone(example, exported).split()[0] == expected["label"]
+    assert len(example.strip().splitlines()) <= 18 and "8 bits" in card
+
+
 def test_torch_and_stock_loaders_are_told_that_there_are_no_weights(exported: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
@@ -178,6 +220,38 @@ def test_the_command_measures_on_labels(
     found = classifier.predict([row["text"] for row in rows])
     right = [one["label"] == row["label"] for one, row in zip(found, rows, strict=True)]
     assert record["int8"]["accuracy"] == pytest.approx(float(np.mean(right)))
+
+
+JAVASCRIPT = """
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+const [place, folder, texts] = process.argv.slice(2);
+const { pipeline, env } = createRequire(place + "/")("@huggingface/transformers");
+env.allowRemoteModels = false;
+env.localModelPath = "";
+const classify = await pipeline("text-classification", folder, { dtype: "fp32" });
+const found = [];
+for (const text of JSON.parse(readFileSync(texts, "utf8"))) found.push(await classify(text, { top_k: null }));
+console.log(JSON.stringify(found));
+"""
+
+
+@pytest.mark.engines
+def test_transformers_js_gives_what_torch_gives(tiny_folder: Path, exported: Path, tmp_path: Path) -> None:
+    place = Path(os.environ.get("TRANSFORMERS_JS", Path(__file__).parents[2] / ".cache" / "transformers-js")).absolute()
+    if shutil.which("node") is None or not (place / "node_modules" / "@huggingface" / "transformers").is_dir():
+        how = "npm install --ignore-scripts --prefix .cache/transformers-js @huggingface/transformers"
+        pytest.skip(f"no Node, or no transformers.js for it in {place}: {how}")
+    (tmp_path / "run.mjs").write_text(JAVASCRIPT)
+    # What it cuts lacks the last special token, so that no other engine has the same tokens.
+    cut = load_backend("onnx", str(exported)).tokenize(TEXTS).cut
+    texts = [text for text, is_cut in zip(TEXTS, cut, strict=True) if not is_cut]
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    words = ["node", tmp_path / "run.mjs", place, exported, tmp_path / "texts.json"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    expected = SentimentClassifier.from_pretrained(tiny_folder).predict(texts)
+    for ours, theirs in zip(json.loads(done.stdout.splitlines()[-1]), expected, strict=True):
+        assert {entry["label"]: entry["score"] for entry in ours} == pytest.approx(theirs["scores"], abs=1e-4)
 
 
 def family_folder(family: str, folder: Path, pooling: str = "mean") -> Path:

@@ -49,7 +49,7 @@ def write_graph(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     shapes = {name: dict.fromkeys((0, 1), torch.export.Dim.AUTO) for name in sample}
     path = folder / FILES[form]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _silence():
+    with silence():
         try:
             if form == "onnx":
                 graph = OnnxExporter().export(model, sample, config=OnnxConfig(dynamic_shapes=shapes)).program
@@ -66,9 +66,9 @@ _EXTRAS = {"onnx": "export", "openvino": "openvino"}
 
 
 @contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Tracing prints its steps, and warns of operators that no text encoder has."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "transformers", "onnxscript")]
+def silence() -> Iterator[None]:
+    """Tracing prints its steps and warns of operators that no text encoder has; rounding advises what was done."""
+    loggers = [logging.getLogger(name) for name in ("root", "torch.onnx", "transformers", "onnxscript")]
     levels = [logger.level for logger in loggers]
     try:
         for logger in loggers:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hf_sentiment.inference.backends import FILES
+from hf_sentiment.inference.export.graph import silence
 
 
 def write_int8(folder: Path) -> None:
@@ -25,11 +26,12 @@ def write_int8(folder: Path) -> None:
     shapes = [value for value in graph.graph.value_info if value.name not in constants]
     del graph.graph.value_info[:]
     graph.graph.value_info.extend(shapes)
-    quantize_dynamic(
-        graph,
-        folder / FILES["onnx-int8"],
-        op_types_to_quantize=["MatMul", "Gather"],
-        per_channel=True,
-        reduce_range=True,
-        extra_options={"MatMulConstBOnly": True},
-    )
+    with silence():
+        quantize_dynamic(
+            graph,
+            folder / FILES["onnx-int8"],
+            op_types_to_quantize=["MatMul", "Gather"],
+            per_channel=True,
+            reduce_range=True,
+            extra_options={"MatMulConstBOnly": True},
+        )

@@ -222,6 +222,17 @@ def test_the_command_measures_on_labels(
     assert record["int8"]["accuracy"] == pytest.approx(float(np.mean(right)))
 
 
+def test_openvino_says_what_torch_says_to_several_threads(tiny_folder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("openvino")
+    assert export(str(tiny_folder), tmp_path / "out", format="openvino").largest_difference < 1e-5
+    expected = SentimentClassifier.from_pretrained(tiny_folder).logits(TEXTS)
+    classifier = SentimentClassifier.from_pretrained(tmp_path / "out", "openvino", num_threads=1)
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(classifier.logits, [TEXTS] * 12):
+            assert found == pytest.approx(expected, abs=1e-5)
+    assert not (tmp_path / "out" / "handler.py").exists()
+
+
 JAVASCRIPT = """
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

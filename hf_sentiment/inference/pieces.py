@@ -17,6 +17,9 @@ import numpy as np
 
 # What the mean of the pieces' logits is multiplied by where no long texts tell: together they say more than one.
 SCALE = 2.0
+# How much longer a text must be than what was learned from: one that is little longer is of the same kind, and has two
+# halves of a sentence for pieces.
+LONG = 1.5
 # Letters of scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana and Chinese characters.
 _LETTERS = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
 _LETTERS += "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
@@ -85,13 +88,14 @@ def default_rule(labels: int) -> dict[str, Any]:
 
 
 def pieces_of(text: str, rule: Mapping[str, Any]) -> list[str]:
-    """The text as it is where it has at most `longest` words, and else its pieces.
+    """The pieces of a text that has over `LONG` times `longest` words; any other text as it is.
 
     Args:
         text: Of any length.
         rule: As `check_rule` wants it.
     """
-    return split(text, rule["least"], rule["longest"]) if count_words(text) > rule["longest"] else [text]
+    is_long = count_words(text) > LONG * rule["longest"]
+    return split(text, rule["least"], rule["longest"]) if is_long else [text]
 
 
 def pool(logits: np.ndarray, rule: Mapping[str, Any]) -> np.ndarray:

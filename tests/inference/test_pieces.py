@@ -77,8 +77,9 @@ def test_odd_texts_take_no_longer_than_others(text: str) -> None:
 
 
 def test_a_text_of_a_learned_length_is_one_piece() -> None:
-    assert pieces_of("a. b. c. d.\n e. f. g. h.", RULE) == ["a. b. c. d.\n e. f. g. h."]
-    assert len(pieces_of("a. b. c. d.\n e. f. g. h. i.", RULE)) == 2
+    whole = "a. b. c. d.\n e. f. g. h. i. j. k. l."
+    assert pieces_of(whole, RULE) == [whole]
+    assert len(pieces_of(whole + " m.", RULE)) == 3
 
 
 def test_the_pool_is_the_shifted_mean_times_the_scale() -> None:

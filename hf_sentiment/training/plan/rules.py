@@ -247,7 +247,7 @@ _BATCH = "the smaller of BERT's two batch sizes: more steps for the same texts"
 _WARMUP = "a tenth of the steps: Adam's variance estimate is poor at first"
 _KEEP_BEST = "the last weights that validation texts do not tell from the best, by two standard errors"
 _PATIENCE = "told worse than the best twice in a row: one evaluation may be bad luck"
-_PIECES = "texts that are longer than 99 % of these are read by sentences, which are like them"
+_PIECES = "texts that are much longer than these are read by sentences, which are like them"
 _LENGTHS = "texts of equal length together waste little padding"
 
 # In the order in which the plan is shown; each name is a field of `Plan`.

@@ -28,6 +28,7 @@ from transformers import AutoTokenizer, pipeline
 
 from hf_sentiment import SentimentClassifier, export
 from hf_sentiment.data.sources import starter_data, starter_model
+from hf_sentiment.inference.backends import BACKENDS
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
 RESULTS = Path(__file__).parent / "results"
@@ -50,7 +51,7 @@ def main() -> None:
         sides = _sides(str(model), Path(place), options.threads)
         times = _turns(sides, texts, options.repeats)
         work = _operations(str(model), texts)
-        logits = {name: sides[f"ours, {name}"](texts) for name in ("torch", "onnx", "onnx-int8", "openvino")}
+        logits = {name: sides[f"ours, {name}"](texts) for name in BACKENDS}
     peak = 2 * _SIDE**3 / min(times.pop("peak"))
     rows: dict[str, dict[str, Any]] = {}
     for name, turns in times.items():
@@ -98,8 +99,8 @@ def _sides(model: str, place: Path, threads: int) -> dict[str, Callable[[list[st
         "sentence-transformers, encode": lambda texts: encoder.encode(texts, show_progress_bar=False),
         "onnxruntime, a text at a time": _raw_loop(place / "onnx", threads),
     }
-    for kind, folder in {"torch": model, "onnx": "onnx", "onnx-int8": "onnx", "openvino": "openvino"}.items():
-        path = model if kind == "torch" else place / folder
+    for kind in BACKENDS:
+        path = model if kind == "torch" else place / kind.partition("-")[0]
         sides[f"ours, {kind}"] = SentimentClassifier.from_pretrained(path, kind, threads, long_texts="cut").logits
     sides["ours, the tokenizer of onnx alone"] = SentimentClassifier.from_pretrained(
         place / "onnx", "onnx", threads

@@ -192,7 +192,7 @@ class Predict(Command):
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
     long_texts: str | None = flag(None, _LONG_TEXTS)
     num_threads: int | None = flag(None, "CPU threads.")
-    backend: str = flag("torch", "'torch'; of an exported folder 'onnx', 'onnx-int8' or 'openvino'.")
+    backend: str = flag("torch", "'torch'; of an exported folder 'onnx', 'onnx-int8', 'openvino' or 'openvino-bf16'.")
 
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Write the predictions, and say how many there are."""

@@ -227,6 +227,8 @@ def test_openvino_says_what_torch_says_to_several_threads(tiny_folder: Path, tmp
     assert export(str(tiny_folder), tmp_path / "out", format="openvino").largest_difference < 1e-5
     expected = SentimentClassifier.from_pretrained(tiny_folder).logits(TEXTS)
     classifier = SentimentClassifier.from_pretrained(tmp_path / "out", "openvino", num_threads=1)
+    in_bfloat16 = SentimentClassifier.from_pretrained(tmp_path / "out", "openvino-bf16", num_threads=1)
+    assert np.abs(in_bfloat16.logits(["good film"]) - classifier.logits(["good film"])).max() < 0.05
     with ThreadPoolExecutor(4) as pool:
         for found in pool.map(classifier.logits, [TEXTS] * 12):
             assert found == pytest.approx(expected, abs=1e-5)

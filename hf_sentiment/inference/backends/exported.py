@@ -18,6 +18,7 @@ FILES = {
     "onnx": "onnx/model.onnx",
     "onnx-int8": "onnx/model_quantized.onnx",
     "openvino": "openvino/openvino_model.xml",
+    "openvino-bf16": "openvino/openvino_model.xml",
 }
 # What the backends read of a repository.
 READ = ("config.json", "tokenizer.json", "tokenizer_config.json")

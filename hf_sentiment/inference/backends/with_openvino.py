@@ -11,12 +11,13 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.inference.backends.exported import Engine
 
 
-def openvino_engine(path: Path, num_threads: int | None = None) -> Engine:
+def openvino_engine(path: Path, num_threads: int | None = None, bfloat16: bool = False) -> Engine:
     """A graph of OpenVINO.
 
     Args:
         path: Of the `.xml`, with its `.bin` beside it.
         num_threads: Threads of one batch, of this graph alone; by default OpenVINO's own choice.
+        bfloat16: Whether to compute in bfloat16, where the processor has it.
 
     Raises:
         CallError: OpenVINO is not installed, or cannot read the graph.
@@ -28,7 +29,7 @@ def openvino_engine(path: Path, num_threads: int | None = None) -> Engine:
             'openvino is not installed: `pip install --constraint constraints.txt ".[openvino]"`, in the clone'
         ) from error
     # Left to itself it computes in bfloat16 where the processor has it, and gives other logits.
-    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
+    options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"}
     if num_threads is not None:
         options["INFERENCE_NUM_THREADS"] = str(num_threads)
     try:

@@ -50,6 +50,7 @@ class Bundle:
         metadata: Of its card.
         can_load: Who can load it and who cannot, in sentences.
         quoted: How many of the texts that it was measured on its card quotes.
+        stock: Whether it was made a stock class of transformers.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class Bundle:
     metadata: dict[str, Any]
     can_load: list[str]
     quoted: int
+    stock: bool = False
 
     def files(self) -> dict[str, Path]:
         """Every file by its path in the repository, in order."""
@@ -79,6 +81,7 @@ def build_bundle(
     *,
     repo_id: str,
     adapter: bool = False,
+    stock: bool = False,
     secrets: Iterable[str] = (),
     options: CardOptions | None = None,
 ) -> Bundle:
@@ -89,6 +92,7 @@ def build_bundle(
         target: An empty folder.
         repo_id: Where it will be published.
         adapter: The adapter of a LoRA run and its head, instead of the merged model.
+        stock: As a stock class of transformers, which needs no code of ours.
         secrets: Values that must not be in it, such as the token in use.
         options: What the publisher says of the card.
 
@@ -98,6 +102,10 @@ def build_bundle(
     """
     records, options = RunRecords.read(run), options or CardOptions()
     _check_labels(records)
+    if stock and adapter:
+        raise CallError("--stock: an adapter is loaded by PEFT: leave out --adapter to publish the merged model")
+    if stock:
+        records = records.as_stock()
     base_model = None
     if adapter:
         base_model = _put_adapter(records, target, options.base_model)
@@ -109,7 +117,7 @@ def build_bundle(
     # Of the records, only the pictures: the others may quote texts, or name files.
     for name in records.curves:
         _copy(records.folder / name, target / name)
-    text = render_card(run, repo_id=repo_id, adapter=adapter, options=options)
+    text = render_card(records, repo_id=repo_id, adapter=adapter, options=options)
     # The card is rendered anew, as it now has a repository; what somebody wrote into the run's own stays.
     written = records.folder / "README.md"
     if written.is_file():
@@ -120,7 +128,7 @@ def build_bundle(
     # Last, when every file is there.
     check_files(target, secrets)
     quoted = _count_quoted(records, text, metadata)
-    return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted)
+    return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted, stock)
 
 
 def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -> int:

@@ -33,6 +33,7 @@ def publish(
     *,
     public: bool | None = False,
     adapter: bool = False,
+    stock: bool = False,
     create_pr: bool = False,
     dry_run: bool = False,
     space: bool = False,
@@ -49,6 +50,7 @@ def publish(
         public: Let everybody see it. `False` makes a new repository private, and refuses one that is public; `None`
             leaves a repository as visible as it is.
         adapter: The adapter and head of a LoRA run, instead of the merged model.
+        stock: As a stock class of transformers with the same logits, which needs no remote code.
         create_pr: Open a pull request instead of changing the main branch.
         dry_run: Make the folder, say what would be sent and changed, and stop; the folder stays, for you to remove.
         space: Make or renew the Space of the same name, too: the page of `demo` (see `hf_sentiment.hub.space`).
@@ -76,7 +78,8 @@ def publish(
     api = HfApi(endpoint=endpoint or constants.ENDPOINT, token=token or False, library_name="hf-sentiment")
     secrets = [token] if token else []
     with ExitStack() as folders:
-        bundle = build_bundle(run, _new(folders), repo_id=repo_id, adapter=adapter, secrets=secrets, options=options)
+        what: dict[str, Any] = {"adapter": adapter, "stock": stock, "secrets": secrets, "options": options}
+        bundle = build_bundle(run, _new(folders), repo_id=repo_id, **what)
         model = Publication(api, repo_id, bundle, run, public, create_pr, commit_message)
         page = None
         if space:

@@ -73,10 +73,10 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
 
     Args:
         bundle: What will be sent.
-        run: The run's folder; of an adapter, the merged model in it says what the logits must be.
+        run: The run's folder; of an adapter or a stock class, the model in it says what the logits must be.
 
     Raises:
-        CallError: The model cannot be loaded.
+        CallError: The model cannot be loaded, or the stock class has other logits.
     """
     # And the texts that the Hub's page will show with its own answers.
     sentences = [*_SENTENCES, *(row["text"] for row in bundle.metadata.get("widget") or [])]
@@ -88,14 +88,17 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
             model = _with_adapter(bundle)
         else:
             model = AutoModelForSequenceClassification.from_pretrained(
-                run if merged else bundle.folder, dtype=torch.float32
+                run if merged or bundle.stock else bundle.folder, dtype=torch.float32
             )
+        twin = AutoModelForSequenceClassification.from_pretrained(bundle.folder) if bundle.stock else None
     except (OSError, ValueError, RuntimeError) as error:
         raise CallError(f"{run}: the model that would be published cannot be loaded: {first_line(error)}") from error
     # By the same function as the other process, so that only files and code can differ.
     rows = download_check.logits(model, tokenizer, sentences)
     if not np.isfinite(rows).all():
         raise CallError(f"{run}: the model's outputs are not finite: it is broken, train again")
+    if twin is not None:
+        _compare(download_check.logits(twin.float(), tokenizer, sentences), rows, TOLERANCE, "the stock class")
     hashes = {name: hashes_of(path)[0] for name, path in bundle.files().items()}
     return Expectation(sentences, rows, _MERGED_TOLERANCE if merged else TOLERANCE, hashes, bundle.base_model)
 
@@ -136,14 +139,18 @@ def verify(expectation: Expectation, repo_id: str, commit: str, *, endpoint: str
         if answer["hashes"].get(name) != digest:
             what = "is missing" if name not in answer["hashes"] else "has other bytes than were sent"
             raise HubError(f"the downloaded {name} {what}")
-    # Both `[sentences, labels]`.
-    got, wanted = np.asarray(answer["logits"]), np.asarray(expectation.logits)
+    return _compare(answer["logits"], expectation.logits, expectation.tolerance, "the downloaded model")
+
+
+def _compare(one: list[list[float]], other: list[list[float]], tolerance: float, whose: str) -> float:
+    """The largest difference of logits, both `[sentences, labels]`."""
+    got, wanted = np.asarray(one), np.asarray(other)
     if got.shape != wanted.shape:
-        raise HubError(f"the downloaded model gives {got.shape[-1]} logits, and this one {wanted.shape[-1]}")
+        raise HubError(f"{whose} gives {got.shape[-1]} logits, and this one {wanted.shape[-1]}")
     difference = float(np.abs(got - wanted).max())
     # Relative above 1, as float32 is: logits of some hundred differ by more without being others.
-    if not (np.abs(got - wanted) <= expectation.tolerance * np.maximum(1.0, np.abs(wanted))).all():
-        raise HubError(f"the downloaded model's logits differ by {difference:.2g}")
+    if not (np.abs(got - wanted) <= tolerance * np.maximum(1.0, np.abs(wanted))).all():
+        raise HubError(f"{whose}'s logits differ by {difference:.2g}")
     return difference
 
 

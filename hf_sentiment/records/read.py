@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from hf_sentiment.records.serialization import read_json, read_record
 
 # As PEFT calls them.
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+# What a stock class would not know what to do with; the other fields of ours are for the record.
+_OURS_ALONE = ("auto_map", "pooling", "normalize", "class_weights", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,28 @@ class RunRecords:
     def stock_loads(self) -> bool:
         """Whether a stock class of transformers loads the model, with the same logits."""
         return self._has_stock_class and self.pooling == "pooler" and not self._of_config("normalize")
+
+    def as_stock(self) -> RunRecords:
+        """The same model under the name of the stock class, with the same weights.
+
+        Raises:
+            CallError: No stock class has its logits.
+        """
+        if self.kind is None:
+            return self  # it is one
+        if not self.stock_loads:
+            why = (
+                f"it pools by {self.pooling}{', normalized' if self._of_config('normalize') else ''}"
+                if self._has_stock_class
+                else "its encoder's own class has another head"
+            )
+            raise CallError(
+                f"{self.folder}: no stock class of transformers has its logits, as {why}: leave out --stock, "
+                "use `hf-sentiment export`, or train a BERT with --pooling pooler"
+            )
+        kept = {name: value for name, value in (self.config or {}).items() if name not in _OURS_ALONE}
+        stock = {"model_type": "bert", "architectures": [self.kind.stock_class]}
+        return replace(self, config=kept | stock)
 
     @property
     def _has_stock_class(self) -> bool:

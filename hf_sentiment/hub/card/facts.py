@@ -114,9 +114,17 @@ def _base_model(records: RunRecords) -> str | None:
 
 
 def loaders(records: RunRecords, adapter: bool = False) -> list[str]:
-    """Who can load a model of ours and who cannot, in sentences; of another architecture nothing is said."""
+    """Who can load a model of ours and who cannot, in sentences; of another architecture's adapter nothing."""
     if records.kind is None:
-        return []
+        named = "".join(f"`{name}`" for name in (records.config or {}).get("architectures") or [])
+        return (
+            []
+            if adapter or not named
+            else [
+                "It loads by `pipeline`, the Auto classes and the package hf-sentiment, without remote code.",
+                f"Servers that go by the names in `config.json` find stock {named} there.",
+            ]
+        )
     stock = records.kind.stock_class
     classes = "PEFT on the class that is here" if adapter else "`pipeline` and the Auto classes"
     consent = "" if adapter else " with `trust_remote_code=True`"

@@ -16,7 +16,7 @@ from hf_sentiment.records.serialization import from_json
 
 
 def render_card(
-    folder: str | Path,
+    folder: str | Path | RunRecords,
     evaluation: EvaluationRecord | None = None,
     *,
     repo_id: str | None = None,
@@ -28,7 +28,7 @@ def render_card(
     Everything in it is from the folder's records; what they do not say is left out.
 
     Args:
-        folder: The run folder.
+        folder: The run folder, or its records as they are to be told.
         evaluation: The evaluation, where its record is not written yet.
         repo_id: Where the model will be published; without it, the card's code loads the folder that the card lies in.
         adapter: The card of the run's adapter instead of its merged model.
@@ -37,7 +37,9 @@ def render_card(
     Raises:
         CallError: There is no such folder or template, or the template uses a variable that there is not.
     """
-    options, records = options or CardOptions(), RunRecords.read(folder, evaluation)
+    options, records = options or CardOptions(), folder
+    if not isinstance(records, RunRecords):
+        records = RunRecords.read(records, evaluation)
     if records.arguments is None and options.arguments is not None:
         records = replace(records, arguments=from_json(CallRecord, options.arguments))
     model = model_facts(records, options, repo_id, adapter)

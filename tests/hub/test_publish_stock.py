@@ -1,0 +1,113 @@
+"""`publish --stock` and of exported folders, against the loopback Hub: what needs no code of ours."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from huggingface_hub import snapshot_download
+from publish_support import hashes_only, lora_folder, publish_there, run_folder  # noqa: F401
+from safetensors.torch import load_file, save_file
+from without_package import BLOCKED
+
+from hf_sentiment import SentimentClassifier
+from hf_sentiment.errors import CallError
+from hf_sentiment.hub.messages import HubError
+
+# ruff: noqa: F811  # fixtures that are imported
+
+Publish = Callable[..., Any]
+TEXTS = ["An absolute delight.", "the film was never very bad , but the plot was dull ."]
+
+_STOCK = """
+import json, sys
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+folder, texts = sys.argv[1], json.loads(sys.argv[2])
+model = AutoModelForSequenceClassification.from_pretrained(folder, trust_remote_code=False).eval()
+tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+print(json.dumps([type(model).__name__, model.config.id2label, model.config.classifier_dropout,
+                  model(**tokenizer(texts, padding=True, return_tensors="pt")).logits.tolist()]))
+"""
+
+
+def download(hub: Any, folder: Path) -> Path:
+    return Path(
+        snapshot_download("me/reviews", local_dir=folder, endpoint=hub.endpoint, token=hub.tokens.write, max_workers=1)
+    )
+
+
+def copy_of(run: Path, target: Path, **config: Any) -> Path:
+    shutil.copytree(run, target, ignore=shutil.ignore_patterns("checkpoint-*"))
+    said = json.loads((target / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps(said | config))
+    return target
+
+
+def test_a_stock_class_says_what_the_run_says_without_any_code(
+    hub: Any, publish_there: Publish, run_folder: Path, tmp_path: Path
+) -> None:
+    publish_there()
+    published = publish_there(stock=True)
+    assert published.changed and published.largest_difference <= 1e-5
+    folder = download(hub, tmp_path / "there")
+    assert not list(folder.rglob("*.py"))  # those of the model before are gone too
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED + _STOCK, str(folder), json.dumps(TEXTS)],
+        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1", "PATH": ""},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    kind, labels, dropout, logits = json.loads(done.stdout.splitlines()[-1])
+    assert (kind, dropout) == ("BertForSequenceClassification", 0.3)
+    assert labels == {"0": "negative", "1": "positive"}
+    ours, stock = (SentimentClassifier.from_pretrained(place) for place in (run_folder, folder))
+    whole = SentimentClassifier.from_pretrained(run_folder, long_texts="cut")
+    assert torch.tensor(logits).numpy() == pytest.approx(whole.logits(TEXTS), abs=1e-5)
+    assert stock.logits(TEXTS) == pytest.approx(ours.logits(TEXTS), abs=1e-5)  # by the rule for long texts
+    card = (folder / "README.md").read_text()
+    assert "trust_remote_code" not in card and "find stock `BertForSequenceClassification` there" in card
+    assert not publish_there(stock=True).changed
+
+
+def test_what_has_no_stock_class_is_refused(
+    publish_there: Publish, run_folder: Path, lora_folder: Path, tmp_path: Path
+) -> None:
+    for name, said in (("pooling", "it pools by mean"), ("normalize", "it pools by pooler, normalized")):
+        changed = copy_of(run_folder, tmp_path / name, **{name: {"pooling": "mean", "normalize": True}[name]})
+        with pytest.raises(CallError, match=f"{said}: leave out --stock, use `hf-sentiment export`"):
+            publish_there(changed, stock=True)
+    other = copy_of(run_folder, tmp_path / "other", model_type="encoder_sentiment")
+    with pytest.raises(CallError, match="its encoder's own class has another head"):
+        publish_there(other, stock=True)
+    with pytest.raises(CallError, match="--stock: an adapter"):
+        publish_there(lora_folder, stock=True, adapter=True)
+
+
+def test_a_stock_class_with_other_logits_is_not_sent(
+    hub: Any, publish_there: Publish, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from hf_sentiment.hub import publish as publishing
+
+    build = publishing.build_bundle
+
+    def with_another_head(*arguments: Any, **options: Any) -> Any:
+        bundle = build(*arguments, **options)
+        path = bundle.folder / "model.safetensors"
+        tensors = load_file(path)
+        tensors["classifier.bias"] += 0.1
+        save_file(tensors, path, metadata={"format": "pt"})
+        return bundle
+
+    monkeypatch.setattr(publishing, "build_bundle", with_another_head)
+    with pytest.raises(HubError, match=r"the stock class's logits differ by 0\.1"):
+        publish_there(stock=True)
+    assert not hub.log.find("POST", "/api/repos/create")

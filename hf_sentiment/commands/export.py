@@ -17,7 +17,7 @@ from hf_sentiment.data.prepare import load_rows
 from hf_sentiment.data.sources import read_file, table_rows
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.hub.card import fill, template_folder
+from hf_sentiment.hub.card import keep_metadata, render_card, template_folder
 from hf_sentiment.inference import pieces
 from hf_sentiment.inference.backends import TorchBackend
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -103,7 +103,7 @@ def export(
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", *_PACKAGES[format])}
         record = ExportRecord(format, versions, len(compared), difference, rounded)
         write_record(folder / "records" / "export.json", record)
-        _add_servers(folder, record, classifier)
+        _add_servers(folder, format, Path(model, "README.md"))
     return record
 
 
@@ -128,14 +128,13 @@ def _write(classifier: SentimentClassifier, folder: Path, format: str, compared:
     return check_parity(classifier, str(folder), format, compared)
 
 
-def _add_servers(folder: Path, record: ExportRecord, classifier: SentimentClassifier) -> None:
-    """The card, and for ONNX what an Inference Endpoint runs."""
-    facts = {"labels": classifier.labels, "length": classifier.backend.max_length, "long_texts": classifier.rule}
-    names = {"onnx": ("onnxruntime", "onnx"), "openvino": ("OpenVINO", "openvino")}[record.format]
-    facts |= {"engine": names[0], "library": names[1], "format": record.format, "int8": record.int8}
-    card = fill("exported.md", facts | {"texts": record.texts, "difference": record.largest_difference})
+def _add_servers(folder: Path, format: str, model_card: Path) -> None:
+    """The card, with the licence and language of the model's, and for ONNX what an Inference Endpoint runs."""
+    card = render_card(folder)
+    if model_card.is_file():
+        card = keep_metadata(card, model_card.read_text(encoding="utf-8"))
     (folder / "README.md").write_text(card, encoding="utf-8")
-    if record.format == "onnx":
+    if format == "onnx":
         for name in ("handler.py", "requirements.txt"):
             shutil.copyfile(template_folder() / "exported" / name, folder / name)
         shutil.copyfile(str(pieces.__file__), folder / "pieces.py")

@@ -21,17 +21,23 @@ from hf_sentiment.hub.card import (
     as_cell,
     check_card,
     keep_handwritten,
+    keep_metadata,
     loaders,
     quoted_texts,
     render_card,
 )
 from hf_sentiment.hub.scan import check_files
+from hf_sentiment.inference.backends import FILES
 from hf_sentiment.model.kinds import KINDS
 from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, check_weights
 from hf_sentiment.records.schema import CallRecord
 
 # What a tokenizer saves; anything else in the folder stays where it is.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
+# What `export` writes, and the further files of a graph that somebody has split.
+_EXPORTED = re.compile(
+    r"onnx/[^/]+\.onnx([._]data)?|openvino/[^/]+\.(xml|bin)|handler\.py|requirements\.txt|pieces\.py|records/export\.json"
+)
 _INDEX = "model.safetensors.index.json"
 # Where a checkpoint came from on the machine that saved it; nothing reads it.
 _ORIGINS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
@@ -51,6 +57,7 @@ class Bundle:
         can_load: Who can load it and who cannot, in sentences.
         quoted: How many of the texts that it was measured on its card quotes.
         stock: Whether it was made a stock class of transformers.
+        exported: Whether it is for other engines than torch.
     """
 
     folder: Path
@@ -60,6 +67,7 @@ class Bundle:
     can_load: list[str]
     quoted: int
     stock: bool = False
+    exported: bool = False
 
     def files(self) -> dict[str, Path]:
         """Every file by its path in the repository, in order."""
@@ -88,7 +96,7 @@ def build_bundle(
     """Put what may be published of a run into an empty folder.
 
     Args:
-        run: A run's folder, or any folder with a trained classifier and its tokenizer.
+        run: A run's folder, one that `export` wrote, or any folder with a trained classifier and its tokenizer.
         target: An empty folder.
         repo_id: Where it will be published.
         adapter: The adapter of a LoRA run and its head, instead of the merged model.
@@ -102,14 +110,19 @@ def build_bundle(
     """
     records, options = RunRecords.read(run), options or CardOptions()
     _check_labels(records)
+    exported = records.exported is not None
     if stock and adapter:
         raise CallError("--stock: an adapter is loaded by PEFT: leave out --adapter to publish the merged model")
+    if exported and (stock or adapter):
+        raise CallError(f"{records.folder} is an exported folder: leave out {'--stock' if stock else '--adapter'}")
     if stock:
         records = records.as_stock()
     base_model = None
     if adapter:
         base_model = _put_adapter(records, target, options.base_model)
         options = replace(options, base_model=base_model)
+    elif exported:
+        _put_exported(records, target)
     else:
         _put_weights(records, target)
     _put_config(records, target)
@@ -121,14 +134,15 @@ def build_bundle(
     # The card is rendered anew, as it now has a repository; what somebody wrote into the run's own stays.
     written = records.folder / "README.md"
     if written.is_file():
-        text = keep_handwritten(text, written.read_text(encoding="utf-8"))
+        before = written.read_text(encoding="utf-8")
+        text = keep_handwritten(keep_metadata(text, before) if exported else text, before)
     (target / "README.md").write_text(text, encoding="utf-8")
     metadata = check_card(text)
     _put_results(records, metadata, target)
     # Last, when every file is there.
     check_files(target, secrets)
     quoted = _count_quoted(records, text, metadata)
-    return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted, stock)
+    return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted, stock, exported)
 
 
 def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -> int:
@@ -176,6 +190,18 @@ def _put_weights(records: RunRecords, target: Path) -> None:
         if name.endswith(".safetensors"):
             check_weights(folder / name)
         _copy(folder / name, target / name)
+
+
+def _put_exported(records: RunRecords, target: Path) -> None:
+    """The graph and what runs it."""
+    for path in sorted(file for file in records.folder.rglob("*") if file.is_file()):
+        name = path.relative_to(records.folder).as_posix()
+        if _EXPORTED.fullmatch(name):
+            _copy(path, target / name)
+    assert records.exported is not None
+    graph = FILES[records.exported.format]
+    if not (target / graph).is_file():
+        raise CallError(f"{records.folder / graph} is missing: export the model again")
 
 
 def _put_adapter(records: RunRecords, target: Path, base_model: str | None) -> str:
@@ -293,7 +319,9 @@ def stale_files(present: Iterable[str], new: Iterable[str]) -> Iterator[str]:
         r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"
         r"|\.eval_results/[^/]+\.yaml|(last-checkpoint|checkpoint-\d+)/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
     )
-    sent = set(new)
-    for name in sorted(present):
-        if name not in sent and (name in ours or pattern.fullmatch(name)):
+    sent, there = set(new), set(present)
+    # Graphs that `export` wrote, with what runs them; those of somebody else are not ours to remove.
+    exported = "records/export.json" in there
+    for name in sorted(there):
+        if name not in sent and (name in ours or pattern.fullmatch(name) or (exported and _EXPORTED.fullmatch(name))):
             yield name

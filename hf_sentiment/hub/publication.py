@@ -38,7 +38,8 @@ class Published:
         private: Whether the repository is.
         changed: Whether anything was sent.
         folder: Of a dry run, the folder that would be sent.
-        largest_difference: Of a logit of the download and of this machine; `None` where nothing was sent.
+        largest_difference: Of a logit of the download and of this machine; `None` where nothing was sent, or only files
+            were compared.
         space: The address of the Space with its page, where one was asked for.
     """
 
@@ -241,11 +242,12 @@ class Publication:
     def _expect(self) -> Expectation:
         return expect(self.bundle, self.run)
 
-    def _verify(self, expectation: Expectation, commit: str) -> float:
+    def _verify(self, expectation: Expectation, commit: str) -> float | None:
         logger.info("Downloading %s again, to check it", commit[:10])
         api = self.repository.api
         difference = verify(expectation, self.repo_id, commit, endpoint=str(api.endpoint), token=str(api.token))
-        logger.info("Verified: %d files; largest difference of a logit: %.1g", len(self.bundle.files()), difference)
+        said = "" if difference is None else f"; largest difference of a logit: {difference:.1g}"
+        logger.info("Verified: %d files%s", len(self.bundle.files()), said)
         return difference
 
     def _propose(self, user: str, changes: Changes, expectation: Expectation) -> Published:

@@ -57,6 +57,9 @@ def check_files(folder: Path, secrets: Iterable[str] = ()) -> None:
         if path.suffix == ".safetensors":
             with open_weights(path) as weights:
                 text = str(weights.metadata() or "")
+        elif path.suffix in (".onnx", ".bin"):
+            # Weights have any short word in them.
+            text = "\n".join(run.decode() for run in re.findall(rb"[ -~]{24,}", path.read_bytes()))
         else:
             text = path.read_bytes().decode("utf-8", "replace")
         found = _private(text, literal, vocabulary=path.name in _VOCABULARIES, picture=path.suffix == ".png")

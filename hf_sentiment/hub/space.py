@@ -60,8 +60,9 @@ def build_space(target: Path, model: Bundle, repo_id: str, options: CardOptions,
             "--space: a Space installs this package, which is on no index: say from where, "
             "--package_source git+https://HOST/OWNER/hf-sentiment@COMMIT"
         )
-    if model.adapter:
-        raise CallError("--space: the page loads a whole model, and not an adapter: leave out --adapter")
+    if model.adapter or model.exported:
+        what = "an adapter: leave out --adapter" if model.adapter else "an exported folder: publish the run"
+        raise CallError(f"--space: the page loads a whole model, and not {what}")
     try:
         gradio = metadata.version("gradio")
     except metadata.PackageNotFoundError as error:

@@ -14,7 +14,14 @@ from safetensors import SafetensorError, safe_open
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.model.kinds import KINDS, Kind
 from hf_sentiment.records.folder import existing_folder
-from hf_sentiment.records.schema import AuditRecord, CallRecord, EvaluationRecord, Measurement, PlanRecord
+from hf_sentiment.records.schema import (
+    AuditRecord,
+    CallRecord,
+    EvaluationRecord,
+    ExportRecord,
+    Measurement,
+    PlanRecord,
+)
 from hf_sentiment.records.serialization import read_json, read_record
 
 # As PEFT calls them.
@@ -36,6 +43,7 @@ class RunRecords:
         plan: `records/plan.json`.
         audit: `records/audit.json`.
         evaluation: `records/evaluation.json`.
+        exported: `records/export.json`, of a folder that `export` wrote.
         curves: The pictures of the learning curves, by their path in the folder.
     """
 
@@ -47,6 +55,7 @@ class RunRecords:
     plan: PlanRecord | None
     audit: AuditRecord | None
     evaluation: EvaluationRecord | None
+    exported: ExportRecord | None
     curves: tuple[str, ...]
 
     @classmethod
@@ -74,6 +83,7 @@ class RunRecords:
             plan=read_record(records / "plan.json", PlanRecord),
             audit=read_record(records / "audit.json", AuditRecord),
             evaluation=read_evaluation(records / "evaluation.json") if evaluation is None else evaluation,
+            exported=read_record(records / "export.json", ExportRecord),
             curves=tuple(name for name in ("records/curves.png", "records/curves.svg") if (folder / name).is_file()),
         )
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 import torch
-from huggingface_hub import snapshot_download
+from huggingface_hub import HfApi, snapshot_download
 from publish_support import hashes_only, lora_folder, publish_there, run_folder  # noqa: F401
 from safetensors.torch import load_file, save_file
 from without_package import BLOCKED
 
-from hf_sentiment import SentimentClassifier
-from hf_sentiment.errors import CallError
+from hf_sentiment import SentimentClassifier, export
+from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.hub.card import check_card
 from hf_sentiment.hub.messages import HubError
 
 # ruff: noqa: F811  # fixtures that are imported
@@ -111,3 +112,53 @@ def test_a_stock_class_with_other_logits_is_not_sent(
     with pytest.raises(HubError, match=r"the stock class's logits differ by 0\.1"):
         publish_there(stock=True)
     assert not hub.log.find("POST", "/api/repos/create")
+
+
+@pytest.fixture(scope="module")
+def exported(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run as ONNX. Read-only."""
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path_factory.mktemp("exported") / "onnx"
+    export(str(run_folder), folder)
+    return folder
+
+
+def test_an_exported_folder_is_published_as_it_is(
+    hub: Any, publish_there: Publish, run_folder: Path, exported: Path, tmp_path: Path
+) -> None:
+    publish_there()
+    published = publish_there(exported, license="mit")
+    assert published.changed and published.largest_difference is None
+    folder = download(hub, tmp_path / "there")
+    files = [path for path in folder.rglob("*") if path.is_file() and ".cache" not in path.parts]
+    assert {path.relative_to(folder).as_posix() for path in files} - {".gitattributes"} == {
+        *("README.md", "config.json", "tokenizer.json", "tokenizer_config.json", "onnx/model.onnx"),
+        *("handler.py", "pieces.py", "requirements.txt", "records/export.json"),
+    }
+    card = (folder / "README.md").read_text()
+    said = check_card(card)
+    assert (said["library_name"], said["pipeline_tag"], said["license"]) == ("onnx", "text-classification", "mit")
+    assert {"onnx", "transformers.js"} <= set(said["tags"])
+    assert "hf download me/reviews" in card and "hf-sentiment predict me/reviews FILE.csv --backend onnx" in card
+    found = SentimentClassifier.from_pretrained(folder, backend="onnx", num_threads=1).logits(TEXTS)
+    assert found == pytest.approx(SentimentClassifier.from_pretrained(run_folder).logits(TEXTS), abs=1e-4)
+    assert not publish_there(exported, license="mit").changed
+    publish_there()  # the run again: what ran the graph would serve the older model
+    there = HfApi(endpoint=hub.endpoint, token=hub.tokens.write).list_repo_files("me/reviews")
+    assert "model.safetensors" in there and not {"onnx/model.onnx", "handler.py"} & set(there)
+
+
+def test_what_an_exported_folder_must_not_have(
+    publish_there: Publish, exported: Path, hashes_only: None, tmp_path: Path
+) -> None:
+    for option in ("stock", "adapter"):
+        with pytest.raises(CallError, match=f"is an exported folder: leave out --{option}"):
+            publish_there(exported, **{option: True})
+    folder = Path(shutil.copytree(exported, tmp_path / "changed"))
+    graph = folder / "onnx" / "model.onnx"
+    graph.write_bytes(graph.read_bytes() + b'\x00File "/home/somebody/model/modeling.py", line 1\x00')
+    with pytest.raises(SentimentError, match=r"onnx/model\.onnx holds a folder of some machine"):
+        publish_there(folder)
+    graph.unlink()
+    with pytest.raises(CallError, match=r"model\.onnx is missing: export the model again"):
+        publish_there(folder)

@@ -115,6 +115,13 @@ def _base_model(records: RunRecords) -> str | None:
 
 def loaders(records: RunRecords, adapter: bool = False) -> list[str]:
     """Who can load a model of ours and who cannot, in sentences; of another architecture's adapter nothing."""
+    if records.exported is not None:
+        engines = "OpenVINO" if records.exported.format == "openvino" else "onnxruntime, transformers.js"
+        backend = f"`--backend {records.exported.format}`"
+        return [
+            f"It loads by {engines} and the package hf-sentiment ({backend}), without remote code.",
+            "Not by torch, which finds no weights here: `config.json` says BERT for transformers.js alone.",
+        ]
     if records.kind is None:
         named = "".join(f"`{name}`" for name in (records.config or {}).get("architectures") or [])
         return (

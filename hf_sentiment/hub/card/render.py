@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from hf_sentiment.hub.card.data_facts import data_facts
-from hf_sentiment.hub.card.facts import model_facts, result_facts, training_facts
-from hf_sentiment.hub.card.metadata import make_metadata, split_card
+from hf_sentiment.hub.card.facts import loaders, model_facts, result_facts, training_facts
+from hf_sentiment.hub.card.metadata import exported_metadata, make_metadata, split_card
 from hf_sentiment.hub.card.options import CardOptions
 from hf_sentiment.hub.card.templates import fill
 from hf_sentiment.records.read import RunRecords
@@ -42,6 +42,8 @@ def render_card(
         records = RunRecords.read(records, evaluation)
     if records.arguments is None and options.arguments is not None:
         records = replace(records, arguments=from_json(CallRecord, options.arguments))
+    if records.exported is not None:
+        return _exported_card(records, repo_id, options)
     model = model_facts(records, options, repo_id, adapter)
     data, results = data_facts(records, options.language), result_facts(records, options.quote_texts)
     metadata = make_metadata(model, data, results, records.tested).strip()
@@ -53,3 +55,18 @@ def render_card(
     if split_card(text)[0] is None:
         text = f"---\n{metadata}\n---\n\n{text}"
     return text
+
+
+def _exported_card(records: RunRecords, repo_id: str | None, options: CardOptions) -> str:
+    config, form = records.config or {}, vars(records.exported)
+    variables = {
+        **form,
+        "labels": records.labels,
+        "length": config["max_position_embeddings"],
+        "long_texts": config.get("long_texts"),
+        "repo": repo_id or "FOLDER",
+        "published": repo_id is not None,
+        "can_load": loaders(records),
+        "metadata": exported_metadata(form["format"], options.license, options.language, options.base_model),
+    }
+    return fill("exported.md" if options.template is None else Path(options.template), variables)

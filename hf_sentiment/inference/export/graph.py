@@ -38,6 +38,7 @@ def write_graph(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     try:
         if form == "onnx":
             import onnx_ir
+            from onnx_ir.passes.common import ClearMetadataAndDocStringPass
             from transformers.exporters import OnnxConfig, OnnxExporter
         else:
             import openvino
@@ -53,7 +54,8 @@ def write_graph(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
         try:
             if form == "onnx":
                 graph = OnnxExporter().export(model, sample, config=OnnxConfig(dynamic_shapes=shapes)).program
-                onnx_ir.save(graph, path)
+                # Each node says from where in which file of this machine it came.
+                onnx_ir.save(ClearMetadataAndDocStringPass()(graph).model, path)
             else:
                 graph = OpenVINOExporter().export(model, sample, config=OpenVINOConfig(dynamic_shapes=shapes)).program
                 openvino.save_model(graph, path, compress_to_fp16=False)

@@ -23,6 +23,8 @@ _TOP = "home|Users|root|tmp|var|mnt|media|work|workspace|data|opt|srv|private|us
 _PATHS = re.compile(
     rf"(?<![\w.:/])/(?:{_TOP})/[^\s\"'<>()]+|(?<!\w)~/[^\s\"'<>()]+|(?<![\w])[A-Za-z]:\\\\?(?:[\w.-]+\\)[^\s\"'<>]*"
 )
+# Of weights: those of 8 bits have any short word in them by chance, but no path of four parts.
+_DEEP = re.compile(rf"/(?:{_TOP})/[\w.-]+/[\w./-]+|[A-Z]:\\Users\\[\w.-]+\\".encode())
 # Of people: mail, pages, telephone numbers.
 _ADDRESSES = re.compile(r"[\w.+-]+@[\w-]+\.\w+|https?://|www\.|\+?\d[\d ()/-]{7,}\d")
 # Files that are a vocabulary, in which any word may stand: only keys are looked for.
@@ -58,8 +60,9 @@ def check_files(folder: Path, secrets: Iterable[str] = ()) -> None:
             with open_weights(path) as weights:
                 text = str(weights.metadata() or "")
         elif path.suffix in (".onnx", ".bin"):
-            # Weights have any short word in them.
-            text = "\n".join(run.decode() for run in re.findall(rb"[ -~]{24,}", path.read_bytes()))
+            content = path.read_bytes()
+            found_there = [*_DEEP.findall(content), *(word.encode() for word in literal if word.encode() in content)]
+            text = b"\n".join(found_there).decode()
         else:
             text = path.read_bytes().decode("utf-8", "replace")
         found = _private(text, literal, vocabulary=path.name in _VOCABULARIES, picture=path.suffix == ".png")

@@ -14,14 +14,7 @@ from safetensors import SafetensorError, safe_open
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.model.kinds import KINDS, Kind
 from hf_sentiment.records.folder import existing_folder
-from hf_sentiment.records.schema import (
-    AuditRecord,
-    CallRecord,
-    EvaluationRecord,
-    ExportRecord,
-    Measurement,
-    PlanRecord,
-)
+from hf_sentiment.records.schema import AuditRecord, CallRecord, EvaluationRecord, ExportRecord, Measurement, PlanRecord
 from hf_sentiment.records.serialization import read_json, read_record
 
 # As PEFT calls them.
@@ -133,18 +126,14 @@ class RunRecords:
         if self.kind is None:
             return self  # it is one
         if not self.stock_loads:
-            why = (
-                f"it pools by {self.pooling}{', normalized' if self._of_config('normalize') else ''}"
-                if self._has_stock_class
-                else "its encoder's own class has another head"
-            )
+            why = f"it pools by {self.pooling}{', normalized' if self._of_config('normalize') else ''}"
+            why = why if self._has_stock_class else "its encoder's own class has another head"
             raise CallError(
                 f"{self.folder}: no stock class of transformers has its logits, as {why}: leave out --stock, "
                 "use `hf-sentiment export`, or train a BERT with --pooling pooler"
             )
-        kept = {name: value for name, value in (self.config or {}).items() if name not in _OURS_ALONE}
-        stock = {"model_type": "bert", "architectures": [self.kind.stock_class]}
-        return replace(self, config=kept | stock)
+        config = {name: value for name, value in (self.config or {}).items() if name not in _OURS_ALONE}
+        return replace(self, config=config | {"model_type": "bert", "architectures": [self.kind.stock_class]})
 
     @property
     def _has_stock_class(self) -> bool:

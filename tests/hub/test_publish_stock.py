@@ -21,6 +21,7 @@ from hf_sentiment import SentimentClassifier, export
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.card import check_card
 from hf_sentiment.hub.messages import HubError
+from hf_sentiment.hub.scan import check_files
 
 # ruff: noqa: F811  # fixtures that are imported
 
@@ -156,6 +157,9 @@ def test_what_an_exported_folder_must_not_have(
             publish_there(exported, **{option: True})
     folder = Path(shutil.copytree(exported, tmp_path / "changed"))
     graph = folder / "onnx" / "model.onnx"
+    # As 8-bit weights look.
+    (folder / "onnx" / "model_quantized.onnx").write_bytes(b"Y:\\MFOQF\\OQh ~/A /tmp/TX:U sk-JHRKWOQhVZKVEFSVKGKFTC")
+    check_files(folder)
     graph.write_bytes(graph.read_bytes() + b'\x00File "/home/somebody/model/modeling.py", line 1\x00')
     with pytest.raises(SentimentError, match=r"onnx/model\.onnx holds a folder of some machine"):
         publish_there(folder)

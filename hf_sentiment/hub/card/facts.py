@@ -116,22 +116,15 @@ def _base_model(records: RunRecords) -> str | None:
 def loaders(records: RunRecords, adapter: bool = False) -> list[str]:
     """Who can load a model of ours and who cannot, in sentences; of another architecture's adapter nothing."""
     if records.exported is not None:
-        engines = "OpenVINO" if records.exported.format == "openvino" else "onnxruntime, transformers.js"
-        backend = f"`--backend {records.exported.format}`"
-        return [
-            f"It loads by {engines} and the package hf-sentiment ({backend}), without remote code.",
-            "Not by torch, which finds no weights here: `config.json` says BERT for transformers.js alone.",
-        ]
+        form = records.exported.format
+        engines = "OpenVINO" if form == "openvino" else "onnxruntime, transformers.js"
+        return [f"It loads by {engines} and the package hf-sentiment (`--backend {form}`). Not by torch: no weights."]
     if records.kind is None:
-        named = "".join(f"`{name}`" for name in (records.config or {}).get("architectures") or [])
-        return (
-            []
-            if adapter or not named
-            else [
-                "It loads by `pipeline`, the Auto classes and the package hf-sentiment, without remote code.",
-                f"Servers that go by the names in `config.json` find stock {named} there.",
-            ]
-        )
+        named = (records.config or {}).get("architectures")
+        if adapter or not named:
+            return []
+        how = "It loads by `pipeline`, the Auto classes and the package hf-sentiment, without remote code."
+        return [how, f"Servers that go by the names in `config.json` find stock `{named[0]}` there."]
     stock = records.kind.stock_class
     classes = "PEFT on the class that is here" if adapter else "`pipeline` and the Auto classes"
     consent = "" if adapter else " with `trust_remote_code=True`"

@@ -62,27 +62,6 @@ def make_metadata(model: ModelFacts, data: DataFacts, results: ResultFacts, test
     return str(card.to_yaml())
 
 
-def exported_metadata(format: str, license: str | None, language: str | None, base_model: str | None) -> str:
-    """The YAML block of the card of an exported folder, without its fences.
-
-    Args:
-        format: "onnx" or "openvino".
-        license: Of the model.
-        language: Of its texts.
-        base_model: Of the model, a Hub id.
-    """
-    card = ModelCardData(
-        base_model=base_model,
-        language=language,
-        library_name=format,
-        license=license,
-        pipeline_tag="text-classification",
-        tags=["sentiment-analysis", "text-classification", "hf-sentiment", format]
-        + (["transformers.js"] if format == "onnx" else []),
-    )
-    return str(card.to_yaml()).strip()
-
-
 def _results(data: DataFacts, tested: Measurement) -> list[EvalResult]:
     """The test split's figures; every one names the data that it was measured on."""
     measured: dict[str, Any] = {

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCardData
 
 from hf_sentiment.hub.card.data_facts import data_facts
 from hf_sentiment.hub.card.facts import loaders, model_facts, result_facts, training_facts
-from hf_sentiment.hub.card.metadata import exported_metadata, make_metadata, split_card
+from hf_sentiment.hub.card.metadata import make_metadata, split_card
 from hf_sentiment.hub.card.options import CardOptions
 from hf_sentiment.hub.card.templates import fill
 from hf_sentiment.records.read import RunRecords
@@ -37,9 +40,8 @@ def render_card(
     Raises:
         CallError: There is no such folder or template, or the template uses a variable that there is not.
     """
-    options, records = options or CardOptions(), folder
-    if not isinstance(records, RunRecords):
-        records = RunRecords.read(records, evaluation)
+    options = options or CardOptions()
+    records = folder if isinstance(folder, RunRecords) else RunRecords.read(folder, evaluation)
     if records.arguments is None and options.arguments is not None:
         records = replace(records, arguments=from_json(CallRecord, options.arguments))
     if records.exported is not None:
@@ -58,15 +60,18 @@ def render_card(
 
 
 def _exported_card(records: RunRecords, repo_id: str | None, options: CardOptions) -> str:
-    config, form = records.config or {}, vars(records.exported)
+    config, record = records.config or {}, vars(records.exported)
+    said: Any = {"license": options.license, "language": options.language, "base_model": options.base_model}
+    tags = ["sentiment-analysis", "text-classification", "hf-sentiment", record["format"]]
+    tags += ["transformers.js"] if record["format"] == "onnx" else []
     variables = {
-        **form,
+        **record,
         "labels": records.labels,
         "length": config["max_position_embeddings"],
         "long_texts": config.get("long_texts"),
         "repo": repo_id or "FOLDER",
         "published": repo_id is not None,
         "can_load": loaders(records),
-        "metadata": exported_metadata(form["format"], options.license, options.language, options.base_model),
+        "metadata": ModelCardData(library_name=tags[3], pipeline_tag=tags[1], tags=tags, **said).to_yaml().strip(),
     }
     return fill("exported.md" if options.template is None else Path(options.template), variables)

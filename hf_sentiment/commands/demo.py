@@ -176,7 +176,7 @@ def _text_part(classifier: SentimentClassifier, folder: Path) -> None:
 
     with gr.Row():
         with gr.Column():
-            text = gr.Textbox(label="Text", lines=5, max_lines=15, max_length=CHARACTERS)
+            text = gr.Textbox(label="Text", lines=5, max_lines=15)
             button = gr.Button("Label the text", variant="primary")
         with gr.Column():
             evaluation = read_evaluation(folder / "records" / "evaluation.json")

@@ -44,6 +44,7 @@ def evaluate(
     encoding: str | None = None,
     on_bad_rows: str = "error",
     revision: str | None = None,
+    backend: str = "torch",
     long_texts: str | None = None,
     num_threads: int | None = None,
 ) -> Measurement:
@@ -64,6 +65,7 @@ def evaluate(
         encoding: Of a text file, where its content does not tell it.
         on_bad_rows: What rows without a text or a known label do: `"error"` stops at them, `"drop"` goes on.
         revision: Branch, tag or commit of a Hub repository.
+        backend: Of the model, not of the other one, as in `SentimentClassifier`.
         long_texts: As in `SentimentClassifier`.
         num_threads: CPU threads.
 
@@ -81,16 +83,20 @@ def evaluate(
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
     load = partial(SentimentClassifier.from_pretrained, num_threads=num_threads, long_texts=long_texts)
-    this = _of_file(str(probabilities), encoding) if model is None else _of_model(model, load, revision)
+    this = _of_file(str(probabilities), encoding) if model is None else _of_model(model, load, revision, backend)
     other = None if against is None else _other(against, encoding, load)
     source = {"test_file": test_file, "text_column": text_column, "label_column": label_column, "encoding": encoding}
     raw, rows = load_rows(dataset_name, lambda raw: _rule(raw, this, drop), split="test", keep_broken=drop, **source)
     rows.check(on_bad_rows)
     report = _measured(this, other, raw, rows, slices or ())
     counts = {name: RowCounts(**of) for name, of in rows.counts.items()}
+    return replace(report, source=raw.description, rows=counts, findings=_findings(rows, drop))
+
+
+def _findings(rows: Rows, drop: bool) -> tuple[FindingRecord, ...]:
+    """The bad rows that were left out, by kind."""
     bad = (one.to_dict(texts=False) for one in bad_row_findings(rows, drop) if one.count)
-    findings = tuple(from_json(FindingRecord, one) for one in bad)
-    return replace(report, source=raw.description, rows=counts, findings=findings)
+    return tuple(from_json(FindingRecord, one) for one in bad)
 
 
 def shown_name(name: str) -> str:
@@ -121,8 +127,10 @@ def _other(name: str, encoding: str | None, load: Callable[..., SentimentClassif
     return _of_file(name, encoding) if is_file else _of_model(name, load)
 
 
-def _of_model(name: str, load: Callable[..., SentimentClassifier], revision: str | None = None) -> _System:
-    classifier = load(name, revision=revision)
+def _of_model(
+    name: str, load: Callable[..., SentimentClassifier], revision: str | None = None, backend: str = "torch"
+) -> _System:
+    classifier = load(name, backend, revision=revision)
 
     def probabilities(raw: RawData, test: Dataset, labels: Sequence[str]) -> np.ndarray:
         places = {label_key(label): place for place, label in enumerate(classifier.labels)}
@@ -182,6 +190,8 @@ def _measured(this: _System, other: _System | None, raw: RawData, rows: Rows, co
         logger.warning(warning)
     if other is not None:
         others = other.probabilities(raw, test, labels)
+        if (warning := seen_warning(seen_record(other.name, test, others), len(test))) is not None:
+            logger.warning("--against %s: %s", other.name, warning)
         report = compared_with(report, shown_name(other.name), values, others, references)
     if slices:
         cells = {name: [of_row[number] for number in test["row"]] for name, of_row in slices.items()}
@@ -210,5 +220,7 @@ def _refuse_predictions(this: _System, raw: RawData, predictions: np.ndarray, re
     if table is None or raw.sources["test"] != this.name or raw.label_column != "label":
         return
     if "score" in table.columns and np.array_equal(predictions, references):
-        given = nearest("original_label", table.columns) or ": name the given ones"
-        raise CallError(f"{this.name}: its column label is what was predicted{given}, --label_column NAME")
+        given = "original_label" if "original_label" in table.columns else "NAME"
+        raise CallError(
+            f"{this.name}: its column label is what was predicted: name the given ones, --label_column {given}"
+        )

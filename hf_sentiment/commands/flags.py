@@ -22,8 +22,9 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.parser import FlagParser, Recipe, flag, switch, word
 from hf_sentiment.records.atomic import refuse_existing, write_atomically
 
-# The help of the switch that most commands have.
+# Helps of flags that several commands have.
 _LONG_TEXTS = "How texts longer than those that the model learned from are read: pieces or cut. Default: its own rule."
+_BACKEND = "'torch'; of an exported folder 'onnx', 'onnx-int8', 'openvino' or 'openvino-bf16'."
 _JSON = "Print the result as JSON on stdout."
 
 
@@ -146,6 +147,7 @@ class Evaluate(Command):
     output: Path | None = flag(None, "Write the report there as JSON.")
     report: Path | None = flag(None, "Write the report there as an HTML page to hand on; it quotes texts.")
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
+    backend: str = flag("torch", _BACKEND)
     long_texts: str | None = flag(None, _LONG_TEXTS)
     num_threads: int | None = flag(None, "CPU threads.")
     json: bool = switch(_JSON)
@@ -192,7 +194,7 @@ class Predict(Command):
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
     long_texts: str | None = flag(None, _LONG_TEXTS)
     num_threads: int | None = flag(None, "CPU threads.")
-    backend: str = flag("torch", "'torch'; of an exported folder 'onnx', 'onnx-int8', 'openvino' or 'openvino-bf16'.")
+    backend: str = flag("torch", _BACKEND)
 
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Write the predictions, and say how many there are."""
@@ -263,7 +265,8 @@ class Export(Command):
         quieten_libraries()
         record = export(output=self.output, **_without(self, "output", "json"))
         say(f"Largest difference of a logit from torch: {record.largest_difference:.1g}, on {record.texts} texts")
-        say(f"Done: {self.output}. Try: hf-sentiment predict {self.output} FILE.csv --backend {self.format}")
+        more = ", or onnx-int8" if self.int8 else ""
+        say(f"Done: {self.output}. Try: hf-sentiment predict {self.output} FILE.csv --backend {self.format}{more}")
         if self.json:
             print(json.dumps(as_record(record)))
         return 0

@@ -252,7 +252,10 @@ def _with_columns(
     if output is not None:
         raise CallError("output is for files: a table in memory comes back with the columns added")
     if not isinstance(table, Dataset | pd.DataFrame):
-        raise CallError(f"data is a {type(table).__name__}: give a file, a folder, a Dataset or a pandas DataFrame")
+        raise CallError(
+            f"data is a {type(table).__name__}: give a file, a folder, a Dataset or a data frame of pandas; "
+            "SentimentClassifier.from_pretrained(MODEL).predict(TEXTS) takes a list"
+        )
     is_frame = isinstance(table, pd.DataFrame)
     name = "the data frame" if is_frame else "the data set"
     if is_frame and not table.columns.is_unique:

@@ -40,7 +40,7 @@ def loading_error(error: BaseException, name: str) -> str:
         return f"its weights are damaged ({first_line(error)}): fetch them again"
     if "no file named model.safetensors" in str(error):
         if Path(name, "records", "export.json").is_file():
-            return "it is an exported folder, which torch does not read: say --backend onnx, or openvino"
+            return "it is an exported folder, which torch does not read: give `predict` or `evaluate` --backend onnx"
         return (
             "it has no safetensors weights, and others may hold code: save it anew (save_pretrained) where you trust it"
         )

@@ -218,7 +218,7 @@ class FolderRows(InputRows):
         for name, rows in self._files.items():
             if len(rows.columns) < len(columns):
                 lacks = [column for column in columns if column not in rows.columns]
-                logger.info("%s: has no %s: empty there", name, ", ".join(lacks))
+                logger.info("%s has no column %s: its cells are empty", name, ", ".join(lacks))
         self._of_file = "file"
         while self._of_file in columns:
             self._of_file = f"source_{self._of_file}"

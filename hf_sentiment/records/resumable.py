@@ -85,7 +85,8 @@ def resumable_file(path: str | os.PathLike[str], call: Mapping[str, Any] | None)
         if isinstance(error, OSError) and error.filename is None:
             error.filename = str(path)  # of a full disk the system says no name
         if (folder / "state.json").is_file():
-            logger.warning("What was done is kept in %s: the same command again goes on with it", folder)
+            if not isinstance(error, CallError):  # of another call nothing was done
+                logger.warning("What was done is kept in %s: the same command again goes on with it", folder)
         else:
             shutil.rmtree(folder)
         raise

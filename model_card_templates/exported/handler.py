@@ -35,9 +35,12 @@ class EndpointHandler:
 
     def __call__(self, data):
         """`{"inputs": text or texts, "parameters": {"top_k": 1}}` → label and score of each label, likeliest first."""
-        texts = data["inputs"]
+        texts = data.get("inputs")
+        given = [texts] if isinstance(texts, str) else texts
+        if not isinstance(given, list) or not all(isinstance(one, str) and one.strip() for one in given):
+            raise ValueError('inputs must be a text or a list of texts, none of them empty: {"inputs": "A good film."}')
         top_k = (data.get("parameters") or {}).get("top_k")
-        rows = [self._ranked(text)[:top_k] for text in ([texts] if isinstance(texts, str) else texts)]
+        rows = [self._ranked(text)[:top_k] for text in given]
         return rows[0] if isinstance(texts, str) else rows
 
     def _ranked(self, text):

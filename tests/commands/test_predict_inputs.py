@@ -52,7 +52,7 @@ def test_a_folder_is_one_output_with_the_file_of_each_row(folder: Path, tiny_fol
         f"{folder}: 4 files, 7 rows",
         "e.csv: has no rows",
         "g.parquet: has no rows",
-        "b.csv: has no stars, file, review: empty there",
+        "b.csv has no column stars, file, review: its cells are empty",
     ):
         assert line in err
     rows = rows_of(output)

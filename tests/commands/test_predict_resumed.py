@@ -68,7 +68,7 @@ def test_a_killed_prediction_is_gone_on_with(long_file: Path, tiny_folder: Path,
 
 
 def test_what_is_there_is_not_predicted_again(
-    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "f.csv").write_text("id,text\n" + "".join(f"{i},good film\n" for i in range(10)))
     monkeypatch.setattr(module, "_TOGETHER", 4)
@@ -86,8 +86,10 @@ def test_what_is_there_is_not_predicted_again(
         predict(str(tiny_folder), tmp_path / "f.csv", output=tmp_path / "p.csv")
     state = json.loads((tmp_path / ".p.csv.part" / "state.json").read_text())
     assert state["progress"]["rows"] == 4
+    caplog.clear()
     with pytest.raises(CallError, match="from another call \\(another columns\\)"):
         predict(str(tiny_folder), tmp_path / "f.csv", output=tmp_path / "p.csv", columns="id")
+    assert "goes on with it" not in caplog.text
     stop = 100
     assert predict(str(tiny_folder), tmp_path / "f.csv", output=tmp_path / "p.csv").rows == 10
     assert written == [2, 3, 4, 5, 6, 7, *range(6, 12)]

@@ -118,6 +118,8 @@ def test_evaluate_says_so(run: Path, tiny_folder: Path, tmp_path: Path, run_cli:
     report = json.loads(out)
     assert (report["seen"]["trained_on"], report["seen"]["chosen_on"], report["seen"]["unseen"]["texts"]) == (2, 1, 2)
     assert "Warning: the model was trained on 2 and was chosen by 1 of these 5 texts" in err
+    code, out, err = run_cli("evaluate", tiny_folder, "--test_file", file, "--against", run)
+    assert code == 0 and f"--against {run}: Warning: the model was trained on 2" in err
     code, out, err = run_cli("evaluate", tiny_folder, "--test_file", file, "--json")
     assert code == 0 and json.loads(out)["seen"] is None and "Warning" not in err
 

@@ -19,7 +19,7 @@ import torch
 from families import FAMILIES, family_checkpoint
 from transformers import AutoTokenizer
 
-from hf_sentiment import SentimentClassifier, export
+from hf_sentiment import SentimentClassifier, evaluate, export
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.inference.backends import load_backend
 from hf_sentiment.inference.export import PROBES, parity
@@ -77,6 +77,15 @@ def test_8_bits_are_close_and_a_record_says_how_close(exported: Path, texts_file
     both = [SentimentClassifier.from_pretrained(exported, kind, 1).logits(texts) for kind in ("onnx", "onnx-int8")]
     assert float((both[0].argmax(1) != both[1].argmax(1)).mean()) == record["int8"]["changed"]
     assert 0 < np.abs(both[0] - both[1]).mean() < 0.1 * both[0].std()
+    # What is said of a text does not depend on the others.
+    classifier = SentimentClassifier.from_pretrained(exported, "onnx-int8", 1)
+    alone = [classifier.logits([text])[0] for text in texts[:20]]
+    assert np.array_equal(alone, both[1][:20])
+    labels = [("negative", "positive")[index] for index in both[1].argmax(1)]
+    labeled = texts_file.with_name("labeled.csv")
+    rows = "".join(f'"{text}",{label}\n' for text, label in zip(texts, labels, strict=True))
+    labeled.write_text(f"text,label\n{rows}")
+    assert evaluate(str(exported), test_file=str(labeled), backend="onnx-int8").model.accuracy.value == 1
 
 
 def test_threads_predict_at_once_with_onnx(exported: Path) -> None:
@@ -123,10 +132,16 @@ spec.loader.exec_module(module)
 handler = module.EndpointHandler({str(folder)!r})
 texts = json.loads({json.dumps(TEXTS)!r})
 one = handler({{"inputs": texts[1], "parameters": {{"top_k": 1}}}})
-print(json.dumps([handler({{"inputs": texts}}), one]))
+refused = []
+for wrong in ({{}}, *({{"inputs": inputs}} for inputs in (None, " ", ["good", None], {{"text": "good"}}))):
+    try:
+        handler(wrong)
+    except ValueError as error:
+        refused.append(str(error).startswith("inputs must be a text"))
+print(json.dumps([handler({{"inputs": texts}}), one, refused]))
 """
-    found, one = json.loads(run_alone(code, tmp_path))
-    assert one == [found[1][0]]
+    found, one, refused = json.loads(run_alone(code, tmp_path))
+    assert one == [found[1][0]] and refused == [True] * 5
     for ours, theirs in zip(found, expected, strict=True):
         assert ours[0]["label"] == theirs["label"]
         assert {entry["label"]: entry["score"] for entry in ours} == pytest.approx(theirs["scores"], abs=1e-5)
@@ -145,7 +160,10 @@ def test_the_example_of_the_card_runs_without_this_package(exported: Path) -> No
 def test_torch_and_stock_loaders_are_told_that_there_are_no_weights(exported: Path) -> None:
     from transformers import AutoModelForSequenceClassification
 
-    with pytest.raises(CallError, match="is an exported folder, which torch does not read: say --backend onnx"):
+    with pytest.raises(
+        CallError,
+        match="is an exported folder, which torch does not read: give `predict` or `evaluate` --backend",
+    ):
         SentimentClassifier.from_pretrained(exported)
     with pytest.raises(OSError, match=r"no file named model\.safetensors"):
         AutoModelForSequenceClassification.from_pretrained(exported)

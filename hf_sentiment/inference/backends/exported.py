@@ -42,16 +42,18 @@ class ExportedBackend:
     Args:
         folder: With config.json, tokenizer.json and tokenizer_config.json.
         engine: Of its graph.
+        alone: Whether each text is a batch of its own. With 8 bits the scale of what is computed is that of a batch, so
+            that the other texts of a file would change what is said of one.
 
     Attributes:
         config: As in `Backend`.
         max_length: As in `Backend`.
     """
 
-    def __init__(self, folder: Path, engine: Engine) -> None:
+    def __init__(self, folder: Path, engine: Engine, alone: bool = False) -> None:
         self.config, said = (_read(folder / name) for name in ("config.json", "tokenizer_config.json"))
         self.max_length = int(said["model_max_length"])
-        self.engine = engine
+        self.engine, self.alone = engine, alone
         self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.max_length, direction=said.get("truncation_side", "right"))
@@ -73,6 +75,8 @@ class ExportedBackend:
             tokens: What `tokenize` gave.
             rows: Which of its texts are the batch.
         """
+        if self.alone and len(rows) > 1:
+            return np.concatenate([self.logits(tokens, [row]) for row in rows])
         ids = tokens.columns["input_ids"]
         longest = max(len(ids[row]) for row in rows)
         batch = {name: np.zeros((len(rows), longest), dtype=np.int64) for name in self.engine.inputs}

@@ -38,4 +38,4 @@ def load_backend(kind: str, name: str, num_threads: int | None = None, revision:
         return ExportedBackend(folder, openvino_engine(folder / FILES[kind], num_threads, kind == "openvino-bf16"))
     from hf_sentiment.inference.backends.with_onnx import onnx_engine
 
-    return ExportedBackend(folder, onnx_engine(folder / FILES[kind], num_threads))
+    return ExportedBackend(folder, onnx_engine(folder / FILES[kind], num_threads), alone=kind == "onnx-int8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import html
 import importlib.util
 import logging
@@ -10,6 +11,7 @@ import os
 import socket
 import tempfile
 import threading
+import zipfile
 from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -200,6 +202,8 @@ def _file_part(model: str, revision: str | None) -> None:
         with _errors_shown(file):
             if file is None:
                 raise CallError("no file: choose one")
+            if _unpacked(Path(file)) > 20 * MEGABYTES * 2**20:
+                raise CallError(f"the file has more than {20 * MEGABYTES} MB once it is unpacked: send it in parts")
             rows = read_rows(file, column or None).total or 0
             if rows > ROWS:
                 raise CallError(f"the file has {rows:,} rows, and at most {ROWS:,} are read: send it in parts")
@@ -219,6 +223,16 @@ def _file_part(model: str, revision: str | None) -> None:
             counts = gr.HTML(label="counts", elem_classes="result")
     inputs, outputs = [file, column, kind], [counts, labeled]
     button.click(label_file, inputs, outputs, api_name="label_file", concurrency_id="files", show_progress_on=labeled)
+
+
+def _unpacked(file: Path) -> int:
+    """Bytes of a workbook or a compressed file once it is unpacked, or a little more than a file may have."""
+    if zipfile.is_zipfile(file):
+        return sum(one.file_size for one in zipfile.ZipFile(file).infolist())
+    if file.suffix.lower() != ".gz":
+        return file.stat().st_size
+    with gzip.open(file) as unpacked:  # to its end, unless that is too far
+        return sum(len(unpacked.read(2**20)) for _ in range(20 * MEGABYTES + 1))
 
 
 @contextmanager

@@ -192,7 +192,14 @@ class SentimentClassifier:
         # Batches of about equal length, in any order: each writes the rows of its texts.
         outputs, done = np.empty((len(texts), len(self.labels)), dtype=np.float32), 1e-6
         for rows in length_sorted_batches([len(sequence) for sequence in tokens.columns["input_ids"]]):
-            outputs[rows] = self.backend.logits(tokens, rows)
+            found = self.backend.logits(tokens, rows)
+            if found.shape[1] != len(self.labels):
+                raise CallError(
+                    f"config.json names {len(self.labels)} labels, and the model has {found.shape[1]}: mend it"
+                )
+            if not np.isfinite(found).all():
+                raise CallError("the model gives NaN: its weights are damaged or have diverged: train it again")
+            outputs[rows] = found
             before, done = int(done), done + shares[rows].sum()  # whole texts are counted
             if bar is not None:
                 bar.update(int(done) - before)

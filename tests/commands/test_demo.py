@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -105,6 +106,12 @@ def test_errors_of_a_file_are_the_packages_lines_without_the_servers_paths(clien
     file.write_text("id,text\n1,good\n")
     with pytest.raises(Exception, match=r'^films.csv: no column "review" \(columns: id, text\)$'):
         client.predict(gradio_client.handle_file(file), "review", ".csv", api_name="/label_file")
+    bomb = tmp_path / "bomb.csv.gz"
+    with gzip.open(bomb, "wb", 1) as unpacked:
+        for _ in range(401):
+            unpacked.write(b" " * 2**20)
+    with pytest.raises(Exception, match=r"^the file has more than 400 MB once it is unpacked: send it in parts$"):
+        client.predict(gradio_client.handle_file(bomb), "", ".csv", api_name="/label_file")
     long.write_text("text\n" + "a good film\n" * (ROWS + 1))
     with pytest.raises(Exception, match=r"^the file has 50,001 rows, and at most 50,000 are read: send it in parts$"):
         client.predict(gradio_client.handle_file(long), "", ".csv", api_name="/label_file")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import json
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -146,6 +148,22 @@ def test_wrong_calls_are_answered_with_the_right_one(tiny_folder: Path, tmp_path
         SentimentClassifier.from_pretrained(tmp_path)
     with pytest.raises(CallError, match="backend must be one of"):
         SentimentClassifier.from_pretrained(tiny_folder, backend="tpu")
+
+
+def test_weights_that_are_no_numbers_are_an_error(make_tiny: Any, tiny_tokenizer: Any) -> None:
+    model = make_tiny()
+    torch.nn.init.constant_(model.classifier.weight, float("nan"))
+    with pytest.raises(CallError, match="the model gives NaN"):
+        SentimentClassifier(model, tiny_tokenizer).predict(["good"])
+
+
+@pytest.mark.parametrize("wrong", [{"vocab_size": 3}, {"num_attention_heads": 0}, {"dtype": "float99"}])
+def test_a_damaged_config_is_one_line(tiny_folder: Path, tmp_path: Path, wrong: dict[str, Any]) -> None:
+    folder = shutil.copytree(tiny_folder, tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | wrong))
+    with pytest.raises(CallError, match="cannot be loaded as a text classifier"):
+        SentimentClassifier.from_pretrained(folder)
 
 
 def test_batches_cover_every_text_once_longest_first() -> None:

@@ -88,6 +88,27 @@ def test_8_bits_are_close_and_a_record_says_how_close(exported: Path, texts_file
     assert evaluate(str(exported), test_file=str(labeled), backend="onnx-int8").model.accuracy.value == 1
 
 
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
+@pytest.mark.parametrize("content", [None, "", "{", "{}", "[]", "null"])
+def test_a_damaged_file_of_an_exported_folder_is_one_line(
+    exported: Path, tmp_path: Path, name: str, content: str | None
+) -> None:
+    folder = shutil.copytree(exported, tmp_path / "damaged")
+    (folder / name).unlink() if content is None else (folder / name).write_text(content)
+    with pytest.raises(CallError, match=r"missing or damaged|no such folder|no exported model"):
+        SentimentClassifier.from_pretrained(folder, "onnx", 1)
+
+
+@pytest.mark.parametrize("labels", [1, 3])
+def test_another_number_of_labels_than_the_models_is_said(exported: Path, tmp_path: Path, labels: int) -> None:
+    folder = shutil.copytree(exported, tmp_path / "labels")
+    config = json.loads((folder / "config.json").read_text())
+    names = {str(index): f"label {index}" for index in range(labels)}
+    (folder / "config.json").write_text(json.dumps(config | {"id2label": names, "long_texts": None}))
+    with pytest.raises(CallError, match=r"names 3 labels, and the model has 2|has no labels to predict"):
+        SentimentClassifier.from_pretrained(folder, "onnx", 1).predict(["good"])
+
+
 def test_threads_predict_at_once_with_onnx(exported: Path) -> None:
     classifier = SentimentClassifier.from_pretrained(exported, "onnx", num_threads=1)
     expected = classifier.logits(TEXTS)

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Tokenizer
 
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.inference.backends.protocol import Tokens
 
 # Where the formats have their models in the folder; transformers.js knows those of ONNX by these names.
@@ -48,17 +48,27 @@ class ExportedBackend:
     Attributes:
         config: As in `Backend`.
         max_length: As in `Backend`.
+
+    Raises:
+        CallError: A file of the folder is missing or damaged.
     """
 
     def __init__(self, folder: Path, engine: Engine, alone: bool = False) -> None:
-        self.config, said = (_read(folder / name) for name in ("config.json", "tokenizer_config.json"))
-        self.max_length = int(said["model_max_length"])
         self.engine, self.alone = engine, alone
-        self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self.max_length, direction=said.get("truncation_side", "right"))
-        self._pad: int = self._tokenizer.token_to_id(said["pad_token"]) or 0
-        self._from_left = said.get("padding_side") == "left"
+        try:
+            self.config, said = (_read(folder / name) for name in ("config.json", "tokenizer_config.json"))
+            self.max_length = int(said["model_max_length"])
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+            self._tokenizer.no_padding()
+            self._tokenizer.enable_truncation(self.max_length, direction=said.get("truncation_side", "right"))
+            self._pad: int = self._tokenizer.token_to_id(said["pad_token"]) or 0
+            self._from_left = said.get("padding_side") == "left"
+            self.config["id2label"].items()
+        except Exception as error:  # tokenizers' have no class of their own
+            raise CallError(
+                f"{folder}: config.json, tokenizer.json or tokenizer_config.json is missing or damaged "
+                f"({type(error).__name__}: {first_line(error)}): export the model again"
+            ) from error
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """As in `Backend`."""

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.compute.batching import pad_batch
@@ -63,7 +62,7 @@ class TorchBackend:
                 trust_remote_code=False,
             )
             tokenizer = load_tokenizer(name, revision)
-        except (OSError, ValueError, SafetensorError) as error:
+        except Exception as error:  # of a damaged config or tokenizer transformers raises any kind
             if isinstance(error, CallError):
                 raise
             raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error, name)}") from error

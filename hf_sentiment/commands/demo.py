@@ -210,7 +210,8 @@ def _file_part(model: str, revision: str | None) -> None:
             # Where Gradio keeps its files, so that this one is removed with them.
             output = Path(tempfile.mkdtemp(dir=labeled.GRADIO_CACHE), f"{Path(file).stem}_labelled{kind}")
             done = predict(model, file, text_column=column or None, output=output, revision=revision)
-        return f"<p>{html.escape(str(replace(done, output=None)))}</p>", str(output)
+        lines = html.escape(str(replace(done, output=None))).replace("\n", "<br>")
+        return f"<p>{lines}</p>", str(output)
 
     with gr.Row():
         with gr.Column():

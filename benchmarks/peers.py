@@ -101,7 +101,7 @@ def table(texts: list[str], labels: np.ndarray, names: list[str]) -> Dataset:
 def ours(name: str, size: int, seed: int, variant: str = "", encoder: str = "starter") -> Made:
     """The package's own path."""
     pool, test, names = task(name)
-    texts, labels = draw(name, max(size, 2 * len(names)), seed)
+    texts, labels = draw(name, size or 8 * len(names), seed)
     options, training = ({"augment": variant[1:]}, {}) if variant.startswith("+") else _VARIANTS[variant]
     with tempfile.TemporaryDirectory() as folder:
         dataset: Any = DatasetDict(

@@ -21,7 +21,7 @@ from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import Prediction, SentimentClassifier
 from hf_sentiment.inference.locating import digest_of, find_checkpoint
-from hf_sentiment.inference.outputs import InMemory, JsonLines, Output, check_excel_rows, check_output, open_output
+from hf_sentiment.inference.outputs import InMemory, JsonLines, Output, check_excel_size, check_output, open_output
 from hf_sentiment.inference.rows import InputRow, InputRows, MemoryRows, read_rows
 from hf_sentiment.parser import nearest
 
@@ -168,6 +168,8 @@ def predict(
 
 
 def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier) -> PredictedRows:
+    if sys.stdout is None:
+        raise CallError("standard output is closed: name a file, --output labelled.csv")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale
     return _write(rows, classifier, JsonLines(kept, classifier.labels, sys.stdout))
@@ -176,10 +178,10 @@ def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier
 def _save(
     rows: InputRows, kept: Sequence[str], load: Callable[[], SentimentClassifier], output: Path, call: dict[str, Any]
 ) -> PredictedRows:
-    # A sheet has 1,048,576 rows: said before the work, not after it.
-    if output.suffix.lower() == ".xlsx":
-        check_excel_rows(rows.total or 0)
     classifier = load()
+    # What a sheet has no room for is said before the work, not after it.
+    if output.suffix.lower() == ".xlsx":
+        check_excel_size(rows.total or 0, len(Output(kept, classifier.labels).header))
     types = rows.types() if output.suffix.lower() == ".parquet" else None
     # A stream that was read is gone: nothing goes on with it.
     with open_output(output, kept, classifier.labels, types, call if call["input"] else None) as written:
@@ -201,6 +203,7 @@ def _chosen(there: Sequence[str], wanted: str | Sequence[str] | None, name: str)
         return list(there)
     if isinstance(wanted, str):  # as CSV has it: a name with a comma in it is quoted
         wanted = [column.strip() for column in next(csv.reader([wanted], skipinitialspace=True), [])]
+    wanted = [str(column) for column in wanted]  # a frame's may be a number
     for column in wanted:
         if column not in there:
             raise CallError(f'--columns: {name} has no column "{column}"{nearest(column, there)}')
@@ -258,10 +261,11 @@ def _with_columns(
         )
     is_frame = isinstance(table, pd.DataFrame)
     name = "the data frame" if is_frame else "the data set"
-    if is_frame and not table.columns.is_unique:
-        raise CallError("the data frame: two columns have the same name: give each a name of its own")
     columns_there = {str(column): column for column in (table.columns if is_frame else table.column_names)}
-    text, _ = choose_columns(list(columns_there), WantedColumns(text_column, None, True), name)
+    if is_frame and len(columns_there) < len(table.columns):  # 1 and "1" are the same name here
+        raise CallError("the data frame: two columns have the same name: give each a name of its own")
+    wanted = None if text_column is None else str(text_column)  # a frame's may be a number
+    text, _ = choose_columns(list(columns_there), WantedColumns(wanted, None, True), name)
     kept = _chosen(list(columns_there), columns, name)
     texts = table[columns_there[text]].tolist() if is_frame else table.with_format(None)[text]
     classifier = load()
@@ -272,5 +276,7 @@ def _with_columns(
         frame = table[[columns_there[column] for column in kept]].rename(columns=added.renamed)
         return pd.concat([frame, pd.DataFrame(added.added, index=table.index)], axis=1)
     kinds = {column: Value("string" if column in ("label", "note") else "float64") for column in added.added}
-    predicted = Dataset.from_dict(added.added, Features(kinds))
-    return concatenate_datasets([table.select_columns(kept).rename_columns(added.renamed), predicted], axis=1)
+    kept_columns = table.select_columns(kept).rename_columns(added.renamed)
+    if not texts:  # `datasets` would leave out tables without rows
+        return Dataset.from_dict({name: [] for name in added.header}, Features(kept_columns.features | kinds))
+    return concatenate_datasets([kept_columns, Dataset.from_dict(added.added, Features(kinds))], axis=1)

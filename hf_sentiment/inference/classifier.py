@@ -73,10 +73,14 @@ class SentimentClassifier:
         else:
             self.backend = cast(Backend, model)
         self.config = self.backend.config
-        names = {int(index): name for index, name in self.config["id2label"].items()}
-        self.labels = [names[index] for index in sorted(names)]
+        names = {str(index): name for index, name in self.config["id2label"].items()}
         if self.config.get("problem_type") == "regression" or len(names) == 1:
             raise CallError("the model is a regression with one output and has no labels to predict")
+        self.labels = [names.get(str(index), "") for index in range(len(names))]
+        if not all(isinstance(name, str) and name.strip() for name in self.labels) or len({*self.labels}) < len(names):
+            raise CallError(
+                f"id2label in the model's config.json must number different names from 0 on, got {names}: mend it"
+            )
         self.rule = _long_texts_rule(self.config, len(names), long_texts)
         # Whose texts are cut although nobody asked for it is told what else there is.
         self._hint = ": --long_texts pieces would read them whole" if long_texts is None and self.rule is None else ""

@@ -43,11 +43,12 @@ _PARTS_OF_A_GROUP = 32
 # What a spreadsheet takes for a formula (OWASP, CSV injection), its full-width forms, and what hides one.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*([eE][+-]?\d+)?%?")
-# Numbers that a spreadsheet keeps exactly: no leading zero, at most 15 digits.
-_PLAIN_NUMBER = re.compile(r"-?(0|[1-9]\d{0,14})(\.\d{1,10})?")
+_PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+# What Excel reads as the character of that number.
+_ESCAPED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 # Beside the controls that openpyxl refuses, what makes a workbook that nothing opens.
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_EXCEL_ROWS = 1_048_576
+_EXCEL_ROWS, _EXCEL_COLUMNS = 1_048_576, 16_384
 _EXCEL_CHARACTERS = 32_767
 _EXCEL_EXACT = 10**15
 
@@ -155,8 +156,8 @@ class JsonLines(Written):
         """Write one line."""
         kept = ((column, row.values[column]) for column in self.columns if column in row.values)
         values = {self.renamed.get(column, column): _json_value(value) for column, value in kept}
-        note = {"note": prediction.get("note")}
-        self.file.write(json.dumps({"row": row.number, **values, **prediction, **note}, ensure_ascii=False) + "\n")
+        ours = _json_value({**prediction, "note": prediction.get("note")})
+        self.file.write(json.dumps({"row": row.number, **values, **ours}, ensure_ascii=False) + "\n")
 
 
 class Delimited(Written):
@@ -191,7 +192,7 @@ class Excel(Written):
             DataError: A sheet has no room for it.
         """
         self.rows += 1
-        check_excel_rows(self.rows)
+        check_excel_size(self.rows)
         cells = [self._cell(row.values.get(column)) for column in self.columns]
         self.file.write(json.dumps([*cells, *self.shown(prediction)]) + "\n")
 
@@ -226,15 +227,15 @@ class Excel(Written):
         text = as_cell(value)
         if not text:
             return None
-        # "007" and long ids would lose digits as numbers.
-        if _PLAIN_NUMBER.fullmatch(text):
-            return float(text) if "." in text else int(text)
-        return text
+        # "007", "1.10" and long ids would lose digits as numbers: a spreadsheet keeps 15.
+        if not _PLAIN_NUMBER.fullmatch(text) or f"{float(text):.15g}" != text:
+            return text
+        return float(text) if "." in text else int(text)
 
     def _text(self, sheet: Any, text: str) -> Any:
         text = _NOT_IN_XML.sub("", text)
         self.cut += len(text) > _EXCEL_CHARACTERS
-        return text_cell(sheet, text[:_EXCEL_CHARACTERS])
+        return text_cell(sheet, _ESCAPED.sub("_x005F_", text[:_EXCEL_CHARACTERS]))
 
 
 class Parquet(Output):
@@ -302,7 +303,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
     refuse_existing(path)
 
 
-def check_excel_rows(rows: int) -> None:
+def check_excel_size(rows: int, columns: int = 0) -> None:
     """See that a sheet has room.
 
     Raises:
@@ -310,6 +311,8 @@ def check_excel_rows(rows: int) -> None:
     """
     if rows >= _EXCEL_ROWS:
         raise DataError(f"a sheet of Excel holds {_EXCEL_ROWS - 1:,} rows, and there are more: write .csv or .parquet")
+    if columns > _EXCEL_COLUMNS:
+        raise DataError(f"a sheet of Excel holds {_EXCEL_COLUMNS:,} columns, and there are {columns:,}: write .parquet")
 
 
 @contextmanager

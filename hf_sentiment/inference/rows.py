@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from hf_sentiment.data import sources  # its names are imported when they are used: `datasets` takes a second
-from hf_sentiment.data.tables import WantedColumns, choose_columns
+from hf_sentiment.data.tables import WantedColumns, choose_columns, codec_of
 from hf_sentiment.errors import CallError, NoRows, SentimentError
 
 logger = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def read_rows(file: str, text_column: str | None = None, encoding: str | None = 
         return FolderRows(folder, wanted, encoding)
     if not folder.suffix and not folder.exists():
         raise CallError(f"{file}: no such file or folder")
-    return _file_rows(file, wanted, encoding)
+    return _file_rows(file, wanted, encoding, plain=text_column is None)
 
 
 class LineRows(InputRows):
@@ -104,22 +104,25 @@ class LineRows(InputRows):
 
     Args:
         stream: Read once.
-        encoding: One in which lines end with the byte 10. What of a line is not in it has a replacement character.
+        encoding: What is not in it has a replacement character.
+
+    Raises:
+        CallError: There is no such encoding.
     """
 
     def __init__(self, stream: BinaryIO, encoding: str) -> None:
         self.name, self.columns, self.total = "standard input", ["text"], None
-        self._stream, self._encoding = stream, encoding
-        try:
-            "".encode(encoding)
-        except LookupError as error:
-            raise CallError(f"--encoding {encoding}: no such encoding; name one such as windows-1252") from error
+        self._stream, self._codec = stream, codec_of(encoding)
 
     def read(self, start: int) -> Iterator[InputRow]:
         """The lines."""
-        for number, line in enumerate(itertools.islice(self._stream, start, None), start=start + 1):
-            text = line.decode(self._encoding, "replace").rstrip("\r\n").removeprefix("\ufeff" if number == 1 else "")
-            yield InputRow(number, {"text": text}, text)
+        lines = io.TextIOWrapper(self._stream, self._codec, "replace", newline="\n")
+        try:
+            for number, line in enumerate(itertools.islice(lines, start, None), start=start + 1):
+                text = line.rstrip("\r\n")
+                yield InputRow(number, {"text": text}, text)
+        finally:
+            lines.detach()  # or it would close the stream
 
 
 class MemoryRows(InputRows):
@@ -202,7 +205,7 @@ class FolderRows(InputRows):
         for path in _data_files(folder):
             name = path.relative_to(folder).as_posix()
             try:
-                self._files[name] = _file_rows(str(path), wanted, encoding)
+                self._files[name] = _file_rows(str(path), wanted, encoding, plain=True)
             except NoRows:
                 logger.info("%s: has no rows", path)
             except SentimentError as error:
@@ -248,9 +251,11 @@ class FolderRows(InputRows):
         return hashlib.sha256(contents.encode()).hexdigest()
 
 
-def _file_rows(file: str, wanted: WantedColumns, encoding: str | None) -> FileRows:
-    table = sources.read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True, plain=True)
-    return FileRows(table, choose_columns(table.columns, wanted, table.source)[0])
+def _file_rows(file: str, wanted: WantedColumns, encoding: str | None, *, plain: bool) -> FileRows:
+    table = sources.read_file(file, wanted=wanted, encoding=encoding, keep_broken=True, keep_blank=True, plain=plain)
+    # Among other files lines are texts, whatever the column of the others is called.
+    text = "text" if table.kind == "lines" else choose_columns(table.columns, wanted, table.source)[0]
+    return FileRows(table, text)
 
 
 def _data_files(folder: Path) -> list[Path]:

@@ -17,9 +17,9 @@ _NOTHING_TO_SEE = ("Cc", "Cf", "Zs", "Zl", "Zp")
 def no_text(value: object) -> str:
     """Why a value is no text that has a label; "" where it is one.
 
-    Empty are `None`, NaN, white space and invisible characters, and what stands for an empty cell (`NaN`, `N/A`, `-`;
-    see `is_placeholder`). A number is not a text, whether it is a number or a string of one: it depends on the file's
-    format which of the two a cell with a number is.
+    Empty are `None`, NaN, white space, invisible characters, broken ones alone (U+FFFD), and what stands for an empty
+    cell (`NaN`, `N/A`, `-`; see `is_placeholder`). A number is not a text, whether it is a number or a string of one:
+    it depends on the file's format which of the two a cell with a number is.
     """
     # Booleans are no empty cells, and no numbers either.
     if value is None or value is True or value is False:
@@ -27,7 +27,7 @@ def no_text(value: object) -> str:
     if not isinstance(value, str):
         # NaN, NaT and pandas' NA say of themselves that they are not equal to themselves, or do not say.
         return EMPTY if _is_nan(value) else f"{NOT_A_TEXT} ({type(value).__name__})"
-    if all(unicodedata.category(character) in _NOTHING_TO_SEE for character in value):
+    if all(unicodedata.category(character) in _NOTHING_TO_SEE or character == "\ufffd" for character in value):
         return EMPTY
     if len(value) <= 20:  # longer ones are no words for nothing, and need not be looked at so closely
         if is_placeholder(value):

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock, Timeout
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.records.atomic import write_json
+from hf_sentiment.records.atomic import refuse_existing, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -66,18 +66,27 @@ def resumable_file(path: str | os.PathLike[str], call: Mapping[str, Any] | None)
         call: What was asked for, as plain JSON: only the same goes on with a part. `None`: nothing of it is kept.
 
     Raises:
-        CallError: There is a part of another call, or another process writes it.
+        CallError: There is a part of another call or a damaged one, another process writes it, or it is there.
     """
     path = Path(path)
     folder = path.with_name(f".{path.name}.part")
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "lock", timeout=0):
+            refuse_existing(path)  # another call may have made it since the name was looked at
             part = _begun(path, folder, call)
             with part.file:
                 yield part
             with part.whole.open("rb+") as file:
                 os.fsync(file.fileno())
+            if path.exists():
+                # What was read from a stream is there once: no other call may begin here.
+                if not (folder / "state.json").is_file():
+                    write_json(folder / "state.json", {"call": {"input": "a stream"}, "bytes": 0, "progress": {}})
+                raise CallError(
+                    f"--output {path} was made by somebody else meanwhile and is not overwritten: all that was to be "
+                    f"in it is in {part.whole}: move that file, then remove {folder}"
+                )
             os.replace(part.whole, path)
     except Timeout as error:
         raise CallError(f"--output {path}: another process is writing it: wait for it, or name another file") from error
@@ -88,18 +97,25 @@ def resumable_file(path: str | os.PathLike[str], call: Mapping[str, Any] | None)
             if not isinstance(error, CallError):  # of another call nothing was done
                 logger.warning("What was done is kept in %s: the same command again goes on with it", folder)
         else:
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         raise
-    shutil.rmtree(folder)
+    shutil.rmtree(folder, ignore_errors=True)  # another call that found nothing to do may have removed it
 
 
 def _begun(path: Path, folder: Path, call: Mapping[str, Any] | None) -> Part:
     """A new part, or the one that is there as it was at its last commit."""
     written = folder / "written"
-    state: dict[str, Any] = {"bytes": 0, "progress": {}}
+    length, progress = 0, {}
     if (folder / "state.json").is_file():
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        before, now = state["call"], dict(call or {})
+        try:
+            state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+            before, length, progress = dict(state["call"]), int(state["bytes"]), dict(state["progress"])
+            there = written.stat().st_size
+        except (ValueError, LookupError, TypeError, FileNotFoundError):
+            there = -1
+        if not 0 <= length <= there:
+            raise CallError(f"--output {path}: the part of it that is there is damaged: remove {folder}")
+        now = dict(call or {})
         # Another call's work is nobody's to throw away unasked.
         if different := [name for name in before if before[name] != now.get(name)]:
             raise CallError(
@@ -108,6 +124,6 @@ def _begun(path: Path, folder: Path, call: Mapping[str, Any] | None) -> Part:
             )
     written.touch()
     file = written.open("rb+")
-    file.truncate(state["bytes"])
+    file.truncate(length)
     file.seek(0, os.SEEK_END)
-    return Part(folder, file, call, state["progress"], written)
+    return Part(folder, file, call, progress, written)

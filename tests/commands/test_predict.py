@@ -270,8 +270,8 @@ def test_what_a_sheet_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert len(rows[2][0]) == 32_767 and "1 cells are longer" in caplog.text
     monkeypatch.setattr(outputs, "_EXCEL_ROWS", 3)
     with pytest.raises(DataError, match=r"holds 2 rows, and there are more: write \.csv"):
-        outputs.check_excel_rows(3)
-    outputs.check_excel_rows(2)
+        outputs.check_excel_size(3)
+    outputs.check_excel_size(2)
 
 
 def test_the_predictions_of_a_table_line_up_with_pandas(tiny_folder: Path, tmp_path: Path) -> None:

@@ -64,3 +64,41 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
         with pytest.raises(CallError, match="another process is writing it"), resumable_file(tmp_path / "p.csv", CALL):
             raise AssertionError
     assert (tmp_path / "p.csv").read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("written", "kep"),
+        ("state.json", "{"),
+        ("state.json", "{}"),
+        ("state.json", "[]"),
+        ("state.json", '{"call": 1}'),
+    ],
+)
+def test_a_damaged_part_is_not_gone_on_with(name: str, content: str, tmp_path: Path) -> None:
+    with pytest.raises(Killed):
+        write(tmp_path / "p.csv", CALL, killed=True)
+    (tmp_path / ".p.csv.part" / name).write_text(content)
+    with pytest.raises(CallError, match=r"the part of it that is there is damaged: remove .*\.p\.csv\.part"):
+        write(tmp_path / "p.csv", CALL, killed=False)
+    assert not (tmp_path / "p.csv").exists() and (tmp_path / ".p.csv.part" / name).read_text() == content
+
+
+@pytest.mark.parametrize("call", [None, CALL])
+def test_what_somebody_else_made_meanwhile_is_not_overwritten(call: dict[str, str] | None, tmp_path: Path) -> None:
+    path, folder = tmp_path / "p.csv", tmp_path / ".p.csv.part"
+    with (
+        pytest.raises(CallError, match=r"is not overwritten: .*part/written: move"),
+        resumable_file(path, call) as part,
+    ):
+        part.file.write(b"mine\n")
+        path.write_text("precious")
+    assert path.read_text() == "precious" and (folder / "written").read_bytes() == b"mine\n"
+    with pytest.raises(CallError, match="exists and is not overwritten"):
+        write(path, call, killed=False)
+    path.unlink()
+    if call is None:  # nobody can read the stream again
+        with pytest.raises(CallError, match="from another call"):
+            write(path, call, killed=False)
+        assert (folder / "written").read_bytes() == b"mine\n"

@@ -290,8 +290,8 @@ def _is_plain(path: Path, encoding: Encoding, wanted: WantedColumns) -> bool:
     try:
         layout = find_layout(list(islice(open_lines(path, encoding), _TOP_LINES)), "csv", wanted)
     except SentimentError:
-        return wanted.text is None
-    return wanted.text is None and not is_certain_header([layout.header], wanted)
+        return True
+    return not any(is_certain_header([layout.header], names) for names in (wanted, ANY_COLUMNS))
 
 
 def _read_lines(name: str, path: Path, encoding: Encoding) -> FileTable:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from datasets import Dataset
 
 from hf_sentiment.data.sources.files import FileTable
-from hf_sentiment.data.sources.json_files import parse_line, whole
+from hf_sentiment.data.sources.json_files import parse_line
 
 _BATCH = 1000
 
@@ -23,7 +23,7 @@ def table_rows(table: FileTable, start: int = 0) -> Iterator[tuple[int, dict[str
         table: A file that was read.
         start: How many rows are passed over.
 
-    The values are strings, of JSON what it says (see `whole`), and of Parquet what it holds. A row that can't be read
+    The values are strings, of JSON what `parse_line` makes of it, and of Parquet what it holds. A row that can't be read
     (see `faults`) has empty strings, in JSON nothing. Some thousand rows are in memory at a time.
     """
     for columns in _batches(table, start):
@@ -33,7 +33,7 @@ def table_rows(table: FileTable, start: int = 0) -> Iterator[tuple[int, dict[str
         for number, values in zip(numbers, cells, strict=True):
             if table.kind in ("jsonl", "array"):
                 parsed = parse_line(values[0])
-                yield number, {} if isinstance(parsed, str) else whole(parsed)
+                yield number, {} if isinstance(parsed, str) else parsed
             else:
                 yield number, dict(zip(table.columns, values, strict=True))
 

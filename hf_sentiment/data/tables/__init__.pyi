@@ -5,6 +5,7 @@ from .columns import choose_columns as choose_columns
 from .columns import require_columns as require_columns
 from .encodings import UTF8 as UTF8
 from .encodings import Encoding as Encoding
+from .encodings import codec_of as codec_of
 from .encodings import find_encoding as find_encoding
 from .encodings import open_lines as open_lines
 from .layout import SEPARATOR_NAMES as SEPARATOR_NAMES

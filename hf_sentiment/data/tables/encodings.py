@@ -78,7 +78,7 @@ def find_encoding(path: Path, source: str, said: str | None) -> Encoding:
     """
     # What the user says goes before what the bytes tell, but is checked against them.
     if said is not None:
-        name = _codec(said)
+        name = codec_of(said)
         if name != UTF8:
             _check(path, source, name, said)
     else:
@@ -110,7 +110,12 @@ def open_lines(path: Path, encoding: Encoding, *, exact: bool = False) -> Iterat
             yield from (line.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in line else line for line in file)
 
 
-def _codec(said: str) -> str:
+def codec_of(said: str) -> str:
+    """The codec of an encoding that the user named.
+
+    Raises:
+        CallError: There is none.
+    """
     try:
         name = codecs.lookup(said.strip()).name
         "".encode(name)

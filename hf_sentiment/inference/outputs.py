@@ -43,7 +43,7 @@ _PARTS_OF_A_GROUP = 32
 # What a spreadsheet takes for a formula (OWASP, CSV injection), its full-width forms, and what hides one.
 _FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER = re.compile(r"[+-]?\d[\d.,]*([eE][+-]?\d+)?%?")
-_PLAIN_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_PLAIN_NUMBER = re.compile(r"-?\d{1,15}(\.\d{1,15})?")
 # What Excel reads as the character of that number.
 _ESCAPED = re.compile(r"_(?=x[0-9A-Fa-f]{4}_)")
 # Beside the controls that openpyxl refuses, what makes a workbook that nothing opens.
@@ -228,9 +228,10 @@ class Excel(Written):
         if not text:
             return None
         # "007", "1.10" and long ids would lose digits as numbers: a spreadsheet keeps 15.
-        if not _PLAIN_NUMBER.fullmatch(text) or f"{float(text):.15g}" != text:
+        if not _PLAIN_NUMBER.fullmatch(text):
             return text
-        return float(text) if "." in text else int(text)
+        number = float(text) if "." in text else int(text)
+        return number if f"{number:.15g}" == text else text
 
     def _text(self, sheet: Any, text: str) -> Any:
         text = _NOT_IN_XML.sub("", text)

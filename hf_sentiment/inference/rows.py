@@ -207,7 +207,7 @@ class FolderRows(InputRows):
             try:
                 self._files[name] = _file_rows(str(path), wanted, encoding, plain=True)
             except NoRows:
-                logger.info("%s: has no rows", path)
+                logger.info("%s: has no rows: what is in it, if anything, is taken for a header", path)
             except SentimentError as error:
                 broken[name] = error
         if broken:

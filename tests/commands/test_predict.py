@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from hf_sentiment.commands.predict import predict
+from hf_sentiment.data.sources import read_file, table_rows
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.inference import outputs
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -271,7 +273,42 @@ def test_what_a_sheet_cannot_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(outputs, "_EXCEL_ROWS", 3)
     with pytest.raises(DataError, match=r"holds 2 rows, and there are more: write \.csv"):
         outputs.check_excel_size(3)
-    outputs.check_excel_size(2)
+    outputs.check_excel_size(2, 16_384)
+    with pytest.raises(DataError, match=r"holds 16,384 columns, and there are 16,385: write \.parquet"):
+        outputs.check_excel_size(2, 16_385)
+
+
+def test_a_cell_of_a_workbook_is_a_number_only_if_it_prints_back(tmp_path: Path) -> None:
+    prediction: Any = {"label": "a", "score": 1.0, "scores": {"a": 1.0, "b": 0.0}}
+    cells = ["123456789.12345678", "1.10", "-0", "007", "1e5", "nan", "1" * 400, "0.1", "-12.5", "123456789012345"]
+    cells += ["_x0041_", "_x"]
+    with open_output(tmp_path / "p.xlsx", list(map(str, range(len(cells)))), ["a", "b"]) as output:
+        output.write(InputRow(1, dict(zip(output.columns, cells, strict=True)), ""), prediction)
+    expected = [*cells[:7], 0.1, -12.5, 123456789012345, "_x005F_x0041_", "_x"]
+    assert sheet(tmp_path / "p.xlsx")[1][: len(cells)] == expected
+    assert [value for _, row in table_rows(read_file(tmp_path / "p.xlsx")) for value in row.values()][10] == "_x0041_"
+
+
+def test_json_lines_have_no_bare_nan(tmp_path: Path) -> None:
+    prediction: Any = {"label": "a", "score": math.nan, "scores": {"a": math.nan, "b": math.inf}}
+    with open_output(tmp_path / "p.jsonl", [], ["a", "b"]) as output:
+        output.write(InputRow(1, {}, ""), prediction)
+    line = json.loads((tmp_path / "p.jsonl").read_text(), parse_constant=pytest.fail)
+    assert (line["score"], line["scores"]) == (None, {"a": None, "b": None})
+
+
+def test_broken_characters_alone_are_no_text_and_a_closed_output_is_one_line(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "f.csv").write_bytes(b"id,text\n1,\0\n2,good\0 film\n")
+    predict(str(tiny_folder), tmp_path / "f.csv", output=tmp_path / "p.csv")
+    assert [(row["label"] != "", row["note"]) for row in delimited(tmp_path / "p.csv")] == [
+        (False, "empty text"),
+        (True, "broken encoding"),
+    ]
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(CallError, match="standard output is closed"):
+        predict(str(tiny_folder), tmp_path / "f.csv")
 
 
 def test_the_predictions_of_a_table_line_up_with_pandas(tiny_folder: Path, tmp_path: Path) -> None:

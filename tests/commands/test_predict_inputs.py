@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import datetime
+import io
 import json
 from collections.abc import Callable
 from decimal import Decimal
@@ -17,9 +18,10 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from hf_sentiment.commands.predict import PredictedRows, predict
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.inference.rows import read_rows
+from hf_sentiment.inference.rows import LineRows, read_rows
 
 Cli = Callable[..., tuple[int, str, str]]
+PREDICTED = ["label", "score", "p_negative", "p_positive", "note"]
 
 
 def rows_of(path: Path) -> list[dict[str, str]]:
@@ -218,3 +220,55 @@ def test_rows_can_be_read_from_any_of_them_on(folder: Path) -> None:
         *((2, "a"), (4, "b"), (5, None), (6, "c"))
     ]
     assert all(list(rows.read(start)) == everything[start:] for start in range(19))
+
+
+def test_lines_in_a_folder_are_texts_whatever_column_is_named(tiny_folder: Path, tmp_path: Path, run_cli: Cli) -> None:
+    (folder := tmp_path / "in").mkdir()
+    (folder / "a.csv").write_text("comment,x\ngood film,1\n")
+    (folder / "c.txt").write_text("awful\n")
+    (folder / "d.txt").write_text("id\tcomment\n1\tdull\n")
+    (folder / "e.csv").write_text("fine film,1\n")
+    code, out, err = run_cli("predict", tiny_folder, folder, "--text_column", "comment")
+    lines = [json.loads(line) for line in out.splitlines()]
+    assert code == 0 and [line["file"] for line in lines] == ["a.csv", "c.txt", "d.txt"]
+    assert lines[1]["text"] == "awful" and all(line["label"] for line in lines)
+    assert f"{folder / 'e.csv'}: has no rows: what is in it, if anything, is taken for a header" in err
+    (folder / "f.txt").write_text("review\nfine\n")
+    with pytest.raises(CallError, match=r'f\.txt: no column "comment"'):
+        predict(str(tiny_folder), folder, text_column="comment")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "cp1252", "utf-8-sig", "utf-8"])
+def test_a_stream_may_be_in_any_encoding(encoding: str) -> None:
+    stream = io.BytesIO("schön\r\n\nx\rü".encode(encoding))
+    rows = LineRows(stream, encoding.removesuffix("-sig"))
+    assert [row.text for row in rows.read(0)] == ["schön", "", "x\rü"] and not stream.closed
+    for unknown in ("undefined", "no-such", "base64"):
+        with pytest.raises(CallError, match=f"--encoding {unknown}: no such encoding"):
+            LineRows(stream, unknown)
+
+
+def test_tables_with_odd_names_and_without_rows(tiny_folder: Path) -> None:
+    data = Dataset.from_dict({"text": [], "label": []}, Features({"text": Value("string"), "label": Value("int8")}))
+    found = predict(str(tiny_folder), data)
+    assert found.column_names == ["text", "original_label", *PREDICTED] and len(found) == 0
+    assert found.features["original_label"] == Value("int8") and found.features["score"] == Value("float64")
+    frame = pd.DataFrame([["good film", "x"]], columns=[1, 0])
+    assert list(predict(str(tiny_folder), frame, text_column=1, columns=[0])) == [0, *PREDICTED]  # type: ignore[call-overload, list-item]
+    with pytest.raises(CallError, match='has no column "5"'):
+        predict(str(tiny_folder), frame, text_column="1", columns=[5])  # type: ignore[list-item]
+    with pytest.raises(CallError, match="two columns have the same name"):
+        predict(str(tiny_folder), pd.DataFrame([["a", "b"]], columns=[1, "1"]), text_column="1")
+
+
+@pytest.mark.parametrize("name", ["f.jsonl", "f.json"])
+def test_half_an_emoji_in_a_key_or_a_value_is_written_as_a_broken_character(
+    name: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    line = json.dumps({"text": "good \ud83d film", "k\ud83d": {"\ud83d": 1}})
+    (tmp_path / name).write_text(line if name == "f.jsonl" else f"[{line}]")
+    for kind in ("jsonl", "csv", "xlsx", "parquet"):
+        predict(str(tiny_folder), tmp_path / name, output=tmp_path / f"p.{kind}")
+    found = json.loads((tmp_path / "p.jsonl").read_text(encoding="utf-8"))
+    assert (found["text"], found["k\ufffd"]) == ("good \ufffd film", {"\ufffd": 1})
+    assert pq.read_table(tmp_path / "p.parquet")["k\ufffd"].to_pylist() == [{"\ufffd": 1}]

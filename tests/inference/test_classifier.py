@@ -184,3 +184,17 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, make_tiny: Any)
 def test_a_checkpoint_without_a_trained_head_is_refused(tiny_checkpoint: Path) -> None:
     with pytest.raises(CallError, match="has no trained classifier"):
         SentimentClassifier.from_pretrained(tiny_checkpoint)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{"0": "a", "1": "a"}, {"0": "a", "1": ""}, {"0": "a", "1": None}, {"0": "a", "2": "b"}, {"0": "a", "1": 1}],
+)
+def test_names_of_labels_that_tables_cannot_have_are_an_error(
+    names: dict[str, Any], tiny_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_folder, tmp_path / "m")
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"id2label": names}))
+    with pytest.raises(CallError, match=r"id2label in the model's config\.json must number different names from 0 on"):
+        SentimentClassifier.from_pretrained(tmp_path / "m")

@@ -73,7 +73,7 @@ def parse_line(line: str) -> dict[str, Any] | str:
         return f"{NOT_JSON[0]}: lists too deep within one another"
     if not isinstance(value, dict):
         return f'{NOT_JSON[1]}: write lines such as {{"text": "...", "label": "..."}}'
-    return whole(value) if "\\u" in line else value  # type: ignore[no-any-return]
+    return whole(value) if "\\u" in line else value
 
 
 def whole(value: Any) -> Any:

@@ -23,7 +23,7 @@ def table_rows(table: FileTable, start: int = 0) -> Iterator[tuple[int, dict[str
         table: A file that was read.
         start: How many rows are passed over.
 
-    The values are strings, of JSON what `parse_line` makes of it, and of Parquet what it holds. A row that can't be read
+    The values are strings, of JSON what `parse_line` makes of it, of Parquet what it holds. A row that can't be read
     (see `faults`) has empty strings, in JSON nothing. Some thousand rows are in memory at a time.
     """
     for columns in _batches(table, start):

@@ -110,13 +110,13 @@ class _System:
 
     Attributes:
         name: As the user said it.
-        labels: Its labels; `None` where the data have to say them.
+        labels: Its labels, of the data that are given; `None` where those have to say them.
         rule: How the labels of the texts that it was trained on were read.
         probabilities: Of the evaluated texts of a source, `[texts, labels]`.
     """
 
     name: str
-    labels: list[str] | None
+    labels: Callable[[RawData], list[str] | None]
     rule: Mapping[str, Any] | None
     probabilities: Callable[[RawData, Dataset, Sequence[str]], np.ndarray]
 
@@ -131,6 +131,8 @@ def _of_model(
     name: str, load: Callable[..., SentimentClassifier], revision: str | None = None, backend: str = "torch"
 ) -> _System:
     classifier = load(name, backend, revision=revision)
+    if classifier.config.get("problem_type") == "multi_label_classification":
+        raise CallError(f"{name} gives a text several labels: evaluate measures models of one label a text")
 
     def probabilities(raw: RawData, test: Dataset, labels: Sequence[str]) -> np.ndarray:
         places = {label_key(label): place for place, label in enumerate(classifier.labels)}
@@ -139,16 +141,16 @@ def _of_model(
         order = [places[label_key(label)] for label in labels]
         return softmax(classifier.logits(test["text"][:]))[:, order]
 
-    return _System(name, classifier.labels, classifier.config.get("label_rule"), probabilities)
+    return _System(name, lambda _: classifier.labels, classifier.config.get("label_rule"), probabilities)
 
 
 def _of_file(name: str, encoding: str | None) -> _System:
     file = ProbabilityFile.read(name, encoding)
-    return _System(name, file.labels, None, file.of)
+    return _System(name, file.labels_in, None, file.of)
 
 
 def _rule(raw: RawData, system: _System, keep_bad: bool) -> LabelRule:
-    return label_rule(raw, system.name, system.labels, system.rule, keep_bad)
+    return label_rule(raw, system.name, system.labels(raw), system.rule, keep_bad)
 
 
 def label_rule(

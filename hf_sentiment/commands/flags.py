@@ -154,9 +154,11 @@ class Evaluate(Command):
 
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Print the report."""
-        for name, file in (("--output", self.output), ("--report", self.report)):
-            if file is not None:
-                refuse_existing(file, name)
+        files: dict[str, Path] = {name: file for name in ("output", "report") if (file := getattr(self, name))}
+        for name, file in files.items():
+            refuse_existing(file, f"--{name}")
+        if self.report is not None and self.report.suffix.lower() != ".html":
+            raise CallError(f"--report {self.report} is an HTML page: give it a name that ends in .html")
         if self.model is not None:
             _find_model(self.model, self.revision)
         from hf_sentiment.commands.evaluate import evaluate, shown_name
@@ -169,9 +171,9 @@ class Evaluate(Command):
             from hf_sentiment.report.page import evaluation_html
 
             write_atomically(self.report, evaluation_html(report, shown_name(str(self.model or self.probabilities))))
-        for line in report_lines(report):
-            say(line)
         _leave(as_record(report), self.output, self.json)
+        for line in [*report_lines(report), *(f"Written: {file}" for file in files.values())]:
+            say(line)
         return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from scipy.stats import fisher_exact
 
-from hf_sentiment.data.labels import as_number
+from hf_sentiment.data.labels import as_number, plain
 from hf_sentiment.data.rows import shortened
 from hf_sentiment.evaluation.report import FEWEST, with_intervals
 from hf_sentiment.inference.outputs import as_cell
@@ -18,6 +19,7 @@ from hf_sentiment.records.schema import Slice
 # Values of a column that have a slice of their own; numbers that have one each, of more there are quarters.
 _MOST, _MOST_NUMBERS = 20, 10
 _LEVEL = 0.05
+_CODE = re.compile(r"[+-]?0\d")  # a postcode, an article: no number begins like that
 _WIDEST = 60  # characters of a value that are shown
 
 
@@ -60,26 +62,42 @@ def _slice(column: str, value: str, probabilities: np.ndarray, references: np.nd
 
 
 def _groups(values: Sequence[Any]) -> dict[str, np.ndarray]:
-    """Which texts, `[texts]`, have each value of a column; of many different numbers their quarters."""
-    cells = np.array([" ".join(as_cell(value).split()) for value in values], dtype=object)
-    numbers = np.array([np.nan if (number := as_number(cell)) is None else number for cell in cells])
+    """Which texts, `[texts]`, have each value of a column, as it is written; of many numbers their quarters."""
+    cells = np.array([_cell(value) for value in values], dtype=object)
     filled = cells != ""
+    counts = Counter(cells[filled].tolist())
+    numbers = {cell: number for cell in counts if (number := as_number(cell)) is not None and not _CODE.match(cell)}
     groups: dict[str, np.ndarray] = {}
-    if filled.any() and not np.isnan(numbers[filled]).any():
-        distinct = np.unique(numbers[filled])
-        few = len(distinct) <= _MOST_NUMBERS
-        edges = distinct[:-1] if few else np.quantile(numbers[filled], [0.25, 0.5, 0.75])
-        places = np.searchsorted(edges, numbers)  # equal numbers stay together
-        for place in np.unique(places[filled]):
-            texts = filled & (places == place)
-            low, high = (f"{end:.10g}" for end in (numbers[texts].min(), numbers[texts].max()))
-            groups[low if low == high else f"{low} to {high}"] = texts
-    else:
-        common = [cell for cell, _ in Counter(cells[filled].tolist()).most_common()]
+    if not counts or len(numbers) < len(counts):
+        common = [cell for cell, _ in counts.most_common()]
         groups |= {cell: cells == cell for cell in common[:_MOST]}
         if len(common) > _MOST:
-            groups[f"{len(common) - _MOST:,} other values"] = filled & ~np.isin(cells.astype(str), common[:_MOST])
-    return groups if filled.all() else groups | {"(empty)": ~filled}
+            others = filled & ~np.isin(cells.astype(str), common[:_MOST])
+            groups[_unlike(groups, f"{len(common) - _MOST:,} other values")] = others
+    else:
+        ascending = sorted(numbers, key=lambda cell: (numbers[cell], cell))
+        if len(ascending) <= _MOST_NUMBERS:
+            groups |= {cell: cells == cell for cell in ascending}
+        else:
+            of_cells = np.array([numbers.get(cell, np.nan) for cell in cells])
+            places = np.searchsorted(np.quantile(of_cells[filled], [0.25, 0.5, 0.75]), of_cells)  # equal ones together
+            for place in np.unique(places[filled]):
+                texts = filled & (places == place)
+                there = set(cells[texts])
+                low, *_, high = [cell for cell in ascending if cell in there] * 2
+                groups[low if low == high else f"{low} to {high}"] = texts
+    return groups if filled.all() else groups | {_unlike(groups, "(empty)"): ~filled}
+
+
+def _cell(value: Any) -> str:
+    # A file with types has 1.0 where the others have 1.
+    is_number = isinstance(value, float) and as_number(value) is not None
+    return plain(value) if is_number else " ".join(as_cell(value).split())
+
+
+def _unlike(groups: Mapping[str, Any], name: str) -> str:
+    """A name that no value has."""
+    return _unlike(groups, f"({name})") if name in groups else name
 
 
 def _p_value(right: np.ndarray, texts: np.ndarray) -> float:

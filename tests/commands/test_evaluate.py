@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
+from safetensors.numpy import load_file, save_file
 
 from hf_sentiment.commands.evaluate import evaluate
 from hf_sentiment.commands.predict import predict
@@ -180,6 +182,95 @@ def test_probabilities_that_are_none_are_named(save, test_file, tmp_path, change
     assert "\n" not in str(raised.value)
 
 
+def own_columns(names: list[str], value: float = 0.25) -> dict[str, list[Any]]:
+    """A file of probabilities with the texts, the given labels and columns of these names beside them."""
+    return {
+        "text": TEXTS,
+        "stars": LABELS,
+        "p_negative": [1 - value] * 16,
+        "p_positive": [value] * 16,
+        **{name: [0 if name == "p_return" else 9] * 16 for name in names},
+    }
+
+
+@pytest.mark.parametrize("names", [["p_return"], ["p_id"], ["p_return", "p_id"]])
+def test_columns_of_ones_own_are_no_labels(save, test_file, tmp_path, caplog, names):
+    file = table(tmp_path / "own.csv", own_columns(names))
+    report = evaluate(probabilities=file, label_column="stars")
+    assert counts(report) == {"negative": 8, "positive": 8} and report.model.accuracy.value == 0.5
+    assert f"own.csv: {', '.join(names)} is not the probability of a label" in caplog.text
+    numbers = own_columns(names) | {"stars": [0, 1] * 8}
+    assert counts(evaluate(probabilities=table(tmp_path / "numbers.csv", numbers), label_column="stars")) == {
+        "negative": 8,
+        "positive": 8,
+    }
+    against = evaluate(save([0, 1]), test_file=test_file, label_column="stars", against=file).against
+    assert against is not None and against.model.accuracy.value == 0.5
+
+
+def test_a_label_that_no_text_has_keeps_its_column_where_the_probabilities_need_it(tmp_path):
+    columns = own_columns([]) | {"p_negative": [0.5] * 16, "p_neutral": [0.25] * 16, "p_return": [0] * 16}
+    report = evaluate(probabilities=table(tmp_path / "three.csv", columns), label_column="stars")
+    assert [row.label for row in report.per_class] == ["negative", "neutral", "positive"]
+
+
+def test_a_label_without_a_column_is_named(tmp_path):
+    columns = own_columns([])
+    del columns["p_negative"]
+    with pytest.raises(CallError, match="add a column for negative"):
+        evaluate(probabilities=table(tmp_path / "one.csv", columns), label_column="stars")
+    columns = own_columns([]) | {"stars": ["neutral", *LABELS[1:]]}
+    with pytest.raises(DataError, match="row 2: unknown label 'neutral'"):
+        evaluate(probabilities=table(tmp_path / "two.csv", columns), label_column="stars")
+
+
+def test_equal_texts_of_other_probabilities_are_told_apart_by_their_order_alone(save, tmp_path, caplog):
+    texts = ["a good film", *TEXTS[1:15], "a good film"]
+    data = table(tmp_path / "data.csv", {"text": texts, "stars": LABELS})
+    right = [0.9 if label == "pos" else 0.1 for label in LABELS[:15]] + [0.1]  # of the last text it is wrong
+    columns = {"text": texts, "p_negative": [1 - p for p in right], "p_positive": right}
+    options = {"test_file": data, "label_column": "stars"}
+    same = evaluate(probabilities=table(tmp_path / "same.csv", columns), **options)
+    assert same.model.accuracy.value == 15 / 16
+    backwards = {name: values[::-1] for name, values in columns.items()}
+    with pytest.raises(DataError, match=r"back\.csv, row 17: the text is that of row 2, its probabilities are not"):
+        evaluate(probabilities=table(tmp_path / "back.csv", backwards), **options)
+    named = {"texts" if name == "text" else name: values for name, values in columns.items()}
+    with caplog.at_level(logging.INFO):
+        assert evaluate(probabilities=table(tmp_path / "order.csv", named), **options).model == same.model
+    assert 'order.csv has no column "text": its rows are taken in their order' in caplog.text
+
+
+def test_a_first_row_without_a_text_has_no_scores(tmp_path):
+    rows = [
+        {"text": text, "stars": label, "scores": {"negative": 0.25, "positive": 0.75}}
+        for text, label in zip(TEXTS, LABELS, strict=True)
+    ]
+    rows[0] |= {"text": "", "scores": None}
+    file = tmp_path / "scores.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    report = evaluate(probabilities=str(file), label_column="stars", on_bad_rows="drop")
+    assert report.model.accuracy.value == pytest.approx(7 / 15)
+
+
+def test_a_model_of_several_labels_a_text_is_not_measured(save, test_file):
+    model = save([0, 1])
+    config = Path(model) / "config.json"
+    said = json.loads(config.read_text(encoding="utf-8")) | {"problem_type": "multi_label_classification"}
+    config.write_text(json.dumps(said), encoding="utf-8")
+    with pytest.raises(CallError, match="gives a text several labels: evaluate measures models of one label a text"):
+        evaluate(model, test_file=test_file, label_column="stars")
+
+
+def test_a_broken_model_is_said_to_be_broken(save, test_file):
+    model = save([0, 1])
+    weights = load_file(f"{model}/model.safetensors")
+    lost = {name: values * np.nan for name, values in weights.items()}
+    save_file(lost, f"{model}/model.safetensors", {"format": "pt"})
+    with pytest.raises(CallError, match="the model gives NaN: its weights are damaged"):
+        evaluate(model, test_file=test_file, label_column="stars")
+
+
 def test_without_texts_there_are_as_many_rows(save, test_file, tmp_path):
     file = table(tmp_path / "short.csv", {"p_negative": [0.5] * 15, "p_positive": [0.5] * 15})
     with pytest.raises(DataError, match=r"has 15 rows, and .*test\.csv 16: give as many"):
@@ -203,7 +294,7 @@ def test_two_models_are_compared_text_by_text(save, test_file, tmp_path):
     same = evaluate(probabilities=file, test_file=test_file, label_column="stars", against=model).against
     assert same is not None and same.only_this == 16 - hits
     three = table(tmp_path / "three.csv", {f"p_{label}": [1 / 3] * 16 for label in ("negative", "neutral", "positive")})
-    with pytest.raises(CallError, match="columns for negative, neutral, positive, and the labels are negative, pos"):
+    with pytest.raises(DataError, match=r"row 2: its probabilities sum to 0\.6667 \(negative, positive\)"):
         evaluate(model, test_file=test_file, label_column="stars", against=three)
     itself = evaluate(model, test_file=test_file, label_column="stars", against=model).against
     assert itself is not None and itself.difference.log_loss == Estimate(0, 0, 0) and itself.p_value == 1
@@ -218,9 +309,11 @@ def test_the_command_line_compares_slices_and_writes_a_page(save, test_file, tmp
     assert [(row["value"], row["texts"]) for row in record["slices"]] == [("here", 8), ("there", 8)]
     assert "this less the other" in err and "shop: here" in err and "too few to say anything" in err
     assert "p = 1" in err and record["against"]["name"] == "model"
+    assert err.splitlines()[-1] == f"Written: {page}"
     html = page.read_text(encoding="utf-8")
     assert "<h1>model</h1>" in html and "The other model is model" in html and "too few to say anything" in html
     for wrong, message in (
+        (["--report", tmp_path / "page.txt"], "name that ends in .html"),
         (["--report", page], "exists and is not overwritten"),
         (["--probabilities", test_file], "MODEL, or --probabilities FILE, and not both"),
         (["--slices", "shops"], 'no column "shops" for --slices, did you mean shop?'),

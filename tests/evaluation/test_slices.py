@@ -66,7 +66,32 @@ def test_numbers_are_in_quarters_few_of_them_as_they_are_and_rare_words_together
     assert found["stars"] == {"1": 80, "2": 80, "3": 80}
     assert len(found["name"]) == 21 and found["name"]["10 other values"] == 80
     assert found["long"] == {"x" * 57 + "...": 240}
-    assert found["price"] == {"2.5": 238, "(empty)": 2}
+    assert found["price"] == {"2,5": 238, "(empty)": 2}
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        (["4006381333931", "4006381333948"], {"4006381333931": 60, "4006381333948": 60}),
+        ([4006381333931.0, 4006381333948.0], {"4006381333931": 60, "4006381333948": 60}),
+        ([12345678901234567891, 12345678901234567892], {"12345678901234567891": 60, "12345678901234567892": 60}),
+        (["007", "7"], {"007": 60, "7": 60}),
+        (["1.1", "1.10"], {"1.1": 60, "1.10": 60}),
+        (["(empty)", ""], {"(empty)": 60, "((empty))": 60}),
+        ([f"{i:05d}" for i in range(12)], {f"{i:05d}": 10 for i in range(12)}),
+        ([10**12 + i for i in range(60)], {f"{10**12 + i} to {10**12 + i + 14}": 30 for i in range(0, 60, 15)}),
+        (["5 other values", *map("n{}".format, range(24))], {"(5 other values)": 20, "5 other values": 5}),
+    ],
+)
+def test_values_are_shown_as_written_and_none_takes_another_place(
+    cells: list[object], expected: dict[str, int]
+) -> None:
+    probabilities, references = right_at(np.full(120, 0.9))
+    column = [cells[i % len(cells)] for i in range(120)]
+    found = sliced({"code": column}, probabilities, references)
+    counts = {row.value: row.texts for row in found}
+    assert sum(counts.values()) == 120 and len(counts) == len(found)
+    assert counts | expected == counts and (len(counts) == len(expected) or len(cells) == 25)
 
 
 def test_a_slice_that_lacks_a_label_has_no_macro_f1() -> None:

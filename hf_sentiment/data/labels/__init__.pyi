@@ -20,5 +20,6 @@ from .values import fold as fold
 from .values import is_missing as is_missing
 from .values import is_several as is_several
 from .values import only_value as only_value
+from .values import plain as plain
 from .values import stars_of as stars_of
 from .values import strays as strays

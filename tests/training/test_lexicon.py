@@ -20,7 +20,7 @@ from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
 
 from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
-from hf_sentiment.head.features import frozen_features
+from hf_sentiment.head.features import LinearHead, frozen_features
 from hf_sentiment.head.lexicon import is_taught, lexicon_phrases, lexicons_for, polarity, prepare_encoder, teach, words
 from hf_sentiment.head.lexicon.grammar import GRAMMARS
 from hf_sentiment.head.lexicon.phrases import plain_words, rule_valence
@@ -403,7 +403,7 @@ def test_an_encoder_that_tells_valence_already_stays_as_it_is(
     monkeypatch.setenv("HF_SENTIMENT_CACHE", str(tmp_path))
     monkeypatch.setattr(teach, "STEPS", 2)
     monkeypatch.setattr(teach, "RIDGE_PHRASES", 20)
-    monkeypatch.setattr(teach, "_start_head", lambda *_: teach.KNOWN - 0.01 if taught else teach.KNOWN)
+    monkeypatch.setattr(teach, "KNOWN", 1.1 if taught else -100.0)
     models = [make_tiny(pooling="mean") for _ in range(3)]
     for model in models[:2]:  # the second time from the cache
         assert np.isfinite(prepare_encoder(model, tiny_tokenizer, progress=False).weight).all()
@@ -417,12 +417,29 @@ def test_what_an_encoder_tells_of_valences_is_a_share_of_their_variance(
     make_tiny: Callable[..., Any], tiny_tokenizer: Any
 ) -> None:
     texts = [f"{'good' if row % 2 else 'bad'} film {'and' * (row % 3)}" for row in range(60)]
-    some = tokenize(Dataset.from_dict({"text": texts}), tiny_tokenizer, 16)
+    some = tokenize(Dataset.from_dict({"text": texts}), tiny_tokenizer, 32)
     regressor = make_tiny(pooling="mean", num_labels=1)
     told = 100 * frozen_features(regressor, tiny_tokenizer, some)[:, 0]
-    noise = np.random.default_rng(0).normal(size=60).astype(np.float32)
-    assert teach._start_head(regressor, tiny_tokenizer, some, told) > 0.3
-    assert teach._start_head(regressor, tiny_tokenizer, some, noise) < 0.1
+    noise = np.random.default_rng(0).normal(size=60)
+    shares = [teach._ridge(regressor, tiny_tokenizer, list(zip(texts, of, strict=True)))[1] for of in (told, noise)]
+    assert shares[0] > 0.3 and shares[1] < 0.1
+
+
+def test_an_encoder_of_many_languages_is_asked_in_english_too(
+    wheel: Path, make_tiny: Callable[..., Any], tiny_tokenizer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def ridge(regressor: Any, tokenizer: Any, phrases: Any) -> Any:
+        asked.append(len(phrases))
+        return LinearHead(np.ones((1, 16)), np.zeros(1)), 0.1 if len(asked) == 1 else teach.KNOWN
+
+    monkeypatch.setattr(teach, "_ridge", ridge)
+    monkeypatch.setattr(teach, "is_multilingual", lambda _: True)
+    model, before = make_tiny(pooling="mean"), make_tiny(pooling="mean")
+    prepare_encoder(model, tiny_tokenizer, ("nl",), progress=False)
+    assert len(asked) == 2
+    assert all(torch.equal(*pair) for pair in zip(model.bert.parameters(), before.bert.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("names", [("négatif", "positif"), ("差评", "好评"), ("Negatief", "Positief")])

@@ -32,6 +32,7 @@ from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
 from hf_sentiment.data.sources import cache_folder
 from hf_sentiment.head.features import LinearHead, frozen_features
 from hf_sentiment.head.lexicon.phrases import lexicon_phrases
+from hf_sentiment.head.lexicon.words import is_multilingual
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.atomic import file_atomically
 
@@ -50,7 +51,7 @@ KNOWN = 0.2
 # Phrases that tell one lexicon, or one way to make phrases, from another.
 _SOME = 200
 # Of the way that `_learn` goes: raise it when that changes, so that no encoder of the way before is taken from a cache.
-_LESSON = 6
+_LESSON = 7
 # Before the names of an encoder's weights, where what it learned is kept.
 _ENCODER = "encoder."
 # Phrases whose frozen features give the valence head its start.
@@ -215,7 +216,11 @@ def _learn(
     encodings = dict(tokenizer(texts, truncation=True, max_length=LONGEST_PHRASE))
     valences = np.array([valence for _, valence in phrases], dtype=np.float32)
     regressor = _regressor(model)
-    known = _start_head(regressor, tokenizer, Dataset.from_dict(encodings).select(range(RIDGE_PHRASES)), valences)
+    head, known = _ridge(regressor, tokenizer, phrases[:RIDGE_PHRASES])
+    head.copy_into(regressor.classifier)
+    if "en" not in languages and is_multilingual(tokenizer):
+        # What it knows is told best by the words that ten people rated.
+        known = max(known, _ridge(regressor, tokenizer, lexicon_phrases(tokenizer, RIDGE_PHRASES, ("en",)))[1])
     if known >= KNOWN:
         logger.info("The encoder tells the words of the sentiment lexicon as it is, and is not taught them")
         return _valence_head(regressor)
@@ -286,15 +291,17 @@ def _batches(lengths: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _start_head(
-    regressor: SentimentModel, tokenizer: PreTrainedTokenizerBase, some: Dataset, valences: np.ndarray
-) -> float:
-    """Ridge regression of valence on frozen features, its strength by leave-one-out, put into the head.
+def _ridge(
+    regressor: SentimentModel, tokenizer: PreTrainedTokenizerBase, phrases: Sequence[tuple[str, float]]
+) -> tuple[LinearHead, float]:
+    """Ridge regression of valence on frozen features, its strength by leave-one-out.
 
     Returns:
-        The share of the valences' variance that it tells, of phrases left out.
+        The head of one number, and the share of the valences' variance that it tells, of phrases left out.
     """
-    features, valences = frozen_features(regressor, tokenizer, some), valences[: len(some)]
-    ridge = RidgeCV(alphas=np.logspace(-2, 3, 11)).fit(features, valences)
-    LinearHead(ridge.coef_[None], np.array([ridge.intercept_])).copy_into(regressor.classifier)
-    return float(1 + ridge.best_score_ / valences.var())  # its score is the mean square error, less than 0
+    texts, valences = zip(*phrases, strict=True)
+    encodings = dict(tokenizer(list(texts), truncation=True, max_length=LONGEST_PHRASE))
+    features = frozen_features(regressor, tokenizer, Dataset.from_dict(encodings))
+    ridge = RidgeCV(alphas=np.logspace(-2, 3, 11)).fit(features, np.asarray(valences, dtype=np.float32))
+    # Its score is the mean square error, less than 0.
+    return LinearHead(ridge.coef_[None], np.array([ridge.intercept_])), float(1 + ridge.best_score_ / np.var(valences))

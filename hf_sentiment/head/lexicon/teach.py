@@ -212,19 +212,19 @@ def _learn(
     A loop of its own: a second `Trainer` would change the settings that accelerate shares with the first.
     """
     phrases = lexicon_phrases(tokenizer, STEPS * BATCH, languages)
-    texts = [text for text, _ in phrases]
-    encodings = dict(tokenizer(texts, truncation=True, max_length=LONGEST_PHRASE))
-    valences = np.array([valence for _, valence in phrases], dtype=np.float32)
     regressor = _regressor(model)
     head, known = _ridge(regressor, tokenizer, phrases[:RIDGE_PHRASES])
     head.copy_into(regressor.classifier)
-    if "en" not in languages and is_multilingual(tokenizer):
+    if known < KNOWN and "en" not in languages and is_multilingual(tokenizer):
         # What it knows is told best by the words that ten people rated.
-        known = max(known, _ridge(regressor, tokenizer, lexicon_phrases(tokenizer, RIDGE_PHRASES, ("en",)))[1])
+        _, known = _ridge(regressor, tokenizer, lexicon_phrases(tokenizer, RIDGE_PHRASES, ("en",)))
     if known >= KNOWN:
         logger.info("The encoder tells the words of the sentiment lexicon as it is, and is not taught them")
         return _valence_head(regressor)
     logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
+    texts = [text for text, _ in phrases]
+    encodings = dict(tokenizer(texts, truncation=True, max_length=LONGEST_PHRASE))
+    valences = np.array([valence for _, valence in phrases], dtype=np.float32)
     # The embeddings stay: a word that no phrase has would be left behind.
     embeddings = [one for _, one in input_embeddings(model.base_model) if one.requires_grad]
     for parameter in embeddings:

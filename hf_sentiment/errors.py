@@ -27,6 +27,16 @@ class DataError(SentimentError):
     """The call was right and the data is not: rows that cannot be used, classes too small to split. Exit code 1."""
 
 
+def missing_extra(extra: str, what: str) -> CallError:
+    """An extra of this package is not installed.
+
+    Args:
+        extra: Its name.
+        what: What is missing, or what is wanted of it; the call that installs it follows.
+    """
+    return CallError(f'{what}: `pip install --constraint constraints.txt ".[{extra}]"`, in the clone')
+
+
 def first_line(error: BaseException) -> str:
     """What went wrong in one line: the first that says something, or else the name of the error's class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -23,7 +23,7 @@ import yaml
 from huggingface_hub import metadata_load, snapshot_download
 
 from hf_sentiment.commands.predict import predict
-from hf_sentiment.errors import CallError, SentimentError, first_line
+from hf_sentiment.errors import CallError, SentimentError, first_line, missing_extra
 from hf_sentiment.inference.classifier import Prediction, SentimentClassifier
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.outputs import OUTPUTS
@@ -78,7 +78,7 @@ def demo(
         >>> demo("runs/reviews")  # doctest: +SKIP
     """
     if importlib.util.find_spec("gradio") is None:
-        raise CallError('the page needs gradio: `pip install --constraint constraints.txt ".[demo]"`, in the clone')
+        raise missing_extra("demo", "the page needs gradio")
     port = _free_port(host, port)
     # Whatever is sent to the page is removed with this folder, a file that is half labelled as well.
     with tempfile.TemporaryDirectory(prefix="hf-sentiment-page-", ignore_cleanup_errors=True) as folder:

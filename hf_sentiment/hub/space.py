@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from huggingface_hub import HfApi
 
-from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.errors import CallError, SentimentError, missing_extra
 from hf_sentiment.hub.bundle import Bundle
 from hf_sentiment.hub.card import CardOptions, check_card, split_card
 from hf_sentiment.hub.messages import HubError
@@ -66,8 +66,8 @@ def build_space(target: Path, model: Bundle, repo_id: str, options: CardOptions,
     try:
         gradio = metadata.version("gradio")
     except metadata.PackageNotFoundError as error:
-        remedy = '`pip install --constraint constraints.txt ".[demo]"`, in the clone'
-        raise CallError(f"--space: gradio is not here, whose version the Space must name: {remedy}") from error
+        what = "--space: gradio is not here, whose version the Space must name"
+        raise missing_extra("demo", what) from error
     header: dict[str, Any] = {
         "title": repo_id.partition("/")[2],
         "sdk": "gradio",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, missing_extra
 from hf_sentiment.inference.backends.exported import Engine
 
 
@@ -21,9 +21,7 @@ def onnx_engine(path: Path, num_threads: int | None = None) -> Engine:
     try:
         import onnxruntime
     except ImportError as error:
-        raise CallError(
-            'onnxruntime is not installed: `pip install --constraint constraints.txt ".[onnx]"`, in the clone'
-        ) from error
+        raise missing_extra("onnx", "onnxruntime is not installed") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or 0
     options.log_severity_level = 3

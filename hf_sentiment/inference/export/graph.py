@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_sentiment.errors import CallError, first_line
+from hf_sentiment.errors import CallError, first_line, missing_extra
 from hf_sentiment.inference.backends import FILES
 
 # Two texts of different lengths, so that no size is taken for a constant.
@@ -44,8 +44,7 @@ def write_graph(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
             import openvino
             from transformers.exporters import OpenVINOConfig, OpenVINOExporter
     except ImportError as error:
-        how = f'`pip install --constraint constraints.txt ".[{_EXTRAS[form]}]"`, in the clone'
-        raise CallError(f"{error.name} is not installed: {how}") from error
+        raise missing_extra(_EXTRAS[form], f"{error.name} is not installed") from error
     sample = dict(tokenizer(_SAMPLE, padding=True, return_tensors="pt"))
     shapes = {name: dict.fromkeys((0, 1), torch.export.Dim.AUTO) for name in sample}
     path = folder / FILES[form]

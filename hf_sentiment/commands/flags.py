@@ -282,7 +282,7 @@ class Publish(Command):
     repo_id: str = word("OWNER/NAME", "The repository on the Hub.")
     public: bool = switch("For everybody to see; otherwise private.")
     adapter: bool = switch("The LoRA adapter instead of the merged model.")
-    stock: bool = switch("As a stock class with the same logits, which needs no remote code.")
+    stock: bool = switch("As a class of transformers or sentence-transformers with the same logits: no remote code.")
     create_pr: bool = switch("Open a pull request instead of changing main.")
     space: bool = switch("Make a Space with the page of `demo`, too.")
     dry_run: bool = switch("Make the folder, say what would be sent, and stop.")

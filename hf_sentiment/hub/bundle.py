@@ -7,8 +7,9 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
@@ -27,8 +28,10 @@ from hf_sentiment.hub.card import (
     render_card,
 )
 from hf_sentiment.hub.scan import check_files
-from hf_sentiment.inference.backends import FILES
+from hf_sentiment.inference.backends import FILES, TorchBackend
+from hf_sentiment.inference.sentence_transformers import write_modules
 from hf_sentiment.model.kinds import KINDS
+from hf_sentiment.model.modeling_bert_sentiment import SentimentModel
 from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, check_weights
 from hf_sentiment.records.schema import CallRecord
 
@@ -56,8 +59,9 @@ class Bundle:
         metadata: Of its card.
         can_load: Who can load it and who cannot, in sentences.
         quoted: How many of the texts that it was measured on its card quotes.
-        stock: Whether it was made a stock class of transformers.
+        stock: Whether it was made a stock class, of transformers or sentence-transformers.
         exported: Whether it is for other engines than torch.
+        embeds: Whether it is a folder of sentence-transformers.
     """
 
     folder: Path
@@ -68,6 +72,7 @@ class Bundle:
     quoted: int
     stock: bool = False
     exported: bool = False
+    embeds: bool = False
 
     def files(self) -> dict[str, Path]:
         """Every file by its path in the repository, in order."""
@@ -100,7 +105,7 @@ def build_bundle(
         target: An empty folder.
         repo_id: Where it will be published.
         adapter: The adapter of a LoRA run and its head, instead of the merged model.
-        stock: As a stock class of transformers, which needs no code of ours.
+        stock: As a stock class of transformers, or of sentence-transformers, which needs no code of ours.
         secrets: Values that must not be in it, such as the token in use.
         options: What the publisher says of the card.
 
@@ -109,13 +114,10 @@ def build_bundle(
         SentimentError: A file holds something private, or the card's metadata would be refused.
     """
     records, options = RunRecords.read(run), options or CardOptions()
-    _check_labels(records)
     exported = records.exported is not None
-    if stock and adapter:
-        raise CallError("--stock: an adapter is loaded by PEFT: leave out --adapter to publish the merged model")
-    if exported and (stock or adapter):
-        raise CallError(f"{records.folder} is an exported folder: leave out {'--stock' if stock else '--adapter'}")
-    if stock:
+    _check_form(records, adapter, stock)
+    modules = stock and records.is_ours and not records.stock_loads
+    if stock and not modules:
         records = records.as_stock()
     base_model = None
     if adapter:
@@ -123,6 +125,8 @@ def build_bundle(
         options = replace(options, base_model=base_model)
     elif exported:
         _put_exported(records, target)
+    elif modules:
+        records = _put_modules(records, target)
     else:
         _put_weights(records, target)
     _put_config(records, target)
@@ -142,7 +146,8 @@ def build_bundle(
     # Last, when every file is there.
     check_files(target, secrets)
     quoted = _count_quoted(records, text, metadata)
-    return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted, stock, exported)
+    kinds = (stock, exported, bool(records.modules))
+    return Bundle(target, adapter, base_model, metadata, loaders(records, adapter), quoted, *kinds)
 
 
 def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -> int:
@@ -151,6 +156,16 @@ def _count_quoted(records: RunRecords, card: str, metadata: Mapping[str, Any]) -
     texts = {row.text for row in examples} | {row.text for row in errors}
     widget = {row["text"] for row in metadata.get("widget") or []}
     return sum(text in widget or as_cell(text) in card for text in texts)
+
+
+def _check_form(records: RunRecords, adapter: bool, stock: bool) -> None:
+    _check_labels(records)
+    if stock and adapter:
+        raise CallError("--stock: an adapter is loaded by PEFT: leave out --adapter to publish the merged model")
+    if records.exported is not None and (stock or adapter):
+        raise CallError(f"{records.folder} is an exported folder: leave out {'--stock' if stock else '--adapter'}")
+    if records.modules:
+        raise CallError(f"{records.folder} is a folder of sentence-transformers: publish the run of it, with --stock")
 
 
 def _check_labels(records: RunRecords) -> None:
@@ -190,6 +205,18 @@ def _put_weights(records: RunRecords, target: Path) -> None:
         if name.endswith(".safetensors"):
             check_weights(folder / name)
         _copy(folder / name, target / name)
+
+
+def _put_modules(records: RunRecords, target: Path) -> RunRecords:
+    """The model as sentence-transformers has it, and the records as they are to be told of it."""
+    if find_spec("sentence_transformers") is None:
+        how = "`pip install --constraint constraints.txt sentence-transformers`"
+        what = "no class of transformers pools as this model does, and sentence-transformers is not here"
+        raise CallError(f"--stock: {what}: {how}")
+    loaded = TorchBackend.load(str(records.folder))
+    write_modules(cast(SentimentModel, loaded.model.float()), target, loaded.max_length)
+    told = RunRecords.read(target)
+    return replace(records, config=told.config, modules=told.modules)
 
 
 def _put_exported(records: RunRecords, target: Path) -> None:
@@ -313,11 +340,11 @@ def stale_files(present: Iterable[str], new: Iterable[str]) -> Iterator[str]:
         new: Paths in the bundle.
     """
     ours = {"config.json", _INDEX, *ADAPTER_FILES, *_TOKENIZER, "records/curves.png", "records/curves.svg"}
-    ours |= {name for kind in KINDS.values() for name in kind.sources}
+    ours |= {name for kind in KINDS.values() for name in kind.sources} | {"modules.json", "sentence_bert_config.json"}
     # Weights in any format and number of parts, results of another model, and what checkpoints hold.
     pattern = re.compile(
         r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"
-        r"|\.eval_results/[^/]+\.yaml|(last-checkpoint|checkpoint-\d+)/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
+        r"|\d_(Pooling|Normalize|Dense)/(config\.json|model\.safetensors)|\.eval_results/[^/]+\.yaml|(last-checkpoint|checkpoint-\d+)/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
     )
     sent, there = set(new), set(present)
     # Graphs that `export` wrote, with what runs them; those of somebody else are not ours to remove.

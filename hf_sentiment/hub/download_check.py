@@ -44,6 +44,8 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
     }
     if not request["sentences"]:  # of other engines: what they say was compared when it was exported
         return {"hashes": hashes, "logits": []}
+    if (Path(snapshot) / "modules.json").is_file():
+        return {"hashes": hashes, "logits": embeddings(snapshot, request["sentences"])}
     # A commit and never a branch: the code that is run shall be the code that was hashed.
     place: dict[str, Any] = {"trust_remote_code": True} if inside else {"trust_remote_code": True, "revision": revision}
     source = snapshot if inside else repo
@@ -66,17 +68,33 @@ def check(request: dict[str, Any]) -> dict[str, Any]:
     return {"hashes": hashes, "logits": logits(model, tokenizer, request["sentences"])}
 
 
-def logits(model: Any, tokenizer: Any, sentences: list[str]) -> list[list[float]]:
-    """The logits of each sentence by itself, so that no padding has a part in them."""
+def logits(model: Any, tokenizer: Any, sentences: list[str], longest: int | None = None) -> list[list[float]]:
+    """The logits of each sentence by itself, so that no padding has a part in them.
+
+    Args:
+        model: Of any architecture.
+        tokenizer: Its tokenizer.
+        sentences: Texts.
+        longest: Tokens after which they are cut; by default some that every encoder reads.
+    """
     import torch
 
-    model = model.eval()
+    model, longest = model.eval(), longest or _longest(model, tokenizer)
     rows = []
     with torch.inference_mode():
         for sentence in sentences:
-            inputs = tokenizer([sentence], truncation=True, max_length=_longest(model, tokenizer), return_tensors="pt")
+            inputs = tokenizer([sentence], truncation=True, max_length=longest, return_tensors="pt")
             rows.append(model(**inputs).logits[0].float().tolist())
     return rows
+
+
+def embeddings(folder: str | Path, sentences: list[str]) -> list[list[float]]:
+    """As `logits`, of a folder whose embeddings are the logits."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    model = SentenceTransformer(str(folder), device="cpu", model_kwargs={"dtype": torch.float32})
+    return [model.encode([sentence], show_progress_bar=False)[0].tolist() for sentence in sentences]
 
 
 def _longest(model: Any, tokenizer: Any) -> int:

@@ -50,7 +50,7 @@ def publish(
         public: Let everybody see it. `False` makes a new repository private, and refuses one that is public; `None`
             leaves a repository as visible as it is.
         adapter: The adapter and head of a LoRA run, instead of the merged model.
-        stock: As a stock class of transformers with the same logits, which needs no remote code.
+        stock: As a class of transformers, or else of sentence-transformers, with the same logits: no remote code.
         create_pr: Open a pull request instead of changing the main branch.
         dry_run: Make the folder, say what would be sent and changed, and stop; the folder stays, for you to remove.
         space: Make or renew the Space of the same name, too: the page of `demo` (see `hf_sentiment.hub.space`).

@@ -20,6 +20,7 @@ from hf_sentiment.hub import download_check
 from hf_sentiment.hub.bundle import Bundle
 from hf_sentiment.hub.messages import HubError, without_tokens
 from hf_sentiment.hub.remote import hashes_of
+from hf_sentiment.inference.loading import readable_tokens
 
 # Of the logits of one model on the same machine: nothing but the order of sums may differ.
 TOLERANCE = 1e-5
@@ -93,15 +94,21 @@ def expect(bundle: Bundle, run: Path) -> Expectation:
             model = AutoModelForSequenceClassification.from_pretrained(
                 run if merged or bundle.stock else bundle.folder, dtype=torch.float32
             )
-        twin = AutoModelForSequenceClassification.from_pretrained(bundle.folder) if bundle.stock else None
+        twin = None
+        if bundle.stock and not bundle.embeds:
+            twin = AutoModelForSequenceClassification.from_pretrained(bundle.folder, dtype=torch.float32)
     except (OSError, ValueError, RuntimeError) as error:
         raise CallError(f"{run}: the model that would be published cannot be loaded: {first_line(error)}") from error
     # By the same function as the other process, so that only files and code can differ.
-    rows = download_check.logits(model, tokenizer, sentences)
+    # Modules say themselves how many tokens they read, which shall be as many as the run does.
+    longest = readable_tokens(tokenizer, model) if bundle.embeds else None
+    rows = download_check.logits(model, tokenizer, sentences, longest)
     if not np.isfinite(rows).all():
         raise CallError(f"{run}: the model's outputs are not finite: it is broken, train again")
-    if twin is not None:
-        _compare(download_check.logits(twin.float(), tokenizer, sentences), rows, TOLERANCE, "the stock class")
+    if bundle.embeds:
+        _compare(download_check.embeddings(bundle.folder, sentences), rows, TOLERANCE, "sentence-transformers")
+    elif twin is not None:
+        _compare(download_check.logits(twin, tokenizer, sentences), rows, TOLERANCE, "the stock class")
     return Expectation(sentences, rows, _MERGED_TOLERANCE if merged else TOLERANCE, hashes, bundle.base_model)
 
 

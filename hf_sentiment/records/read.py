@@ -38,6 +38,7 @@ class RunRecords:
         evaluation: `records/evaluation.json`.
         exported: `records/export.json`, of a folder that `export` wrote.
         curves: The pictures of the learning curves, by their path in the folder.
+        modules: Of a folder of sentence-transformers, which has no head of transformers: their options by their names.
     """
 
     folder: Path
@@ -50,6 +51,7 @@ class RunRecords:
     evaluation: EvaluationRecord | None
     exported: ExportRecord | None
     curves: tuple[str, ...]
+    modules: dict[str, Any]
 
     @classmethod
     def read(cls, folder: str | Path, evaluation: EvaluationRecord | None = None) -> RunRecords:
@@ -67,9 +69,10 @@ class RunRecords:
         # A run keeps the adapter beside its merged model; PEFT's own `save_pretrained` writes it on top.
         places = (folder / "adapter", folder)
         adapter_folder = next((place for place in places if (place / ADAPTER_FILES[0]).is_file()), None)
+        config = read_json(folder / "config.json")
         return cls(
             folder=folder,
-            config=read_json(folder / "config.json"),
+            config=config,
             adapter=None if adapter_folder is None else read_json(adapter_folder / ADAPTER_FILES[0]),
             adapter_folder=adapter_folder,
             arguments=read_record(records / "arguments.json", CallRecord),
@@ -78,6 +81,7 @@ class RunRecords:
             evaluation=read_evaluation(records / "evaluation.json") if evaluation is None else evaluation,
             exported=read_record(records / "export.json", ExportRecord),
             curves=tuple(name for name in ("records/curves.png", "records/curves.svg") if (folder / name).is_file()),
+            modules=_modules(folder, config),
         )
 
     @property
@@ -118,20 +122,9 @@ class RunRecords:
         return self._has_stock_class and self.pooling == "pooler" and not self._of_config("normalize")
 
     def as_stock(self) -> RunRecords:
-        """The same model under the name of the stock class, with the same weights.
-
-        Raises:
-            CallError: No stock class has its logits.
-        """
+        """The same model under the name of the stock class, with the same weights; a class of transformers as it is."""
         if self.kind is None:
-            return self  # it is one
-        if not self.stock_loads:
-            why = f"it pools by {self.pooling}{', normalized' if self._of_config('normalize') else ''}"
-            why = why if self._has_stock_class else "its encoder's own class has another head"
-            raise CallError(
-                f"{self.folder}: no stock class of transformers has its logits, as {why}: leave out --stock, "
-                "use `hf-sentiment export`, or train a BERT with --pooling pooler"
-            )
+            return self
         config = {name: value for name, value in (self.config or {}).items() if name not in _OURS_ALONE}
         return replace(self, config=config | {"model_type": "bert", "architectures": [self.kind.stock_class]})
 
@@ -167,6 +160,13 @@ class RunRecords:
             files = [] if self.adapter_folder is None else [self.adapter_folder / ADAPTER_FILES[1]]
         # By the headers alone, so that a model of gigabytes is not loaded to be counted.
         return sum(_elements(file) for file in files if file.is_file()) or None
+
+
+def _modules(folder: Path, config: dict[str, Any] | None) -> dict[str, Any]:
+    if not any(str(name).endswith("Model") for name in (config or {}).get("architectures") or []):
+        return {}
+    named = {str(one["type"]).rpartition(".")[2]: one["path"] for one in read_json(folder / "modules.json") or []}
+    return {kind: read_json(folder / path / "config.json") or {} for kind, path in named.items()}
 
 
 def read_evaluation(path: Path) -> EvaluationRecord | None:

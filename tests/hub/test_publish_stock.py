@@ -10,8 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from families import family_checkpoint
 from huggingface_hub import HfApi, snapshot_download
 from publish_support import hashes_only, lora_folder, publish_there, run_folder  # noqa: F401
 from safetensors.torch import load_file, save_file
@@ -80,18 +82,101 @@ def test_a_stock_class_says_what_the_run_says_without_any_code(
     assert not publish_there(stock=True).changed
 
 
-def test_what_has_no_stock_class_is_refused(
-    publish_there: Publish, run_folder: Path, lora_folder: Path, tmp_path: Path
+_CARD = """
+import json, os, sys
+os.chdir(sys.argv[1])
+card = open("README.md").read().split("```python\\n")[1].split("```")[0]
+exec(card.replace('"me/reviews"', '"."').replace(", revision=revision", ""))
+print(json.dumps([names, model.encode(json.loads(sys.argv[2])).tolist()]))
+"""
+
+
+def test_a_mean_of_tokens_is_a_folder_of_sentence_transformers(
+    hub: Any, publish_there: Publish, run_folder: Path, tmp_path: Path
 ) -> None:
-    for name, said in (("pooling", "it pools by mean"), ("normalize", "it pools by pooler, normalized")):
-        changed = copy_of(run_folder, tmp_path / name, **{name: {"pooling": "mean", "normalize": True}[name]})
-        with pytest.raises(CallError, match=f"{said}: leave out --stock, use `hf-sentiment export`"):
-            publish_there(changed, stock=True)
-    other = copy_of(run_folder, tmp_path / "other", model_type="encoder_sentiment")
-    with pytest.raises(CallError, match="its encoder's own class has another head"):
-        publish_there(other, stock=True)
+    pytest.importorskip("sentence_transformers")
+    run = copy_of(run_folder, tmp_path / "mean", pooling="mean")
+    publish_there(run)
+    published = publish_there(run, stock=True)
+    assert published.changed and published.largest_difference <= 1e-5
+    folder = download(hub, tmp_path / "there")
+    assert not list(folder.rglob("*.py"))
+    # By the code of the card.
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED + _CARD, str(folder), json.dumps(TEXTS)],
+        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1", "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    said, logits = json.loads(done.stdout.splitlines()[-1])
+    assert said == {"0": "negative", "1": "positive"}
+    whole = SentimentClassifier.from_pretrained(run, long_texts="cut")
+    assert np.array(logits) == pytest.approx(whole.logits(TEXTS), abs=1e-5)
+    # This package reads it, with the run's own rule for long texts.
+    ours, stock = (SentimentClassifier.from_pretrained(place) for place in (run, folder))
+    assert stock.logits(TEXTS) == pytest.approx(ours.logits(TEXTS), abs=1e-5)
+    card = (folder / "README.md").read_text()
+    assert check_card(card)["library_name"] == "sentence-transformers"
+    assert 'ask it with `"normalize": false`' in card and 'Not by `pipeline("text-classification")`' in card
+    assert not publish_there(run, stock=True).changed
+    publish_there(run)  # with our code again: no module is left that sentence-transformers would take for it
+    there = HfApi(endpoint=hub.endpoint, token=hub.tokens.write).list_repo_files("me/reviews")
+    assert not [name for name in there if "modules" in name or "_Dense/" in name]
+    with pytest.raises(CallError, match="is a folder of sentence-transformers: publish the run"):
+        publish_there(folder, stock=True)
+
+
+@pytest.mark.parametrize(
+    ("family", "options"),
+    [
+        ("bert", {"pooling": "max"}),
+        ("bert", {"pooling": "cls", "normalize": True}),
+        ("roberta", {"pooling": "mean", "text_prefix": "the film : "}),
+        ("modernbert", {"pooling": "cls"}),
+    ],
+)
+def test_every_pooling_and_encoder_has_its_modules(family: str, options: dict[str, Any], tmp_path: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from hf_sentiment.hub.bundle import build_bundle
+    from hf_sentiment.hub.verification import expect
+    from hf_sentiment.inference.text_prefix import with_text_prefix
+    from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
+
+    pytest.importorskip("sentence_transformers")
+    checkpoint, run, there = family_checkpoint(family, tmp_path / "checkpoint"), tmp_path / "run", tmp_path / "there"
+    torch.manual_seed(0)
+    labels = ["bad", "so-so", "good"]
+    model = sentiment_model_class(checkpoint).from_pretrained(checkpoint, labels=labels, **options)
+    torch.nn.init.normal_(model.classifier.weight)
+    model.save_pretrained(run)
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    with_text_prefix(tokenizer, options.get("text_prefix", ""), "").save_pretrained(run)
+    there.mkdir()
+    bundle = build_bundle(run, there, repo_id="me/reviews", stock=True)
+    assert "2_Normalize/config.json" in bundle.files() or not options.get("normalize")
+    expect(bundle, run)  # the same logits, by sentence-transformers
+    assert json.loads((there / "config.json").read_text())["model_type"] == family
+    ours, read = (SentimentClassifier.from_pretrained(folder) for folder in (run, there))
+    assert read.labels == labels
+    assert read.logits(TEXTS) == pytest.approx(ours.logits(TEXTS), abs=1e-5)
+    assert any("Not by text-embeddings-inference" in line for line in bundle.can_load) == (
+        options["pooling"] == "max" or "normalize" in options
+    )
+
+
+def test_what_has_no_stock_form_is_refused(
+    publish_there: Publish, run_folder: Path, lora_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = copy_of(run_folder, tmp_path / "normalized", normalize=True)
+    with pytest.raises(CallError, match="--stock: no library has the encoder's own pooler as a module"):
+        publish_there(changed, stock=True)
     with pytest.raises(CallError, match="--stock: an adapter"):
         publish_there(lora_folder, stock=True, adapter=True)
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    with pytest.raises(CallError, match="sentence-transformers is not here: `pip install --constraint"):
+        publish_there(changed, stock=True)
 
 
 def test_a_stock_class_with_other_logits_is_not_sent(

@@ -44,6 +44,7 @@ class ModelFacts:
         sources: These files.
         code: The class in them, as transformers loads it from a repository.
         stock_class: The class of transformers that loads it, where there is one.
+        embeds: Whether sentence-transformers loads it, and its embedding of a text is the logits.
         pooling_words: What the head looks at.
     """
 
@@ -63,6 +64,7 @@ class ModelFacts:
     sources: tuple[str, ...]
     code: str | None
     stock_class: str | None
+    embeds: bool
     pooling_words: str | None
     parameters: int | None
     adapter_parameters: int | None
@@ -100,6 +102,7 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
         sources=() if kind is None else kind.sources,
         code=None if kind is None else kind.auto_map["AutoModel"],
         stock_class=kind.stock_class if kind is not None and records.stock_loads else None,
+        embeds=bool(records.modules),
         pooling_words=None if kind is None else _POOLING_WORDS[records.pooling],
         parameters=records.count_parameters(adapter=False),
         adapter_parameters=records.count_parameters(adapter=True),
@@ -119,6 +122,18 @@ def loaders(records: RunRecords, adapter: bool = False) -> list[str]:
         form = records.exported.format
         engines = "OpenVINO" if form == "openvino" else "onnxruntime, transformers.js"
         return [f"It loads by {engines} and the package hf-sentiment (`--backend {form}`). Not by torch: no weights."]
+    if records.modules:
+        lacks = "max pooling" if records.modules["Pooling"].get("pooling_mode_max_tokens") else ""
+        lacks = lacks or ("normalized vectors before a linear layer" if "Normalize" in records.modules else "")
+        return [
+            "It loads by sentence-transformers and the package hf-sentiment, without remote code: a text's embedding "
+            "is its logits.",
+            f"Not by text-embeddings-inference, which has no {lacks}."
+            if lacks
+            else 'text-embeddings-inference reads such folders; ask it with `"normalize": false`. It was not tried.',
+            'Not by `pipeline("text-classification")` and `AutoModelForSequenceClassification`, which would make up a '
+            "head.",
+        ]
     if records.kind is None:
         named = (records.config or {}).get("architectures")
         if adapter or not named:

@@ -49,7 +49,7 @@ def make_metadata(model: ModelFacts, data: DataFacts, results: ResultFacts, test
         base_model_relation=None if model.base_model is None else kind,
         datasets=None if data.dataset_id is None else [data.dataset_id],
         language=data.language,
-        library_name="peft" if model.adapter else "transformers",
+        library_name="peft" if model.adapter else "sentence-transformers" if model.embeds else "transformers",
         license=model.license,
         metrics=None if tested is None else ["accuracy", "f1", "matthews_correlation"],
         pipeline_tag="text-classification",

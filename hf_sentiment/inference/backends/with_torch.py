@@ -14,6 +14,7 @@ from hf_sentiment.compute.batching import pad_batch
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.backends.protocol import Tokens
 from hf_sentiment.inference.loading import check_head, load_tokenizer, loading_error, readable_tokens
+from hf_sentiment.inference.sentence_transformers import read_modules
 
 
 class TorchBackend:
@@ -53,7 +54,8 @@ class TorchBackend:
         # A CPU computes half precision slowly, so a checkpoint stored in it is not loaded as stored there.
         dtype = torch.float32 if device == "cpu" else "auto"
         try:
-            model, info = AutoModelForSequenceClassification.from_pretrained(
+            found = read_modules(name, revision, dtype=dtype)
+            model, info = found or AutoModelForSequenceClassification.from_pretrained(
                 name,
                 revision=revision,
                 dtype=dtype,

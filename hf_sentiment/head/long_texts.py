@@ -10,15 +10,12 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 from hf_sentiment.compute.temperature import PRIOR_STRENGTH
-from hf_sentiment.inference.pieces import count_words, default_rule, pieces_of, word_starts
+from hf_sentiment.inference.pieces import count_words, default_rule, pieces_of
 
 # Percentile of the words that were learned from which a piece has at most.
 _LONGEST = 99
 # So many texts tell of the lengths of all.
 _SAMPLE = 4000
-# Words of a fragment, fragments of a label, and the share of their mean logits that is taken off: all of them is too
-# much for some models (benchmarks/README.md).
-_FRAGMENT, _FRAGMENTS, _SHARE = 3, 400, 0.5
 # Standard deviation beforehand of the shift of a label, in logits: about that of models of films' on products.
 _SHIFT_DEVIATION = 0.25
 
@@ -44,32 +41,6 @@ def lengths_rule(texts: Sequence[str], tokens: Sequence[int], max_length: int, l
     # Single sentences are the least biased pieces, and shorter ones say little (benchmarks/README.md).
     least, longest = np.median(words) / 2, np.percentile(words, _LONGEST)
     return rule | {"least": max(1, round(least)), "longest": max(2, round(longest))}
-
-
-def fragment_shift(
-    logits_of: Callable[[list[str]], np.ndarray], texts: Sequence[str], references: Sequence[int]
-) -> list[float]:
-    """Half the mean logits of fragments of three words, each label counting the same: these say little of any label.
-
-    So does most of a long text, of which a model of sentences is still somewhat sure.
-
-    Args:
-        logits_of: The model.
-        texts: Of the training.
-        references: Their label indices, `[texts]`.
-    """
-    draw, labels, means = np.random.default_rng(0), np.asarray(references), []
-    for label in np.unique(labels):
-        drawn = [texts[row] for row in draw.permutation(np.flatnonzero(labels == label))[:_FRAGMENTS]]
-        means.append(logits_of([_fragment(text, draw) for text in drawn]).mean(axis=0))
-    shift = _SHARE * np.mean(means, axis=0)  # [labels]
-    return [round(float(value), 4) for value in shift - shift.mean()]
-
-
-def _fragment(text: str, draw: np.random.Generator) -> str:
-    starts = [*word_starts(text), len(text)]
-    first = int(draw.integers(max(1, len(starts) - _FRAGMENT)))
-    return text[starts[first] : starts[min(first + _FRAGMENT, len(starts) - 1)]].strip()
 
 
 def fit_rule(

@@ -37,11 +37,6 @@ def count_words(text: str) -> int:
     return len(_WORD.findall(text))
 
 
-def word_starts(text: str) -> list[int]:
-    """Where each word begins, in characters."""
-    return [match.start() for match in _WORD.finditer(text)]
-
-
 def split(text: str, least: int, longest: int) -> list[str]:
     """Pieces that begin and end with sentences; together they are the text, but for the blanks between them.
 

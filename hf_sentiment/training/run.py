@@ -21,7 +21,7 @@ from hf_sentiment.errors import SentimentError
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
 from hf_sentiment.head.lexicon import prepare_encoder
-from hf_sentiment.head.long_texts import fit_rule, fragment_shift, lengths_rule
+from hf_sentiment.head.long_texts import fit_rule, lengths_rule
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
@@ -214,10 +214,8 @@ class Run:
                 texts, tokens = self.data.unlabeled, self.splits["unlabeled"]
             lengths = tokens["length"][:] if len(texts) else []
             rule = lengths_rule(texts["text"][:], lengths, self.plan.max_length.value, len(self.data.rule.labels))
-            logits_of, train = SentimentClassifier(self.model, self.tokenizer, "cut").logits, self.data.splits["train"]
-            if len(train) and len(self.data.rule.labels) == 2:  # of more labels, saying little may be one of them
-                rule["shift"] = fragment_shift(logits_of, train["text"][:], train["label"][:])
             if "validation" in self.splits:
                 held_out = self.data.splits["validation"]
+                logits_of = SentimentClassifier(self.model, self.tokenizer, "cut").logits
                 rule = fit_rule(logits_of, held_out["text"][:], held_out["label"][:], rule)
         self.model.config.long_texts = rule

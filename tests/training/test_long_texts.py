@@ -12,7 +12,7 @@ import pytest
 from scipy.special import logsumexp
 
 from hf_sentiment import SentimentClassifier
-from hf_sentiment.head.long_texts import fit_rule, fragment_shift, lengths_rule
+from hf_sentiment.head.long_texts import fit_rule, lengths_rule
 from hf_sentiment.inference.pieces import default_rule, pieces_of, pool
 
 WORDS = {"good": 1.5, "bad": -1.5, "it": -0.6}  # what a made-up model says of them: what says nothing, it finds bad
@@ -54,14 +54,6 @@ def test_few_long_texts_change_little_and_short_ones_nothing() -> None:
     assert fit_rule(logits_of, *reviews(50, 10, seed=0), RULE) == RULE
 
 
-def test_half_of_what_fragments_seem_to_say_is_taken_off() -> None:
-    texts, labels = ["it it it it bad"] * 300 + ["good it it it it"] * 100, [0] * 300 + [1] * 100
-    shift = fragment_shift(logits_of, texts, labels)
-    # A third of the fragments have "bad" (log-odds -0.9) or "good" (0.1), the others -0.6; each label counts the same.
-    assert shift == pytest.approx([0.133, -0.133], abs=0.03)
-    assert fragment_shift(logits_of, ["good", "bad it"], [1, 0]) == pytest.approx([-0.0562, 0.0562], abs=1e-4)
-
-
 def test_pieces_are_as_long_as_what_was_learned_from() -> None:
     texts = ["good " * 10] * 97 + ["good " * 30] * 3
     rule = lengths_rule(texts, [12] * 97 + [32] * 3, 256, 2)
@@ -81,7 +73,8 @@ def trained(finish: Callable[..., Path], tmp_path_factory: Any, tiny_checkpoint:
 def test_train_records_the_rule_with_which_the_model_is_loaded(trained: Path, tmp_path: Path) -> None:
     rule = json.loads((trained / "config.json").read_text(encoding="utf-8"))["long_texts"]
     classifier = SentimentClassifier.from_pretrained(trained)
-    assert classifier.rule == rule and rule["longest"] < 20
+    # What says little of any label is not guessed at: it made some models better, and others worse.
+    assert classifier.rule == rule and rule["longest"] < 20 and rule["shift"] == [0, 0]
     assert classifier.predict(["a good film . " * 30])[0]["note"].startswith("in pieces (")
     # Saved again, as publishing does, it is still there.
     classifier.backend.model.save_pretrained(tmp_path)

@@ -181,8 +181,8 @@ class Evaluate(Command):
 class Predict(Command):
     """Label the texts of a file: all its rows and columns, in its order.
 
-    Of a folder, all files in it are read, and a column in front names the file of each row. The same command again goes
-    on with an output that was stopped.
+    Of a folder, all files in it are read, and a column in front names the file of each row. With a folder for --output
+    each file becomes one there. The same command again goes on with an output that was stopped.
     """
 
     model: str = word("MODEL", "A trained model's folder or a Hub id.")
@@ -190,13 +190,14 @@ class Predict(Command):
         "FILE", "CSV, TSV, JSONL, Excel, Parquet, or a text a line; a folder of them; - is standard input."
     )
     text_column: str | None = flag(None, "Column of the texts. Default: guessed, if only one column can be it.")
-    output: Path | None = flag(None, "A .csv, .tsv, .xlsx, .parquet or .jsonl file. Default: JSON lines on stdout.")
+    output: str | None = flag(None, "A .csv, .tsv, .xlsx, .parquet or .jsonl file, or a folder. Default: stdout.")
     columns: str | None = flag(None, "Columns of the file to keep: id,date; '' keeps none. Default: all.")
     encoding: str | None = flag(None, "Encoding of a text file, such as windows-1252, if it is not found out.")
     revision: str | None = flag(None, "Branch, tag or commit of a Hub repository.")
     long_texts: str | None = flag(None, _LONG_TEXTS)
-    num_threads: int | None = flag(None, "CPU threads.")
+    num_threads: int | None = flag(None, "CPU threads; with --engine ray of each process, by default 1.")
     backend: str = flag("torch", _BACKEND)
+    engine: str = flag("local", "'ray': of a folder into a folder, on all cores or on the cluster of RAY_ADDRESS.")
 
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Write the predictions, and say how many there are."""

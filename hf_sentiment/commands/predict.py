@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import logging
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, overload
-
-from tqdm.auto import tqdm
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError
-from hf_sentiment.inference.classifier import Prediction, SentimentClassifier
+from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.locating import digest_of, find_checkpoint
 from hf_sentiment.inference.outputs import InMemory, JsonLines, Output, check_excel_size, check_output, open_output
-from hf_sentiment.inference.rows import InputRow, InputRows, MemoryRows, read_rows
-from hf_sentiment.parser import nearest
+from hf_sentiment.inference.rows import InputRows, MemoryRows, read_rows
+from hf_sentiment.inference.scoring import (
+    ENGINES,
+    PredictedRows,
+    ScoringCall,
+    chosen_columns,
+    is_folder,
+    score_folder,
+    write_rows,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,51 +34,6 @@ if TYPE_CHECKING:
     Table = TypeVar("Table", Dataset, pd.DataFrame)
 
 logger = logging.getLogger(__name__)
-
-# Texts that are sorted together, and kept together after a kill. Where they are
-# 1,024, batches hold more padding and take 5 % more time than where they are 4,096; where they are 512, 10 %.
-_TOGETHER = 2048
-
-
-@dataclass
-class PredictedRows:
-    """What became of the rows of a file.
-
-    Attributes:
-        rows: How many there were, each of which is in the output.
-        unlabeled: What was noted of rows without a label, and of how many.
-        noted: What was noted of rows with one.
-        renamed: Columns of the file that are called something else in the output, and what.
-        output: The file, or `None` for standard output.
-    """
-
-    rows: int = 0
-    unlabeled: Counter[str] = field(default_factory=Counter)
-    noted: Counter[str] = field(default_factory=Counter)
-    renamed: dict[str, str] = field(default_factory=dict)
-    output: Path | None = None
-
-    def add(self, prediction: Prediction) -> None:
-        """Count a row."""
-        self.rows += 1
-        if "note" in prediction:
-            counter = self.unlabeled if prediction["label"] is None else self.noted
-            counter[prediction["note"].partition(" (")[0]] += 1
-
-    def __str__(self) -> str:
-        """The lines for people."""
-        where = f" in {self.output}" if self.output is not None else ""
-        line = f"{self.rows:,} {'row' if self.rows == 1 else 'rows'}{where}: "
-        line += f"{self.rows - self.unlabeled.total():,} labelled{_listed(self.noted)}"
-        if self.unlabeled:
-            line += f", {self.unlabeled.total():,} without a label{_listed(self.unlabeled)}"
-        renamed = [f"the file's own column {column} is {name} here" for column, name in self.renamed.items()]
-        return "\n".join([*renamed, line])
-
-
-def _listed(notes: Counter[str]) -> str:
-    most = ", ".join(f"{count:,} {note}" for note, count in notes.most_common(5))
-    return f" ({most}{', …' if len(notes) > 5 else ''})" if notes else ""
 
 
 @overload
@@ -92,6 +49,7 @@ def predict(
     long_texts: str | None = None,
     num_threads: int | None = None,
     backend: str = "torch",
+    engine: str = "local",
 ) -> PredictedRows: ...
 @overload
 def predict(
@@ -119,25 +77,26 @@ def predict(
     long_texts: str | None = None,
     num_threads: int | None = None,
     backend: str = "torch",
+    engine: str = "local",
 ) -> Any:
     """Predict every row, with all its columns (see `hf_sentiment.inference.outputs`).
 
-    A row without a text has no label, and a note; it stops nothing. What a kill leaves of a file, the same call goes on
-    with.
+    A row without a text has no label, and a note; it stops nothing. The same call goes on with what a kill leaves.
 
     Args:
         model: A folder or Hub id.
         data: A path or URL of what `train` reads, a `.txt` with a text a line, a folder of such files, or `-` for a
             text a line on standard input; or a `Dataset` or pandas frame.
         text_column: Column of the texts; guessed if only one can be it.
-        output: A file that is not there yet: `.csv`, `.tsv`, `.xlsx`, `.parquet` or `.jsonl`; by default standard
-            output, as JSON lines. Of a file only.
+        output: A file that is not there yet: `.csv`, `.tsv`, `.xlsx`, `.parquet` or `.jsonl`; of a folder also a folder
+            (see `score_folder`), a name without extension. Of files only; by default standard output, as JSON lines.
         columns: Those to keep, in this order, by default all; a string has commas between, an empty one keeps none.
         encoding: Of a text file, where its content does not tell it.
         revision: Branch, tag or commit of a Hub repository.
         long_texts: As in `SentimentClassifier`.
-        num_threads: CPU threads.
+        num_threads: CPU threads; with Ray those of each process, by default 1.
         backend: As in `SentimentClassifier.from_pretrained`.
+        engine: `"local"`; or `"ray"`, of a folder into a folder, on all cores or the cluster that RAY_ADDRESS names.
 
     Returns:
         What became of the rows; of a table in memory that table, with the columns added.
@@ -150,21 +109,22 @@ def predict(
         >>> print(predict("runs/reviews", "new.csv", output="labelled.csv"))  # doctest: +SKIP
         >>> frame = predict("runs/reviews", frame)  # doctest: +SKIP
     """
-    if output is not None:
-        check_output(output)
+    if _is_of_folders(data, output, engine):
+        folders = os.fspath(data), os.fspath(cast("str", output))
+        call = ScoringCall(model, *folders, text_column, columns, encoding, revision, long_texts, num_threads, backend)
+        return score_folder(call, engine)
     name = find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
     load = partial(SentimentClassifier.from_pretrained, model, backend, num_threads, revision, long_texts)
     if not isinstance(data, str | os.PathLike):
         return _with_columns(data, output, text_column, columns, load)
-    _check_outside(data, output)
     rows = read_rows(os.fspath(data), text_column, encoding)
-    kept = _chosen(rows.columns, columns, rows.name)
+    kept = chosen_columns(rows.columns, columns, rows.name)
     if output is None:
         return _print(rows, kept, load())
     # What a part must have been begun with, so that the rest goes with it.
-    call = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
-    call |= {"encoding": encoding, "long_texts": long_texts, "backend": backend}
-    return _save(rows, kept, load, Path(output), call)
+    begun = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
+    begun |= {"encoding": encoding, "long_texts": long_texts, "backend": backend}
+    return _save(rows, kept, load, Path(output), begun)
 
 
 def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier) -> PredictedRows:
@@ -172,7 +132,7 @@ def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier
         raise CallError("standard output is closed: name a file, --output labelled.csv")
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the locale
-    return _write(rows, classifier, JsonLines(kept, classifier.labels, sys.stdout))
+    return write_rows(rows, classifier, JsonLines(kept, classifier.labels, sys.stdout))
 
 
 def _save(
@@ -185,9 +145,24 @@ def _save(
     types = rows.types() if output.suffix.lower() == ".parquet" else None
     # A stream that was read is gone: nothing goes on with it.
     with open_output(output, kept, classifier.labels, types, call if call["input"] else None) as written:
-        done = _write(rows, classifier, written)
+        done = write_rows(rows, classifier, written)
     done.output = output
     return done
+
+
+def _is_of_folders(data: Any, output: str | os.PathLike[str] | None, engine: str) -> bool:
+    """Whether a folder is to become a folder; what is wrong about either is said before any work."""
+    if engine not in ENGINES:
+        raise CallError(f"--engine must be one of {', '.join(ENGINES)}, got {engine!r}")
+    if isinstance(data, str | os.PathLike) and output is not None:
+        _check_outside(data, output)
+        if not PurePath(output).suffix and is_folder(os.fspath(data)):
+            return True
+    if engine != "local":
+        raise CallError(f"--engine {engine} reads a folder and writes one: give both, --output without an extension")
+    if output is not None:
+        check_output(output)
+    return False
 
 
 def _check_outside(data: str | os.PathLike[str], output: str | os.PathLike[str] | None) -> None:
@@ -195,50 +170,6 @@ def _check_outside(data: str | os.PathLike[str], output: str | os.PathLike[str] 
     folder = Path(data).expanduser()
     if output is not None and folder.is_dir() and folder.resolve() in Path(output).expanduser().resolve().parents:
         raise CallError(f"--output {output} is in the folder that is read, {data}: name a file outside of it")
-
-
-def _chosen(there: Sequence[str], wanted: str | Sequence[str] | None, name: str) -> list[str]:
-    """The columns to keep."""
-    if wanted is None:
-        return list(there)
-    if isinstance(wanted, str):  # as CSV has it: a name with a comma in it is quoted
-        wanted = [column.strip() for column in next(csv.reader([wanted], skipinitialspace=True), [])]
-    wanted = [str(column) for column in wanted]  # a frame's may be a number
-    for column in wanted:
-        if column not in there:
-            raise CallError(f'--columns: {name} has no column "{column}"{nearest(column, there)}')
-    return list(dict.fromkeys(wanted))
-
-
-def _write(rows: InputRows, classifier: SentimentClassifier, output: Output) -> PredictedRows:
-    """Predict and write all rows, from where the output ends."""
-    done = PredictedRows(renamed=output.renamed)
-    if output.part is not None and output.part.progress:
-        before = output.part.progress
-        done.rows, done.unlabeled, done.noted = before["rows"], Counter(before["unlabeled"]), Counter(before["noted"])
-        logger.info("%s rows are there already", f"{done.rows:,}")
-    reading = rows.read(done.rows)
-    with tqdm(total=rows.total, initial=done.rows, disable=rows.total is None, unit=" texts", desc="Predicting") as bar:
-        while together := list(islice(reading, _TOGETHER)):
-            for row, prediction in _predicted(together, classifier):
-                output.write(row, prediction)
-                done.add(prediction)
-            bar.update(len(together))
-            output.flush()
-            if output.part is not None:
-                output.part.commit({"rows": done.rows, "unlabeled": done.unlabeled, "noted": done.noted})
-    return done
-
-
-def _predicted(rows: Sequence[InputRow], classifier: SentimentClassifier) -> Iterator[tuple[InputRow, Prediction]]:
-    """Each row with its prediction."""
-    for row, prediction in zip(rows, classifier.predict_iter(row.text for row in rows), strict=True):
-        # A row that cannot be read goes through as one without a text, so that rows and predictions stay in step.
-        if row.fault:
-            prediction["note"] = f"unreadable row ({row.fault})"
-        elif "note" not in prediction and "\N{REPLACEMENT CHARACTER}" in row.text:
-            prediction["note"] = "broken encoding"
-        yield row, prediction
 
 
 def _with_columns(
@@ -266,12 +197,12 @@ def _with_columns(
         raise CallError("the data frame: two columns have the same name: give each a name of its own")
     wanted = None if text_column is None else str(text_column)  # a frame's may be a number
     text, _ = choose_columns(list(columns_there), WantedColumns(wanted, None, True), name)
-    kept = _chosen(list(columns_there), columns, name)
+    kept = chosen_columns(list(columns_there), columns, name)
     texts = table[columns_there[text]].tolist() if is_frame else table.with_format(None)[text]
     classifier = load()
     added = InMemory(kept, classifier.labels)
     rows = MemoryRows(name, texts)
-    logger.info("%s", _write(rows, classifier, added))
+    logger.info("%s", write_rows(rows, classifier, added))
     if is_frame:
         frame = table[[columns_there[column] for column in kept]].rename(columns=added.renamed)
         return pd.concat([frame, pd.DataFrame(added.added, index=table.index)], axis=1)

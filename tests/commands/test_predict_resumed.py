@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from hf_sentiment.commands import predict as module
 from hf_sentiment.commands.predict import predict
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference import outputs
+from hf_sentiment.inference.scoring import writing
 
 ROWS = 4_200
 WORDS = ["the", "film", "was", "not", "very", "good", "great", "fine", "bad", "awful", "dull", "boring"]
@@ -71,7 +71,7 @@ def test_what_is_there_is_not_predicted_again(
     tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "f.csv").write_text("id,text\n" + "".join(f"{i},good film\n" for i in range(10)))
-    monkeypatch.setattr(module, "_TOGETHER", 4)
+    monkeypatch.setattr(writing, "_TOGETHER", 4)
     written, stop = [], 6
     write = outputs.Delimited.write
 

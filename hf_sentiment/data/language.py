@@ -14,8 +14,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from hf_sentiment.data.texts import Texts
 
 # Languages without blanks between words. Korean has them.
 _SPACELESS = frozenset(("ja", "km", "lo", "my", "th", "zh"))
@@ -67,7 +71,7 @@ def language_of(text: str) -> str | None:
     return next(ranked(_said(text)), None)
 
 
-def languages_of(texts: Sequence[str], most: int, seed: int = 42) -> dict[int, str]:
+def languages_of(texts: Sequence[str] | Texts, most: int, seed: int = 42) -> dict[int, str]:
     """Index → language of at most so many of the texts that are long enough to tell, in order.
 
     Args:
@@ -75,10 +79,10 @@ def languages_of(texts: Sequence[str], most: int, seed: int = 42) -> dict[int, s
         most: How many are asked, drawn of those that are long enough, so that short ones do not use them up.
         seed: Of the draw.
     """
-    sure = [place for place, text in enumerate(texts) if is_sure(text)]
+    sure = np.flatnonzero(np.fromiter(map(is_sure, texts), dtype=bool, count=len(texts)))
     if len(sure) > most:
-        sure = np.sort(np.random.default_rng(seed).choice(sure, most, replace=False)).tolist()
-    said = {place: _said(texts[place]) for place in sure}
+        sure = np.sort(np.random.default_rng(seed).choice(sure, most, replace=False))
+    said = {place: _said(texts[place]) for place in sure.tolist()}
     return {place: name for place, text in said.items() if is_sure(text) for name in islice(ranked(text), 1)}
 
 

@@ -22,6 +22,7 @@ from hf_sentiment.data.labels import BINARY, LabelRule, infer_label_rule, labels
 from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
 from hf_sentiment.data.sources import RawData, load_data
 from hf_sentiment.data.splits import CHOSEN, SPLITS, TRAINED, Shares, make_splits, usual_shares
+from hf_sentiment.data.texts import Texts
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.records.schema import (
     AuditRecord,
@@ -87,12 +88,12 @@ class PreparedData:
             content={name: _content_hash(split) for name, split in self.splits.items()},
         )
 
-    def _texts(self) -> list[str]:
+    def _texts(self) -> Texts:
         """What the model learns from: training texts, or those without labels; where there are neither, the others."""
         for split in (self.splits["train"], self.unlabeled):
             if split is not None and len(split):
-                return list(split["text"])
-        return [text for split in self.splits.values() for text in split["text"]]
+                return Texts([split])
+        return Texts(list(self.splits.values()))
 
 
 def load_rows(
@@ -334,6 +335,6 @@ def _check_every_label(train: Dataset, rule: LabelRule) -> None:
 def _content_hash(split: Dataset) -> str:
     """A short hash of texts and labels in their order."""
     digest = hashlib.sha256()
-    for text, label in zip(split["text"], split["label"], strict=True):
+    for text, label in zip(Texts([split]), np.asarray(split["label"]), strict=True):
         digest.update(f"{label}\x00{text}\x00".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]

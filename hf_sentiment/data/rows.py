@@ -15,6 +15,7 @@ from datasets import Dataset, Value
 from hf_sentiment.data.labels import BAD, DROPPED, LabelRule, examine_rows
 from hf_sentiment.data.sources import RawData
 from hf_sentiment.data.splits import SPLITS, Duplicates
+from hf_sentiment.data.texts import Texts
 from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)
@@ -95,7 +96,7 @@ class Rows:
     given: np.ndarray
     split: np.ndarray
     row: np.ndarray
-    texts: np.ndarray
+    texts: Texts
     codes: np.ndarray
     faults: np.ndarray
     number: np.ndarray
@@ -108,7 +109,7 @@ class Rows:
         """The rows of a source, each examined by the rule for its labels."""
         names = [name for name in SPLITS if name in raw.splits]
         examined = [examine_rows(raw, name, rule) for name in names]
-        texts = np.array([text or "" for name in names for text in raw.splits[name]["text"]], dtype=object)
+        texts = Texts([raw.splits[name] for name in names])
         codes = np.concatenate([codes for codes, _ in examined])
         # One array of names for both columns: the splits are reassigned in a copy.
         given = np.repeat(np.array(names, dtype=object), [len(raw.splits[name]) for name in names])
@@ -130,7 +131,7 @@ class Rows:
     def none(cls, rule: LabelRule) -> Rows:
         """No row at all."""
         objects, numbers = np.empty(0, dtype=object), np.empty(0, dtype=np.int64)
-        return cls(objects, objects, numbers, objects, numbers, objects, numbers, Duplicates([]), {}, rule)
+        return cls(objects, objects, numbers, Texts([]), numbers, objects, numbers, Duplicates([]), {}, rule)
 
     def __len__(self) -> int:
         return len(self.texts)

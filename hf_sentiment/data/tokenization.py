@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import pyarrow.compute as pc
 from datasets import Dataset
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def tokenize(dataset: Dataset, tokenizer: PreTrainedTokenizerBase, max_length: i
         remove_columns=dataset.column_names,
         desc="Tokenising",
     )
-    share = float(np.mean(tokenized["truncated"])) if len(tokenized) else 0.0
+    share = pc.mean(tokenized.data.column("truncated")).as_py() if len(tokenized) else 0.0
     if share:
         logger.info("%.1f %% of %d texts are cut at %d tokens", 100 * share, len(tokenized), max_length)
     return tokenized.remove_columns("truncated")

@@ -14,7 +14,8 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from hf_sentiment.data.language import words
 from hf_sentiment.data.sources import human_agreement
 from hf_sentiment.data.splits import label_folds
-from hf_sentiment.evaluation.baselines import majority_probabilities, tfidf_probabilities
+from hf_sentiment.data.texts import Texts
+from hf_sentiment.evaluation.baselines import MOST_TEXTS, majority_probabilities, tfidf_probabilities
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences, reliability
 from hf_sentiment.records.schema import (
@@ -110,8 +111,10 @@ def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, lab
     """
     record = evaluate_texts(probabilities, test, labels)
     if len(train):
-        baselines = _baseline_probabilities(train["text"], train["label"], test["text"], len(labels))
+        baselines = _baseline_probabilities(Texts([train]), np.asarray(train["label"]), Texts([test]), len(labels))
         record = _compared(record, probabilities, baselines, np.asarray(test["label"]))
+        if len(train) > MOST_TEXTS:
+            record = replace(record, baselines=replace(record.baselines, drawn=MOST_TEXTS))
     if "ratings" in test.column_names:
         record = replace(record, baselines=replace(record.baselines, human=human_agreement(test["ratings"][:])))
     return record
@@ -198,7 +201,7 @@ def compared_with(
 
 
 def _baseline_probabilities(
-    train_texts: Sequence[str], train_labels: Sequence[int], texts: Sequence[str], num_labels: int
+    train_texts: Sequence[str] | Texts, train_labels: np.ndarray, texts: Sequence[str] | Texts, num_labels: int
 ) -> dict[str, np.ndarray]:
     """What the baselines say of `texts`, `[texts, labels]` by their names in the record."""
     return {

@@ -166,7 +166,8 @@ class SentimentClassifier:
             texts: Strings. Of a long one, what its pieces' outputs make (see `hf_sentiment.inference.pieces`).
             bar: A `tqdm` bar to move on by every text.
         """
-        return self._read(texts, bar)[0]
+        chunks = [texts[start : start + _CHUNK] for start in range(0, max(1, len(texts)), _CHUNK)]
+        return np.concatenate([self._read(chunk, bar)[0] for chunk in chunks])
 
     def _read(self, texts: Sequence[str], bar: Any) -> tuple[np.ndarray, list[str]]:
         """Logits `[texts, labels]`, and a note on each text that is long, or ""."""

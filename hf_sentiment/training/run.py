@@ -213,7 +213,7 @@ class Run:
             if self.data.unlabeled is not None:
                 texts, tokens = self.data.unlabeled, self.splits["unlabeled"]
             lengths = tokens["length"][:] if len(texts) else []
-            rule = lengths_rule(texts["text"][:], lengths, self.plan.max_length.value, len(self.data.rule.labels))
+            rule = lengths_rule(texts["text"], lengths, self.plan.max_length.value, len(self.data.rule.labels))
             if "validation" in self.splits:
                 held_out = self.data.splits["validation"]
                 logits_of = SentimentClassifier(self.model, self.tokenizer, "cut").logits

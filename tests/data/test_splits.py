@@ -10,7 +10,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from hf_sentiment.data.prepare import PreparedData, prepare_data
-from hf_sentiment.data.splits import NEAR, Duplicates, duplicate_key, make_splits, usual_shares
+from hf_sentiment.data.splits import NEAR, Duplicates, duplicate_key, duplicates, make_splits, usual_shares
 from hf_sentiment.data.splits.make import _take
 from hf_sentiment.errors import CallError, DataError
 
@@ -186,6 +186,18 @@ def test_a_part_of_the_texts_is_grouped_as_if_it_were_all():
     # A chain is broken where its middle is left out.
     chain = Duplicates(["a b c d e", "a b c d e f", "a b c d e f g"])
     assert chain.groups().tolist() == [0, 0, 0] and chain.groups(np.array([0, 2])).tolist() == [0, 1]
+
+
+def test_how_many_are_looked_at_together_changes_nothing(monkeypatch):
+    generator = random.Random(2)
+    base = [sentence(generator, 12) for _ in range(40)]
+    texts = [" ".join([*words, *generator.choices(WORDS, k=generator.randint(0, 2))]) for words in base * 3]
+    whole = Duplicates(texts)
+    monkeypatch.setattr(duplicates, "_KEYS", 7)
+    monkeypatch.setattr(duplicates, "_PLACES", 5)
+    parts = Duplicates(texts)
+    assert 1 < whole.groups().max() < 100 and parts.groups().tolist() == whole.groups().tolist()
+    assert parts.keys.tolist() == whole.keys.tolist() and parts.hashes.tolist() == whole.hashes.tolist()
 
 
 def named(table: Dataset) -> Dataset:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from hf_sentiment.data.audit.findings import MAX_EXAMPLES, Finding, counted, gra
 from hf_sentiment.data.audit.placeholders import is_placeholder
 from hf_sentiment.data.language import SURE_WORDS, is_sure, languages_of
 from hf_sentiment.data.rows import Rows
+from hf_sentiment.data.texts import Texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -25,7 +26,7 @@ RECORDED = 2_000
 
 def placeholder_finding(rows: Rows) -> Finding:
     """Texts that stand for no text; they are read as texts all the same."""
-    places = np.flatnonzero([is_placeholder(text) for text in rows.texts])
+    places = np.flatnonzero(np.fromiter(map(is_placeholder, rows.texts), dtype=bool, count=len(rows)))
     advice = "they are trained on as texts: empty the cells if nothing was written there"
     examples = tuple(rows.example(int(i)) for i in places[:MAX_EXAMPLES])
     return graded("placeholders", 'texts such as "N/A"', len(places), len(rows), advice, examples=examples)
@@ -94,7 +95,7 @@ def _unknown_words(texts: list[str], tokenizer: PreTrainedTokenizerBase) -> Coun
 
 def language_finding(rows: Rows, seed: int = 42) -> Finding:
     """The languages of the texts that are long enough to tell; the count is of those not in the most common one."""
-    by_row = languages_of(rows.texts.tolist(), SAMPLE, seed)
+    by_row = languages_of(rows.texts, SAMPLE, seed)
     shares = _shares(by_row)
     main = next(iter(shares), None)
     others = [i for i, name in by_row.items() if name != main]
@@ -115,7 +116,7 @@ def language_finding(rows: Rows, seed: int = 42) -> Finding:
     )
 
 
-def language_record(texts: Sequence[str], seed: int = 42) -> dict[str, Any]:
+def language_record(texts: Texts, seed: int = 42) -> dict[str, Any]:
     """The languages of some of the texts, for the record of a run.
 
     Returns:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
@@ -24,6 +25,7 @@ DROPPED = -1
 # In place of a class index: a row that can't be used.
 BAD = -2
 
+_BATCH = 10_000  # texts that are looked at together
 _UNKNOWN = -2
 _MISSING = -3
 _ALIKE = 0.85  # of difflib's ratio: "posiitve" and "positive" are, "negative" and "positive" are not
@@ -87,7 +89,8 @@ def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray,
         that begins with one of the `FAULTS`.
     """
     table = raw.splits[split].with_format("arrow")[:]
-    faults = _text_faults(table.column("text").to_pylist())
+    texts = (text for batch in table.select(["text"]).to_batches(_BATCH) for text in batch.column(0).to_pylist())
+    faults = _text_faults(texts, len(table))
     # What the reader could not read it says itself, and better than an empty text does.
     if "fault" in table.column_names:
         broken = table.column("fault").to_pylist()
@@ -105,9 +108,9 @@ def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray,
     return np.where(faults != "", BAD, codes), faults
 
 
-def _text_faults(texts: list[str | None]) -> np.ndarray:
-    """For each text what is wrong with it, or ""."""
-    faults = np.full(len(texts), "", dtype=object)
+def _text_faults(texts: Iterable[str | None], count: int) -> np.ndarray:
+    """For each of so many texts what is wrong with it, or ""."""
+    faults = np.full(count, "", dtype=object)
     for i, text in enumerate(texts):
         if text is None:
             faults[i] = f"{NO_TEXT} (missing, or not a string)"

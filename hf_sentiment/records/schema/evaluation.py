@@ -138,11 +138,15 @@ class HumanAgreement:
 
 @dataclass(frozen=True)
 class Baselines:
-    """What a model is compared with, on the same texts; `None` where there was nothing to make it of."""
+    """What a model is compared with, on the same texts; `None` where there was nothing to make it of.
+
+    `drawn` is how many training texts TF-IDF learned from, where it did not from all.
+    """
 
     majority: Metrics | None = None
     tfidf_logistic_regression: Metrics | None = None
     human: HumanAgreement | None = None
+    drawn: int | None = None
 
 
 @dataclass(frozen=True)

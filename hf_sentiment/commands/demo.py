@@ -49,6 +49,8 @@ textarea, .result, .result * { unicode-bidi: plaintext; text-align: start }
 .sheet { background: white; width: 100%; contain: inline-size; overflow-x: auto; border-radius: 6px }
 .sheet img { display: block; width: 100%; min-width: 600px }
 iframe.sheet { height: 85vh; border: 0; color-scheme: light }
+.dark .sheet { background: none; color-scheme: dark }
+.dark .sheet img { filter: invert(0.91) hue-rotate(180deg) }
 """
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hf_sentiment.commands.evaluate import label_rule
-from hf_sentiment.data.prepare import load_rows
+from hf_sentiment.data.prepare import content_hash, load_rows
 from hf_sentiment.data.sources import read_file, table_rows
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError, SentimentError
@@ -23,8 +23,11 @@ from hf_sentiment.inference.backends import TorchBackend
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.export import PROBES, check_parity, write_folder, write_graph, write_int8
 from hf_sentiment.records.atomic import folder_atomically, refuse_existing
-from hf_sentiment.records.schema import ExportRecord, Int8Record
-from hf_sentiment.records.serialization import write_record
+from hf_sentiment.records.schema import AuditRecord, ExportRecord, Int8Record
+from hf_sentiment.records.serialization import read_json, read_record, without_version, write_record
+from hf_sentiment.training.arguments import split_arguments
+from hf_sentiment.training.call import Call
+from hf_sentiment.training.load import load_planned_splits
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ _PACKAGES = {
 }
 # What 8 bits may cost: a share of the texts that get another label, and of accuracy. Fewer texts tell too little.
 _MOST_CHANGED, _MOST_LOST, _FEWEST_TEXTS = 0.02, 0.005, 100
+_SOURCES = "--test_file FILE or --dataset_name NAME, with labels, or --text_file FILE"
 _COMPARED = 128  # given texts whose logits are compared with torch's
 
 
@@ -68,7 +72,8 @@ def export(
         model: A trained model's folder or a Hub id.
         output: A folder that is not there yet.
         format: `"onnx"` or `"openvino"`.
-        int8: Write a model with weights of 8 bits beside it, and measure what that costs on given texts.
+        int8: Write a model with weights of 8 bits beside it, and measure what that costs: on given texts, or else on
+            the test texts of the run.
         force: Keep the 8 bits whatever they cost.
         test_file: Labelled texts, for agreement and accuracy.
         dataset_name: A data set whose test split is used instead: a Hub id, or `starter`.
@@ -91,6 +96,8 @@ def export(
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
     columns = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
     given = _given_texts(classifier, model, test_file, dataset_name, text_file, columns)
+    if int8 and not given.texts:
+        given = _held_out(Path(model))
     if int8 and not force and len(given.texts) < _FEWEST_TEXTS:
         raise CallError(f"{len(given.texts)} texts do not tell what 8 bits cost: give {_FEWEST_TEXTS}, or say --force")
     with folder_atomically(output) as folder:
@@ -113,9 +120,8 @@ def _check(format: str, int8: bool, sources: int) -> None:
         raise CallError(f"--format must be one of {', '.join(FORMATS)}, got {format!r}")
     if int8 and format != "onnx":
         raise CallError("--int8 is of ONNX: --format onnx")
-    if sources > 1 or (int8 and not sources):
-        what = "name one source of texts" if sources else "8 bits are kept where a measurement allows it: name texts"
-        raise CallError(f"{what}: --test_file FILE or --dataset_name NAME, with labels, or --text_file FILE")
+    if sources > 1:
+        raise CallError(f"name one source of texts: {_SOURCES}")
 
 
 def _write(classifier: SentimentClassifier, folder: Path, format: str, compared: list[str]) -> float:
@@ -156,6 +162,8 @@ def _given_texts(
         return _Texts([one for one in texts if isinstance(one, str) and one.strip()])
     if test_file is None and dataset_name is None:
         return _Texts([])
+    if classifier.config.get("problem_type") == "multi_label_classification":
+        raise CallError(f"{model} gives a text several labels: name texts without labels, --text_file FILE")
     saved = classifier.config.get("label_rule")
     raw, rows = load_rows(
         dataset_name,
@@ -169,6 +177,31 @@ def _given_texts(
     return _Texts(test["text"][:], np.array(test["label"][:]))
 
 
+def _held_out(run: Path) -> _Texts:
+    """The test texts of a run, made again by what its records say.
+
+    Raises:
+        CallError: It has none, or they are not the same any more.
+    """
+    place = run / "records" / "arguments.json"
+    why, said = "", read_json(place)
+    audit = read_record(run / "records" / "audit.json", AuditRecord)
+    if said and audit is not None and audit.used.get("test"):
+        try:
+            ours, training = split_arguments(
+                {name: value for name, value in without_version(said, place).items() if value is not None}
+            )
+            test = load_planned_splits(Call(ours, training)).splits["test"]
+        except SentimentError as error:
+            why = f" cannot be read again ({error})"
+        else:
+            if content_hash(test) == audit.content["test"]:
+                return _Texts(test["text"][:], np.array(test["label"][:]))
+            why = " are others now"
+    what = f"the test texts of {run}{why}" if why else "8 bits are kept where a measurement allows it"
+    raise CallError(f"{what}: name texts: {_SOURCES}")
+
+
 def _measure_int8(folder: Path, given: _Texts, num_threads: int | None, force: bool) -> Int8Record:
     """What 8 bits cost on the given texts.
 
@@ -177,12 +210,12 @@ def _measure_int8(folder: Path, given: _Texts, num_threads: int | None, force: b
     """
     kinds = ("onnx", "onnx-int8")
     loaded = [SentimentClassifier.from_pretrained(folder, kind, num_threads) for kind in kinds]
-    exact, rounded = (classifier.logits(given.texts).argmax(axis=1) for classifier in loaded)
-    changed, count = float((exact != rounded).mean()), len(given.texts)
+    exact, rounded = (_answers(classifier, given.texts) for classifier in loaded)
+    changed, count = float((exact != rounded).any(axis=1).mean()), len(given.texts)
     record = Int8Record(count, changed)
     lost = 0.0
     if given.labels is not None:
-        before, after = (float((found == given.labels).mean()) for found in (exact, rounded))
+        before, after = (float((found[:, 0] == given.labels).mean()) for found in (exact, rounded))
         record, lost = Int8Record(count, changed, after, before), before - after
     said = f"with 8 bits {changed:.1%} of {count} texts have another label"
     if record.accuracy is not None:
@@ -191,3 +224,10 @@ def _measure_int8(folder: Path, given: _Texts, num_threads: int | None, force: b
         raise SentimentError(f"{said}; 2 % and 0.5 points are allowed: leave out --int8, or say --force")
     logger.info("%s", said[0].upper() + said[1:])
     return record if not force else Int8Record(count, changed, record.accuracy, record.accuracy_float32, forced=True)
+
+
+def _answers(classifier: SentimentClassifier, texts: list[str]) -> np.ndarray:
+    """The label of each text, `[texts, 1]`, or whether it has each of several, `[texts, labels]`."""
+    logits = classifier.logits(texts)
+    several = classifier.config.get("problem_type") == "multi_label_classification"
+    return logits > 0 if several else logits.argmax(axis=1, keepdims=True)

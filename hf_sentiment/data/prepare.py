@@ -85,7 +85,7 @@ class PreparedData:
             findings=tuple(from_json(FindingRecord, finding.to_dict(texts=False)) for finding in findings),
             used={name: len(split) for name, split in self.splits.items()},
             unlabeled=None if self.unlabeled is None else len(self.unlabeled),
-            content={name: _content_hash(split) for name, split in self.splits.items()},
+            content={name: content_hash(split) for name, split in self.splits.items()},
         )
 
     def _texts(self) -> Texts:
@@ -199,7 +199,8 @@ def prepare_data(
             logger.info("%s: %d of %d rows (%s)", name, len(part), rows.counts["train"]["kept"], origin[name])
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
         # Drawn last: validation and test are the same, however few texts are trained on.
-        drawn = _draw(np.asarray(splits["train"]["label"]), max_train_samples, seed)
+        drawn, given = _draw(np.asarray(splits["train"]["label"]), max_train_samples, seed), len(splits["train"])
+        origin["train"] += f"; {len(drawn):,} of {given:,} drawn, {given - len(drawn):,} left out"
         splits["train"] = splits["train"].select(drawn)
         rows = rows.assigned("train", {"train": drawn})
     if max_train_samples != 0:
@@ -332,7 +333,7 @@ def _check_every_label(train: Dataset, rule: LabelRule) -> None:
         raise DataError(f"no training text has the label {missing[0]!r}: add some, or leave it out with --labels")
 
 
-def _content_hash(split: Dataset) -> str:
+def content_hash(split: Dataset) -> str:
     """A short hash of texts and labels in their order."""
     digest = hashlib.sha256()
     for text, label in zip(Texts([split]), np.asarray(split["label"]), strict=True):

@@ -86,25 +86,30 @@ def _from_counts(confusion: np.ndarray) -> dict[str, float]:
 
 def expected_calibration_error(probabilities: np.ndarray, references: np.ndarray) -> float:
     """Mean distance between confidence and accuracy over bins of the top label's probability, in [0, 1]."""
-    gaps = [each.texts * abs(each.confidence - each.accuracy.value) for each in reliability(probabilities, references)]
-    return float(sum(gaps) / len(references))
+    _, right, confidence = _bins(probabilities, references)
+    return float(np.abs(right - confidence).sum() / len(references))
 
 
 def reliability(probabilities: np.ndarray, references: np.ndarray) -> tuple[Bin, ...]:
     """How sure and how often right the top label is, in those of 10 bins of its probability that have texts."""
+    bins = []
+    for place, (texts, right, confidence) in enumerate(np.stack(_bins(probabilities, references), axis=1).tolist()):
+        if texts:
+            interval = binomtest(int(right), int(texts)).proportion_ci(CONFIDENCE, "exact")
+            accuracy = Estimate(right / texts, float(interval.low), float(interval.high))
+            low, high = place / CALIBRATION_BINS, (place + 1) / CALIBRATION_BINS
+            bins.append(Bin(low, high, int(texts), confidence / texts, accuracy))
+    return tuple(bins)
+
+
+def _bins(probabilities: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of each bin of the top label's probability its texts, those that are right, and the sum of it, `[bins]` each."""
     confidence = probabilities.max(axis=1)
     hits = probabilities.argmax(axis=1) == references
     # Bins are closed below; a confidence of 1 belongs to the last one.
     places = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    bins = []
-    for place in np.unique(places).tolist():
-        of_bin = places == place
-        right, texts = int(hits[of_bin].sum()), int(of_bin.sum())
-        interval = binomtest(right, texts).proportion_ci(CONFIDENCE, "exact")
-        accuracy = Estimate(right / texts, float(interval.low), float(interval.high))
-        low, high = place / CALIBRATION_BINS, (place + 1) / CALIBRATION_BINS
-        bins.append(Bin(low, high, texts, float(confidence[of_bin].mean()), accuracy))
-    return tuple(bins)
+    texts, right, total = (np.bincount(places, of, CALIBRATION_BINS) for of in (None, hits, confidence))
+    return texts, right, total
 
 
 def bootstrap_intervals(

@@ -33,6 +33,7 @@ def test_samples_are_drawn_with_each_labels_share_or_not_at_all(reviews_file: Pa
     data = prepare_data(train_file=str(reviews_file), max_train_samples=20)
     assert sorted(data.splits["train"]["label"][:]) == [0] * 10 + [1] * 10
     assert data.audit().splits.label_counts["train"] == {"0": 10, "1": 10}
+    assert data.origin["train"] == "made from train: seed 42, the rest; 20 of 144 drawn, 124 left out"
     none = prepare_data(train_file=str(reviews_file), max_train_samples=0)
     assert {name: len(split) for name, split in none.splits.items()} == {"train": 0, "validation": 48, "test": 48}
     assert none.audit().used["train"] == 0

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 import torch
 from families import FAMILIES, family_checkpoint
+from safetensors.torch import load_file, save_file
 from transformers import AutoTokenizer
 
-from hf_sentiment import SentimentClassifier, evaluate, export
+from hf_sentiment import SentimentClassifier, evaluate, export, train
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.inference.backends import load_backend
 from hf_sentiment.inference.export import PROBES, parity
@@ -213,6 +214,45 @@ def test_8_bits_that_change_labels_are_refused(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["few.csv", "model", "same.csv"]
 
 
+def test_8_bits_of_a_run_are_measured_on_its_own_test_texts(
+    tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path
+) -> None:
+    data = Path(shutil.copy(reviews_file, tmp_path / "reviews.csv"))
+    run, call = tmp_path / "run", {"model_name_or_path": str(tiny_checkpoint), "train_file": str(data)}
+    train(**call, test_share=0.2, seed=7, num_train_epochs=0, head_first=True, use_cpu=True, output_dir=str(run))
+    evaluation = json.loads((run / "records" / "evaluation.json").read_text())
+    weights = load_file(run / "model.safetensors")  # the tiny one is too sure for a bound on its logits
+    scaled = {name: tensor * (0.01 if name.startswith("classifier") else 1) for name, tensor in weights.items()}
+    save_file(scaled, run / "model.safetensors", metadata={"format": "pt"})
+    record = export(str(run), tmp_path / "out", int8=True, force=True).int8
+    assert record is not None and record.texts == evaluation["texts"] == 48
+    assert record.accuracy_float32 == pytest.approx(evaluation["model"]["accuracy"]["value"])
+    data.write_text(data.read_text().replace("great", "fine"))
+    with pytest.raises(CallError, match=r"the test texts of .*run are others now: name texts: --test_file FILE"):
+        export(str(run), tmp_path / "changed", int8=True)
+    data.unlink()
+    with pytest.raises(CallError, match=r"run cannot be read again \(.*reviews\.csv.*\): name texts: --test_file FILE"):
+        export(str(run), tmp_path / "gone", int8=True)
+
+
+def test_8_bits_of_several_labels_a_text(make_tiny: Any, tiny_tokenizer: Any, tmp_path: Path, texts_file: Path) -> None:
+    model = make_tiny(num_labels=3, problem_type="multi_label_classification")
+    texts = [row["text"] for row in csv.DictReader(texts_file.open(encoding="utf-8"))]
+    # The first label is always the likeliest; half of the texts have each of the others.
+    median = np.median(SentimentClassifier(model, tiny_tokenizer).logits(texts), axis=0)
+    model.classifier.bias.data -= torch.tensor(median) - torch.tensor([99.0, 0.0, 0.0])
+    model.save_pretrained(tmp_path / "model")
+    tiny_tokenizer.save_pretrained(tmp_path / "model")
+    record = export(str(tmp_path / "model"), tmp_path / "out", int8=True, force=True, text_file=str(texts_file)).int8
+    exact, rounded = (
+        SentimentClassifier.from_pretrained(tmp_path / "out", kind, 1).logits(texts) > 0
+        for kind in ("onnx", "onnx-int8")
+    )
+    assert record is not None and record.changed == float((exact != rounded).any(axis=1).mean()) > 0
+    with pytest.raises(CallError, match="gives a text several labels: name texts without labels, --text_file FILE"):
+        export(str(tmp_path / "model"), tmp_path / "other", int8=True, test_file=str(texts_file))
+
+
 def test_other_logits_leave_nothing(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parity, "TOLERANCE", 1e-12)
     with pytest.raises(SentimentError, match=r"logits differ by up to .* from torch's"):
@@ -226,7 +266,10 @@ def test_other_logits_leave_nothing(tiny_folder: Path, tmp_path: Path, monkeypat
         ([], "name the folder to write: --output DIR"),
         (["--output", "{there}"], "exists and is not overwritten"),
         (["--output", "{new}", "--format", "coreml"], "--format must be one of onnx, openvino, got 'coreml'"),
-        (["--output", "{new}", "--int8"], "name texts: --test_file FILE or --dataset_name NAME"),
+        (
+            ["--output", "{new}", "--int8"],
+            "8 bits are kept where a measurement allows it: name texts: --test_file FILE",
+        ),
         (["--output", "{new}", "--int8", "--format", "openvino"], "--int8 is of ONNX"),
         (["--output", "{new}", "--text_file", "a.csv", "--test_file", "b.csv"], "name one source of texts"),
     ],

@@ -296,7 +296,8 @@ def _is_plain(path: Path, encoding: Encoding, wanted: WantedColumns) -> bool:
 
 def _read_lines(name: str, path: Path, encoding: Encoding) -> FileTable:
     """A text a line."""
-    logger.info("%s: a text a line%s", name, f", encoded in {encoding.title}" if encoding.detected else "")
+    why = "as no name in its first row is that of a column of texts"
+    logger.info("%s: a text a line, %s%s", name, why, f", encoded in {encoding.title}" if encoding.detected else "")
     options = {"encoding": encoding.name, "encoding_errors": "replace"}
     dataset = _load("text", name, path, features=Features({"text": Value("string")}), **options)
     rows = np.arange(1, len(dataset) + 1)

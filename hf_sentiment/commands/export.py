@@ -72,8 +72,7 @@ def export(
         model: A trained model's folder or a Hub id.
         output: A folder that is not there yet.
         format: `"onnx"` or `"openvino"`.
-        int8: Write a model with weights of 8 bits beside it, and measure what that costs: on given texts, or else on
-            the test texts of the run.
+        int8: Write one with weights of 8 bits beside it, measured on given texts, or else on the run's test texts.
         force: Keep the 8 bits whatever they cost.
         test_file: Labelled texts, for agreement and accuracy.
         dataset_name: A data set whose test split is used instead: a Hub id, or `starter`.
@@ -95,9 +94,7 @@ def export(
     refuse_existing(Path(output))
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
     columns = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
-    given = _given_texts(classifier, model, test_file, dataset_name, text_file, columns)
-    if int8 and not given.texts:
-        given = _held_out(Path(model))
+    given = _given_texts(classifier, model, test_file, dataset_name, text_file, columns, int8)
     if int8 and not force and len(given.texts) < _FEWEST_TEXTS:
         raise CallError(f"{len(given.texts)} texts do not tell what 8 bits cost: give {_FEWEST_TEXTS}, or say --force")
     with folder_atomically(output) as folder:
@@ -153,6 +150,7 @@ def _given_texts(
     dataset_name: str | None,
     text_file: str | None,
     columns: dict[str, Any],
+    needed: bool,
 ) -> _Texts:
     if text_file is not None:
         wanted = WantedColumns(columns["text_column"], None, True)
@@ -161,7 +159,7 @@ def _given_texts(
         texts = [values.get(text) for _, values in table_rows(table)]
         return _Texts([one for one in texts if isinstance(one, str) and one.strip()])
     if test_file is None and dataset_name is None:
-        return _Texts([])
+        return _held_out(Path(model)) if needed else _Texts([])
     if classifier.config.get("problem_type") == "multi_label_classification":
         raise CallError(f"{model} gives a text several labels: name texts without labels, --text_file FILE")
     saved = classifier.config.get("label_rule")

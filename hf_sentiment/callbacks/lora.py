@@ -12,7 +12,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import PreTrainedModel, TrainerControl, TrainerState, TrainingArguments
 
-from hf_sentiment.callbacks.shared import SuiteCallback, weights_are_finite
+from hf_sentiment.callbacks.shared import SuiteCallback, in_every_process, trained_weights, weights_are_finite
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import folder_atomically, write_json
@@ -120,8 +120,10 @@ class LoraCallback(SuiteCallback):
         if not self._training or not isinstance(model, PeftModel):
             return
         self._end(state)
-        if state.is_world_process_zero and weights_are_finite(model):
-            save_adapter(model, self._folder, self.base_model)
+        finite = in_every_process(weights_are_finite(model))
+        adapter = trained_weights(model)  # of all processes, where each has a part of them
+        if state.is_world_process_zero and finite:
+            save_adapter(model, self._folder, self.base_model, adapter)
         elif state.is_world_process_zero:  # a folder that loads, and predicts NaN, is worse than none
             logger.warning("LoraCallback: the weights are not finite, so no adapter is written")
         if self.merge:
@@ -208,16 +210,19 @@ class LoraCallback(SuiteCallback):
             )
 
 
-def save_adapter(model: PeftModel, folder: Path, base_model: str | None = None) -> None:
+def save_adapter(
+    model: PeftModel, folder: Path, base_model: str | None = None, weights: dict[str, torch.Tensor] | None = None
+) -> None:
     """Write adapter and head to `adapter/` in `folder`, in PEFT's form: whole or not there.
 
     Args:
         model: The model.
         folder: The run's folder.
         base_model: What to name as the base, instead of where the model was loaded from.
+        weights: Adapter and head by name, where the model holds only parts of them.
     """
     with folder_atomically(folder / "adapter") as beside:
-        model.save_pretrained(str(beside))
+        model.save_pretrained(str(beside), state_dict=weights)
         (beside / "README.md").unlink(missing_ok=True)  # a template of peft's that says nothing
         if base_model is not None:  # only here: peft looks at the base at every save, and this may be on the Hub
             path = beside / "adapter_config.json"

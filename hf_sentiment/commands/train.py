@@ -79,6 +79,12 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     ours, training = split_arguments(arguments)
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
+    launched = [os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true" for kind in ("FSDP", "DEEPSPEED")]
+    if training.get("fsdp") or training.get("deepspeed") or any(launched):
+        raise CallError(
+            "train changes whole weights at its end, and FSDP and DeepSpeed shard them: recipes/finetune.py trains by "
+            "FSDP2 (docs/several_machines.md), or leave them out"
+        )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise CallError(
             f"train is for one process: torchrun --nproc_per_node {os.environ['WORLD_SIZE']} recipes/finetune.py takes "

@@ -115,16 +115,22 @@ class SentimentModel(PreTrainedModel):
 
         Takes the arguments of `PreTrainedModel.save_pretrained`.
         """
+        # FSDP2 puts a class of its own before the model's, by whose name nobody could load the folder.
+        current, *bases = type(self).__mro__
+        own = bases[1] if bases[0].__name__ == "FSDPModule" else current
         # Only the file's stem: loaded from a saved folder, this module has a longer name.
-        module = type(self).__module__.rpartition(".")[2]
-        name = f"{module}.{type(self).__name__}"
+        name = f"{own.__module__.rpartition('.')[2]}.{own.__name__}"
         config_class = type(self.config)
         self.config.auto_map = {
             "AutoConfig": f"{config_class.__module__.rpartition('.')[2]}.{config_class.__name__}",
             "AutoModel": name,
             "AutoModelForSequenceClassification": name,
         }
-        super().save_pretrained(save_directory, *args, **kwargs)
+        self.__class__ = own
+        try:
+            super().save_pretrained(save_directory, *args, **kwargs)
+        finally:
+            self.__class__ = current
 
     @can_return_tuple
     def forward(  # type: ignore[misc]

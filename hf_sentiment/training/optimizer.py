@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import torch
@@ -26,11 +27,16 @@ def layerwise_optimizer(
         lora: Whether adapters are trained, which are not there yet.
 
     Raises:
-        CallError: As `check_layer_rates`.
+        CallError: As `check_layer_rates`, or FSDP shards the weights.
     """
     if decay == 1:
         return None
     check_layer_rates(decay, lora)
+    if arguments.fsdp or os.environ.get("ACCELERATE_USE_FSDP", "").lower() == "true":
+        raise CallError(
+            f"--layerwise_lr_decay {decay:g}: the Trainer makes the optimizer where FSDP shards the weights: leave it "
+            "out"
+        )
     groups: list[dict[str, Any]] = []
     depths = layer_depths(model)
     for name, parameter in model.named_parameters():

@@ -539,12 +539,13 @@ def test_without_a_patience_the_best_is_kept_all_the_same(make_trainer: Make) ->
     assert all(value.equal(snapshots.taken[24][name]) for name, value in run.model.named_parameters())
 
 
-def test_weights_in_parts_over_processes_are_refused() -> None:
-    from types import SimpleNamespace
+def test_weights_that_deepspeed_spreads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from accelerate import PartialState
+    from accelerate.utils import DistributedType
 
     from hf_sentiment.callbacks.shared import check_whole_weights
 
-    check_whole_weights(SimpleNamespace(fsdp=None, deepspeed=None), "it", "that")  # type: ignore[arg-type]
-    for spread in ({"fsdp": "full_shard", "deepspeed": None}, {"fsdp": None, "deepspeed": "zero3.json"}):
-        with pytest.raises(CallError, match=r"it keeps whole weights.*: that"):
-            check_whole_weights(SimpleNamespace(**spread), "it", "that")  # type: ignore[arg-type]
+    check_whole_weights(None, "it", "that")
+    monkeypatch.setitem(PartialState._shared_state, "distributed_type", DistributedType.DEEPSPEED)
+    with pytest.raises(CallError, match=r"it gathers weights that FSDP2 shards, and not.*DeepSpeed.*that"):
+        check_whole_weights(None, "it", "that")

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from launching import launch
 from safetensors.torch import load_file
 from two_processes import FAMILIES_IN_TWO, train_family
 
-SCRIPT = Path(__file__).with_name("two_processes.py")
-
-
-def _launch(case: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
-    launcher += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    port = str(29500 + os.getpid() % 2000)  # several of these may run at once
-    done = subprocess.run(
-        [*launcher, "--main_process_port", port, str(SCRIPT), str(folder), case],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done
-
 
 def test_three_families_in_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
-    _launch("families", tmp_path)
+    launch("two_processes.py", tmp_path, "families")
     for family in FAMILIES_IN_TWO:
         one, other = (load_file(tmp_path / f"{family}-{rank}.safetensors") for rank in (0, 1))
         alone = train_family(family, tmp_path / "alone", 8).state_dict()
@@ -44,7 +24,7 @@ def test_three_families_in_two_processes_learn_what_one_learns(tmp_path: Path) -
 
 @pytest.mark.parametrize("case", ["full", "lora", "split"])
 def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
-    done = _launch(case, tmp_path)
+    done = launch("two_processes.py", tmp_path, case)
     one, other = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
     assert one == other and one["world"] == 2
     history = [json.loads(line) for line in (tmp_path / "run" / "records" / "history.jsonl").read_text().splitlines()]

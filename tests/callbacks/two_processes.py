@@ -36,6 +36,15 @@ def rows(length: int, seed: int) -> Dataset:
     return Dataset.from_dict({"input_ids": ids.tolist(), "labels": (ids[:, 1] > 15).long().tolist()})
 
 
+def make_model() -> BertForSentimentAnalysis:
+    """A tiny model without dropout that soon overfits."""
+    torch.manual_seed(0)
+    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 24}
+    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
+    config = BertSentimentConfig(vocab_size=36, max_position_embeddings=48, pooling="mean", **sizes, **dropout)
+    return BertForSentimentAnalysis(config)
+
+
 def train_family(family: str, folder: Path, batch_size: int) -> torch.nn.Module:
     """A tiny encoder of this family after three steps without dropout."""
     off = (
@@ -78,7 +87,7 @@ def main() -> None:
         models = {family: train_family(family, folder, 4) for family in FAMILIES_IN_TWO}
         for family, model in models.items():
             save_file(model.state_dict(), folder / f"{family}-{os.environ['RANK']}.safetensors")
-        _end_together(folder, int(os.environ["RANK"]), "{}")
+        end_together(folder, int(os.environ["RANK"]), "{}")
     arguments = TrainingArguments(
         str(folder / "run"),
         num_train_epochs=8,
@@ -92,10 +101,6 @@ def main() -> None:
         ddp_backend="gloo",
         disable_tqdm=True,
     )
-    torch.manual_seed(0)
-    sizes = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 32, "intermediate_size": 24}
-    dropout = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
-    config = BertSentimentConfig(vocab_size=36, max_position_embeddings=48, pooling="mean", **sizes, **dropout)
     stop = EarlyStoppingCallback(9, min_delta="0.1se") if case != "split" else EarlyStoppingCallback(2, monitor="lucky")
     alarm = OverfittingGapCallback("warn" if case == "split" else "rollback")
     suite: list[Any] = [stop, LearningCurveCallback(), alarm, *([LoraCallback()] if case == "lora" else [])]
@@ -103,7 +108,7 @@ def main() -> None:
     # What one process sees gets better at every evaluation, what the other sees worse: they must not part.
     luck = iter(range(20) if rank == 1 else range(20, 0, -1))
     trainer = (Doubling if case == "split" else Trainer)(
-        model=BertForSentimentAnalysis(config),
+        model=make_model(),
         args=arguments,
         train_dataset=rows(48, 0),
         eval_dataset=rows(61, 1),  # not a multiple of what two processes take at once
@@ -126,10 +131,10 @@ def main() -> None:
         ],
         "kind": type(trainer.model).__name__,
     }
-    _end_together(folder, rank, json.dumps(found))
+    end_together(folder, rank, json.dumps(found))
 
 
-def _end_together(folder: Path, rank: int, found: str) -> None:
+def end_together(folder: Path, rank: int, found: str) -> None:
     """Leave once both have written, without torch's destructors: gloo's threads abort a process now and then."""
     written = folder / f"rank-{rank}.writing"
     written.write_text(found)

@@ -539,6 +539,14 @@ def test_several_processes_are_sent_to_the_script(
     assert code == 2 and "torchrun --nproc_per_node 2 recipes/finetune.py takes the same arguments" in err
 
 
+def test_sharded_weights_are_sent_to_the_script(
+    call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run")
+    assert code == 2 and "FSDP and DeepSpeed shard them: recipes/finetune.py" in err
+
+
 def test_the_suite_is_on_by_default(finished: Path) -> None:
     rows = [json.loads(line) for line in (finished / "records" / "history.jsonl").read_text().splitlines()]
     assert all({"gap/gap", "gap/alarm", "gap/train_loss_low"} <= row.keys() for row in rows)

@@ -29,5 +29,6 @@ def test_a_tracker_gets_the_losses_and_the_gap(
     assert done.returncode == 0, done.stderr
     files = [*(tmp_path / "trackio").glob("*.db*"), *(tmp_path / "run").rglob("*tfevents*")]
     written = b"".join(path.read_bytes() for path in files)
-    for name in (b"train/loss", b"eval/loss", b"train/gap/gap", b"train/gap/alarm"):
+    for name in (b"train/loss", b"eval/loss", b"eval/gap/gap", b"eval/gap/alarm"):
         assert name in written, name
+    assert b"train/gap/" not in written

@@ -136,7 +136,7 @@ class EarlyStoppingCallback(StopAtDivergence):
             args, self._evaluations, self.monitor, self.greater_is_better, self._least, self._tolerance
         )
         self._watched = monitor
-        self._check_restoring(args, monitor.name)
+        self._check_restoring(args, monitor.name, model)
         resumed = self._begin(args, state)
         self._seen, self.restored = {}, None
         self._kept = self._own_copy(args, state)
@@ -149,7 +149,7 @@ class EarlyStoppingCallback(StopAtDivergence):
         if state.is_world_process_zero:
             logger.info(self._intention(args, state, monitor))
 
-    def _check_restoring(self, args: TrainingArguments, name: str) -> None:
+    def _check_restoring(self, args: TrainingArguments, name: str, model: nn.Module | None) -> None:
         if not self.restore_best:
             return
         # Both would put weights back, and the Trainer has the last word.
@@ -162,7 +162,7 @@ class EarlyStoppingCallback(StopAtDivergence):
             )
         if not args.load_best_model_at_end:
             check_whole_weights(
-                args,
+                model,
                 "EarlyStoppingCallback",
                 "set EarlyStoppingCallback(restore_best=False) and TrainingArguments(load_best_model_at_end=True)",
             )

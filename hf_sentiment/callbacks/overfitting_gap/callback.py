@@ -25,6 +25,7 @@ from hf_sentiment.callbacks.shared import (
     log_scalars,
     planned_evaluations,
     run_callbacks,
+    send_alert,
     warn_if_nobody_stops,
 )
 from hf_sentiment.errors import CallError
@@ -63,10 +64,11 @@ class OverfittingGapCallback(JudgingCallback):
         most_rollbacks: After that many, the alarm only warns.
         seed: Of the probe and of the test.
 
-    Every evaluation logs `gap/…` scalars to all trackers, and not to the terminal: `train_loss`, `validation_loss`,
-    `gap`, `worsening` (each with `_low` and `_high`, 95 % for the losses), `p_value`, and `alarm` (0 none,
-    1 overconfident, 2 overfitting).
-    Alarms are warnings of this module's logger, once per change of level, and stay in `alarms`. The other levels are
+    Every evaluation logs `gap/…` scalars to all trackers (as `eval/gap/…`), and not to the terminal: `train_loss`,
+    `validation_loss`, `gap`, `worsening` (each with `_low` and `_high`, 95 % for the losses), `p_value`, and `alarm`
+    (0 none, 1 overconfident, 2 overfitting).
+    Alarms are warnings of this module's logger, once per change of level, and alerts of trackio and W&B; TensorBoard
+    and MLflow get the text. They stay in `alarms`. The other levels are
     information: `gap`, say, that training and validation loss have parted, while validation has not suffered.
 
     With `eval_on_start=True` the gap is measured from its value before training, which takes out a difference between
@@ -159,7 +161,7 @@ class OverfittingGapCallback(JudgingCallback):
                 'TrainingArguments(eval_strategy="epoch") (--eval_strategy epoch)'
             )
         if self.action == "rollback":
-            check_whole_weights(args, 'OverfittingGapCallback(action="rollback")', 'use action="stop"')
+            check_whole_weights(model, 'OverfittingGapCallback(action="rollback")', 'use action="stop"')
         self._evaluations = Evaluations.of(args)
         self._loss = self._evaluations.loss(_NAME, self.monitor)
         resumed = self._begin(args, state)
@@ -321,6 +323,7 @@ class OverfittingGapCallback(JudgingCallback):
             alarm = {"step": state.global_step, "epoch": state.epoch or 0.0, "level": self.level}
             losses = {"train_loss": round(train[0], 3), "validation_loss": round(held_out[0], 3)}
             self.alarms.append({**alarm, **losses, "message": message, "action": action})
+            send_alert(state, f"{self.level} at step {state.global_step}", message)
         if state.is_world_process_zero:
             serious = verdict.level.is_alarm or verdict.level is GapLevel.LEAKAGE
             back = f" Going back to step {self.best_step}." if action == "rollback" else ""

@@ -2,7 +2,6 @@ from .base import SuiteCallback as SuiteCallback
 from .base import calling as calling
 from .base import from_main_process as from_main_process
 from .base import in_every_process as in_every_process
-from .base import log_scalars as log_scalars
 from .base import run_callbacks as run_callbacks
 from .base import run_folder as run_folder
 from .base import saved_states as saved_states
@@ -25,6 +24,9 @@ from .per_text import PerText as PerText
 from .per_text import per_text_losses as per_text_losses
 from .schedule import planned_evaluations as planned_evaluations
 from .schedule import points_to_log as points_to_log
+from .trackers import log_scalars as log_scalars
+from .trackers import send_alert as send_alert
 from .weights import KeptWeights as KeptWeights
 from .weights import can_be_resumed as can_be_resumed
 from .weights import check_whole_weights as check_whole_weights
+from .weights import trained_weights as trained_weights

@@ -1,4 +1,4 @@
-"""What the callbacks of the suite share: a state that survives a resume, and scalars that every tracker sees."""
+"""What the callbacks of the suite share: a state that survives a resume, and the way to the run that calls them."""
 
 from __future__ import annotations
 
@@ -9,18 +9,8 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object
-from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
-from transformers.trainer_callback import (
-    CallbackHandler,
-    DefaultFlowCallback,
-    ExportableState,
-    PrinterCallback,
-    ProgressCallback,
-)
-
-# Callbacks of the Trainer that print what is logged, or decide by it.
-_NO_TRACKERS = (DefaultFlowCallback, PrinterCallback, ProgressCallback)
-_NOTEBOOK_PROGRESS = "NotebookProgressCallback"
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
+from transformers.trainer_callback import CallbackHandler, ExportableState
 
 Caller = TypeVar("Caller")
 
@@ -108,36 +98,6 @@ def run_folder(args: TrainingArguments) -> Path:
     trial = getattr(trainer, "_trial", None)
     # The Trainer's own rule for where a trial's checkpoints go; it tells callbacks neither trial nor folder.
     return Path(str(args.output_dir) if trainer is None or trial is None else trainer._get_output_dir(trial))
-
-
-def log_scalars(
-    args: TrainingArguments, state: TrainerState, control: TrainerControl, scalars: dict[str, float]
-) -> None:
-    """Log as `Trainer.log` does, into the history and to every tracker, but not to the terminal.
-
-    Args:
-        args: Of the run.
-        state: Of the run.
-        control: Of the run.
-        scalars: What is logged, by name.
-    """
-    logs = {**scalars, "epoch": state.epoch or 0.0}
-    state.log_history.append({**logs, "step": state.global_step})
-    # The Trainer hands its callbacks no way to log. It calls them through its `CallbackHandler`, which knows them all.
-    handler = calling(CallbackHandler)
-    if handler is not None:
-        # A copy, so that the run's own list of callbacks stays whole while the trackers alone are told.
-        trackers = copy.copy(handler)
-        trackers.callbacks = [callback for callback in handler.callbacks if not _prints(callback)]
-        due = control.should_log  # which a handler clears whenever it logs
-        trackers.on_log(args, state, control, logs)
-        control.should_log = due
-
-
-def _prints(callback: TrainerCallback) -> bool:
-    # By name, as importing it takes IPython, which need not be installed.
-    names = [kind.__name__ for kind in type(callback).__mro__]
-    return isinstance(callback, _NO_TRACKERS) or _NOTEBOOK_PROGRESS in names
 
 
 def calling(kind: type[Caller]) -> Caller | None:

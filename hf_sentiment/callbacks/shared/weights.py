@@ -1,17 +1,24 @@
-"""The best weights of a run, kept on disk: whole or not there, and never in memory a second time."""
+"""The best weights of a run, kept on disk: whole or not there, and never in memory a second time.
+
+Weights that FSDP2 shards are gathered from all processes, and given back to them, one tensor after another.
+"""
 
 from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
-from accelerate.utils import broadcast
+from accelerate.state import PartialState
+from accelerate.utils import DistributedType, broadcast
 from peft import PeftModel
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
+from torch.distributed.fsdp import FSDPModule, FullyShardedDataParallel
+from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import TrainingArguments
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, SaveStrategy
 
@@ -44,8 +51,13 @@ class KeptWeights:
         self._checkpointed = checkpointed
 
     def keep(self, model: nn.Module, step: int) -> None:
-        """Keep the weights of `step`, and forget all before them but those that the last checkpoint names."""
+        """Keep the weights of `step`, and forget all before them but those that the last checkpoint names.
+
+        Every process must call it, as the main one writes what the others may have a part of.
+        """
         if not self._is_main:
+            for _, tensor in _trained(model):
+                _whole(tensor)
             return
         # Whole or not there: a kill in the middle leaves the best before, which the last checkpoint names.
         with folder_atomically(self._path(step)) as folder:
@@ -76,10 +88,15 @@ class KeptWeights:
             for name, tensor in _trained(model):
                 # In place: the optimizer, and a Trainer that wraps the model, hold these very tensors. Other processes
                 # have no file, and take what the main one sends; all go through the same names in the same order.
+                complete = _whole(tensor)
                 if name in where:
                     with safe_open(where[name], framework="pt") as opened:
-                        tensor.copy_(opened.get_tensor(name))
-                tensor.copy_(broadcast(tensor))
+                        complete.copy_(opened.get_tensor(name))
+                if isinstance(tensor, DTensor):
+                    parts: Any = distribute_tensor(complete, tensor.device_mesh, tensor.placements)
+                    tensor.to_local().copy_(parts.to_local())
+                else:
+                    tensor.copy_(broadcast(tensor))
 
     def _forget_all_but(self, *steps: int | None) -> None:
         """Delete the copies of other steps, and what a kill left half-written."""
@@ -100,18 +117,43 @@ def can_be_resumed(args: TrainingArguments, folder: Path) -> bool:
     return args.save_strategy != SaveStrategy.NO or any(folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
 
 
-def check_whole_weights(args: TrainingArguments, asked: str, instead: str) -> None:
-    """Refuse to keep weights of which each process has only a part.
+def check_whole_weights(model: nn.Module | None, asked: str, instead: str) -> None:
+    """Refuse to keep weights that cannot be gathered here.
 
     Raises:
-        CallError: The model is sharded by FSDP or DeepSpeed; the message names `asked` and what to do `instead`.
+        CallError: The model is sharded by DeepSpeed or by FSDP1; the message names `asked` and what to do `instead`.
     """
-    if args.fsdp or args.deepspeed:
-        raise CallError(f"{asked} keeps whole weights, and FSDP and DeepSpeed spread them: {instead}")
+    if PartialState().distributed_type == DistributedType.DEEPSPEED or isinstance(model, FullyShardedDataParallel):
+        raise CallError(
+            f"{asked} gathers weights that FSDP2 shards, and not those of DeepSpeed or FSDP1: set fsdp_version: 2, or "
+            f"{instead}"
+        )
+
+
+def _whole(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor with all of its parts; every process must ask for one of which each has a part."""
+    if not isinstance(tensor, DTensor):
+        return tensor
+    there: Any = tensor.to(_device(tensor))
+    complete: torch.Tensor = there.full_tensor()
+    return complete
+
+
+def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
+    """What training changes, whole and in the host's memory; every process must call it."""
+    return {name: _whole(tensor.detach()).cpu() for name, tensor in _trained(model)}
+
+
+def _device(sharded: DTensor) -> str:
+    """Where its parts can be sent from: FSDP may keep them in the host's memory."""
+    return str(sharded.device_mesh.device_type)
 
 
 def _trained(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
     """The tensors that training changes, by name."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()  # an evaluation leaves whole weights, which are copies, in some of the places
     adapter_only = isinstance(model, PeftModel)
     # Of an adapter's model the rest is frozen, and as it was. Of a plain one frozen weights are kept too: a script may
     # thaw them half-way.
@@ -126,7 +168,7 @@ def _parts(model: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
     part: dict[str, torch.Tensor] = {}
     size = 0
     for name, tensor in _trained(model):
-        part[name] = tensor.detach().cpu().contiguous()
+        part[name] = _whole(tensor.detach()).cpu().contiguous()
         size += tensor.numel() * tensor.element_size()
         if size >= _PART_BYTES:
             yield part

@@ -79,12 +79,7 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     ours, training = split_arguments(arguments)
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
-    launched = [os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true" for kind in ("FSDP", "DEEPSPEED")]
-    if training.get("fsdp") or training.get("deepspeed") or any(launched):
-        raise CallError(
-            "train changes whole weights at its end, and FSDP and DeepSpeed shard them: recipes/finetune.py trains by "
-            "FSDP2 (docs/several_machines.md), or leave them out"
-        )
+    _refuse_shards(training)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise CallError(
             f"train is for one process: torchrun --nproc_per_node {os.environ['WORLD_SIZE']} recipes/finetune.py takes "
@@ -120,6 +115,15 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         write_record(folder.records / "plan.json", plan_record(run.plan))
         _fit(run, folder, None, began)
     return _finish(run, ours, folder, began)
+
+
+def _refuse_shards(training: Mapping[str, Any]) -> None:
+    launched = [os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true" for kind in ("FSDP", "DEEPSPEED")]
+    if training.get("fsdp") or training.get("deepspeed") or any(launched):
+        raise CallError(
+            "train changes whole weights at its end, and FSDP and DeepSpeed shard them: recipes/finetune.py trains by "
+            "FSDP2 (docs/several_machines.md), or leave them out"
+        )
 
 
 def _fit(run: Run, folder: RunFolder, checkpoint: Path | None, began: float) -> bool:

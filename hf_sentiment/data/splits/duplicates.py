@@ -126,12 +126,17 @@ class Duplicates:
             # As Arrow's bytes, which take a fifth of what strings do.
             parts.append(pa.array([key.encode("utf-8", "surrogatepass") for key in part], pa.large_binary()))
         _, first, number = np.unique(whole := np.concatenate(hashes), return_index=True, return_inverse=True)
-        keys = pa.chunked_array(parts, pa.large_binary()).take(pa.array(first))
-        del parts
+        keys = pa.chunked_array(parts, pa.large_binary()).combine_chunks()
+        parts.clear()
         order = pc.sort_indices(keys).to_numpy()  # alphabetical
-        batches = (keys.take(pa.array(order[at : at + _KEYS])).to_pylist() for at in range(0, len(order), _KEYS))
-        pairs = near_pairs([key.decode("utf-8", "surrogatepass") for key in batch] for batch in batches)
-        return _Found(whole, number.astype(np.int32), len(first), order[pairs].astype(np.int64))
+        is_first = np.zeros(len(whole), dtype=bool)
+        is_first[first] = True
+        order = order[is_first[order]]
+        batches = _read(keys, order)
+        del keys  # what is read is let go of, once it is read
+        pairs = near_pairs(batches)
+        numbers = number.astype(np.int32)
+        return _Found(whole, numbers, len(first), numbers[order][pairs].astype(np.int64))
 
     @property
     def keys(self) -> np.ndarray:
@@ -175,6 +180,13 @@ class Duplicates:
         return np.argsort(np.argsort(first))[inverse].astype(np.int64)
 
 
+def _read(keys: pa.LargeBinaryArray, order: np.ndarray) -> Iterator[list[str]]:
+    """Keys in some order, some thousand at a time."""
+    for start in range(0, len(order), _KEYS):
+        batch = keys.take(pa.array(order[start : start + _KEYS])).to_pylist()
+        yield [key.decode("utf-8", "surrogatepass") for key in batch]
+
+
 def key_hashes(keys: Iterable[str]) -> np.ndarray:
     """A hash for each key, uint64: among a million, another key is mistaken for one of them once in 10^13."""
     digests = (blake2b(key.encode("utf-8", "surrogatepass"), digest_size=_BYTES).digest() for key in keys)
@@ -214,13 +226,17 @@ def near_pairs(keys: Iterable[list[str]]) -> np.ndarray:
     for columns, _ in parts:
         places, counts = np.unique(columns % _PLACES, return_counts=True)
         frequency[places] += counts.astype(np.uint32)
-    starts = np.cumsum([0, *(len(sizes) for _, sizes in parts)])
-    entries = np.concatenate([_prefixes(*of, frequency, first) for of, first in zip(parts, starts[:-1], strict=True)])
-    columns, sizes = (np.concatenate(each) for each in zip(*parts, strict=True))
-    del parts, frequency
+    sizes = np.concatenate([of_part for _, of_part in parts])
     ends = np.concatenate([[0], np.cumsum(sizes)])
+    columns, prefixes, first = np.empty(ends[-1], dtype=np.int32), [], 0
+    while parts:  # each is let go of as it is put with the others
+        of_part, part_sizes = parts.pop(0)
+        prefixes.append(_prefixes(of_part, part_sizes, frequency, first))
+        columns[ends[first] : ends[first + len(part_sizes)]] = of_part
+        first += len(part_sizes)
+    del frequency
     bags = sparse.csr_array((np.ones(len(columns), np.int8), columns, ends), shape=(len(sizes), 2**31 - 1))
-    batches = [_confirmed(bags, pairs) for pairs in _candidates(entries, sizes)]
+    batches = [_confirmed(bags, pairs) for pairs in _candidates(prefixes, sizes)]
     return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.int64)
 
 
@@ -237,10 +253,13 @@ def _prefixes(columns: np.ndarray, sizes: np.ndarray, frequency: np.ndarray, fir
     return columns[chosen].astype(np.uint64) << np.uint64(32) | (key[chosen] + first).astype(np.uint64)
 
 
-def _candidates(entries: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """Batches of pairs that may be near, `[m, 2]`, by what `_prefixes` gives; `sizes` are the shingles of each key."""
+def _candidates(prefixes: list[np.ndarray], sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """Batches of pairs that may be near, `[m, 2]`, by what `_prefixes` gave; `sizes` are the shingles of each key."""
+    entries = np.concatenate(prefixes)
+    prefixes.clear()
     entries.sort()
     column, row = (entries >> np.uint64(32)).astype(np.uint32), (entries & np.uint64(2**32 - 1)).astype(np.uint32)
+    del entries
     # Within a run of one column the rows ascend: pair each with the one `step` places on. So a shingle in more than
     # `_FREQUENT` prefixes (template text) links a text to its next neighbours in alphabetical order only, which keeps
     # the work linear; a chain of neighbours still joins them all.

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from hf_sentiment.commands.flags import COMMANDS, help_of, say
+from hf_sentiment.compute import processes
 from hf_sentiment.compute.threads import wait_briefly
 from hf_sentiment.errors import CallError, SentimentError, first_line
 from hf_sentiment.parser import FlagParser, nearest, switch
@@ -81,6 +82,8 @@ def _run(everywhere: argparse.Namespace, words: list[str]) -> int:
         print(help_of(name))
         return 0
     command = COMMANDS[name]
+    if processes.started() > 1 and name != "train":
+        raise CallError(f"{name} is for one process, and WORLD_SIZE is {processes.started()}: only train shares work")
     if command.trains:
         from hf_sentiment.training.arguments import parse_call
 
@@ -101,6 +104,8 @@ def _help() -> str:
 def one_line_errors(debug: bool = False, every_kind: bool = False) -> Iterator[None]:
     """Answer this package's errors by one line on stderr and an exit code, as the command line does; also a decorator.
 
+    Of several processes one says it, and all end.
+
     Args:
         debug: Let the errors through, for their traceback.
         every_kind: Those of other packages as well.
@@ -115,6 +120,7 @@ def one_line_errors(debug: bool = False, every_kind: bool = False) -> Iterator[N
     hint = ": --debug shows where" if every_kind else ""
     try:
         yield
+        processes.leave()
     except KeyboardInterrupt:
         _fail("stopped", 1)
     except BrokenPipeError:  # the reader has had enough, as `head` has after some lines
@@ -137,10 +143,17 @@ def one_line_errors(debug: bool = False, every_kind: bool = False) -> Iterator[N
 
 
 def _fail(message: str, code: int) -> NoReturn:
+    several = processes.started() > 1
+    if several:
+        processes.ignore_signals()
     if "tqdm" in sys.modules:  # a bar that was under way has left the cursor in its line
         for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
             bar.close()
-    say(f"error: {message}")
+    if processes.first_to_end():
+        say(f"error: {message}")
+    if several:  # without torch's destructors, which wait for the others or abort
+        sys.stderr.flush()
+        os._exit(code)
     raise SystemExit(code)
 
 

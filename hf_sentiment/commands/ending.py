@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 _MEASURED = ("log_loss", "accuracy", "macro_f1")
 
 
-def end_records(run: Run, evaluation: EvaluationRecord, records: Path, seconds: float) -> None:
+def end_records(
+    run: Run, evaluation: EvaluationRecord, records: Path, seconds: float, unlabeled: NDArray[np.float64] | None
+) -> None:
     """Write the last line of the history, and the picture of the whole.
 
     Args:
@@ -33,12 +35,13 @@ def end_records(run: Run, evaluation: EvaluationRecord, records: Path, seconds: 
         evaluation: What was measured at the end.
         records: The folder `records/` of the run.
         seconds: Since the command began, summed over resumes.
+        unlabeled: As `unlabeled_probabilities` gives them.
     """
     share = run.plan.fine_tuned_share.value
     if run.head_alone:
         # The Trainer never ran, and neither did the callback that writes the history.
         write_history(records / "history.jsonl", [_final_row(run, evaluation, seconds)])
-        _draw_head(run, evaluation, records / "curves")
+        _draw_head(run, evaluation, records / "curves", unlabeled)
     elif share < 1 or not run.curve.evaluates:
         # What the callback drew says that the best or last evaluation is kept: here neither is.
         way = "the weights that are kept are not on this curve: "
@@ -66,7 +69,7 @@ def _final_row(run: Run, evaluation: EvaluationRecord, seconds: float) -> Row:
     return row
 
 
-def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path) -> None:
+def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path, probabilities: NDArray[np.float64] | None) -> None:
     """The picture of a head that was solved for in one go: what was measured, or how it divides unlabelled texts."""
     once = "The head was solved for in one go, and the encoder not trained on labels: there is no course to draw."
     if isinstance(evaluation, Measurement):
@@ -81,16 +84,15 @@ def _draw_head(run: Run, evaluation: EvaluationRecord, stem: Path) -> None:
         "Nothing was measured: there are no labelled texts, and the head is made of the lexicon. "
         "`hf-sentiment evaluate` measures it on labelled ones."
     )
-    probabilities = _unlabeled_probabilities(run)
     shares = {} if probabilities is None else _shares(probabilities, run.data.rule.labels)
     texts = 0 if probabilities is None else len(probabilities)
     save_figure(draw_shares(shares, f"How the model labels the {texts:,} unlabelled texts", nothing), stem)
 
 
-def _unlabeled_probabilities(run: Run) -> NDArray[np.float64] | None:
-    """What the model says of the unlabelled texts, `[texts, labels]`."""
-    if "unlabeled" not in run.splits:
-        return None
+def unlabeled_probabilities(run: Run) -> NDArray[np.float64] | None:
+    """What the model says of the unlabelled texts, `[texts, labels]`; every process must call this."""
+    if "unlabeled" not in run.splits or "test" in run.data.splits:
+        return None  # there are none, or something better is measured
     return softmax(np.asarray(run.trainer.predict(run.splits["unlabeled"]).predictions))
 
 

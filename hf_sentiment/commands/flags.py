@@ -60,16 +60,16 @@ class Train(Command):
     def run(self, arguments: Mapping[str, Any]) -> int:
         """Train, and say what to do next."""
         from hf_sentiment.commands.train import train
+        from hf_sentiment.compute.processes import is_main
 
         quieten_libraries()
         with contextlib.redirect_stdout(sys.stderr):  # the Trainer prints its logs
             result = train(**arguments)
-        if result is not None:
+        if result is not None and is_main():
             folder = shlex.quote(str(result.folder))
             say(f"Done: {result.folder}. Try: hf-sentiment predict {folder} FILE.csv, or read its README.md")
-        if self.json:
-            evaluation = Path(arguments["output_dir"]) / "records" / "evaluation.json"
-            print(evaluation.read_text(encoding="utf-8"), end="")
+        if self.json and is_main():
+            print((Path(arguments["output_dir"]) / "records" / "evaluation.json").read_text(encoding="utf-8"), end="")
         return 0
 
 

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import logging
 import os
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets.fingerprint import Hasher
 
 from hf_sentiment import __version__
-from hf_sentiment.commands.ending import end_records
+from hf_sentiment.commands.ending import end_records, unlabeled_probabilities
+from hf_sentiment.compute import processes
 from hf_sentiment.compute.hardware import peak_memory_bytes
+from hf_sentiment.compute.processes import in_slices, main_does
 from hf_sentiment.data.splits import joined, read_seen_texts, write_seen_texts
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import evaluate_folds, evaluate_split, report_lines, shortfall
 from hf_sentiment.evaluation.seen import seen_record, seen_warning
@@ -28,18 +32,31 @@ from hf_sentiment.hub.card import render_card
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
-from hf_sentiment.records.schema import Alarm, AuditRecord, EvaluationRecord, FindingRecord, Measurement, TrainingRecord
+from hf_sentiment.records.schema import (
+    Alarm,
+    AuditRecord,
+    EvaluationRecord,
+    FindingRecord,
+    Measurement,
+    PlanRecord,
+    TrainingRecord,
+)
 from hf_sentiment.records.serialization import write_record
 from hf_sentiment.report.page import report_html
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
-from hf_sentiment.training.plan import plan_lines, plan_record
+from hf_sentiment.training.plan import Plan, plan_lines, plan_record
 from hf_sentiment.training.run import Diverged, Run
+from hf_sentiment.training.sharing import shared_place
 
 logger = logging.getLogger(__name__)
 
 # Those that a run's figures depend on.
 _LIBRARIES = ("torch", "transformers", "datasets", "huggingface-hub", "scikit-learn", "numpy")
+
+
+class Stopped(SentimentError):
+    """A process was stopped, or lost one that it needed; exit code 1."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,6 +75,9 @@ class RunResult:
 def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     """Fine-tune, evaluate and write a run folder; go on with an unfinished one; leave a finished one alone.
 
+    Of several processes that `torchrun` or `accelerate launch` has started, each calls it alike, and they share the
+    work: the main one reads and writes.
+
     Args:
         dataset: A `Dataset`, `DatasetDict` or data frame, in place of the data that `arguments` names.
         **arguments: The flags of `hf-sentiment train` by name: those of `SentimentArguments` (`train_file`, …) and of
@@ -68,10 +88,11 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         The result, or `None` where the folder held the finished run already.
 
     Raises:
-        CallError: An argument that is wrong or contradicts the run in `output_dir`, or several processes.
+        CallError: An argument that is wrong or contradicts the run in `output_dir`.
         DataError: Data that cannot be used.
         Diverged: The loss is not finite any more, and no weights from before are kept.
         Interrupted: Ctrl-C or SIGTERM; the message says how to go on.
+        Stopped: Of several processes: the same before or after training, or one of them is gone.
 
     Examples:
         >>> train(train_file="reviews.csv", output_dir="runs/reviews", learning_rate=3e-5)  # doctest: +SKIP
@@ -80,46 +101,91 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
     _refuse_shards(training)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise CallError(
-            f"train is for one process: torchrun --nproc_per_node {os.environ['WORLD_SIZE']} recipes/finetune.py takes "
-            "the same arguments, but for --imbalance, --fine_tuned_share and --unlabeled_file; on CPUs add --use_cpu "
-            "true"
-        )
     began = time.monotonic()
+    processes.join(bool(training.get("use_cpu")), training.get("ddp_timeout"))
     # What was asked for, not what is planned: the same command is the same run, whatever the plan says by then.
     call = _call_record(ours, dataset, training)
-    folder = RunFolder.open(training["output_dir"], call)
-    if folder.finished:  # said twice, nothing is done twice
+    folder = main_does(lambda: RunFolder.open(training["output_dir"], call))
+    if main_does(lambda: folder.finished):  # said twice, nothing is done twice
         if not ours.keep_checkpoints:
-            folder.clear_up()  # only after a kill is there anything left
+            main_does(folder.clear_up)  # only after a kill is there anything left
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder.path)
         return None
-    checkpoint = folder.last_checkpoint()
-    # A run that is taken up is planned again, from the step times of its beginning: the number format stays.
-    run = assemble(ours, training, dataset, folder.plan() if checkpoint else None)
+    with _one_line(folder), shared_place(folder) as place:
+        checkpoint = main_does(folder.last_checkpoint)
+        # A run that is taken up is planned again, from the step times of its beginning: the number format stays.
+        before = main_does(folder.plan) if checkpoint else None
+        run = assemble(ours, training, dataset, before, place)
+        main_does(lambda: _begin(run, ours, dataset, folder, call, checkpoint, before))
+        if not _fit(run, folder, checkpoint, began):
+            plan = plan_record(dataclasses.replace(run.plan, facts=dataclasses.replace(run.plan.facts, diverged=True)))
+            del run  # or two models are in memory
+            run = assemble(ours, training, dataset, plan, place)
+            main_does(lambda: write_record(folder.records / "plan.json", plan_record(run.plan)))
+            _fit(run, folder, None, began)
+        return _finish(run, ours, folder, began)
+
+
+@contextlib.contextmanager
+def _one_line(folder: RunFolder) -> Iterator[None]:
+    """Of several processes, what a signal outside of training or the end of another one leaves: how to go on."""
+    try:
+        yield
+    except (KeyboardInterrupt, RuntimeError) as error:
+        gone = processes.broke_off(error)
+        if processes.started() == 1 or not (gone or isinstance(error, KeyboardInterrupt)):
+            raise
+        processes.ignore_signals()
+        checkpoint = folder.last_checkpoint(clear=False)
+        raise Stopped(
+            f"{'another process is gone, and so this one ends' if gone else 'stopped'}: run the same command again to "
+            f"go on{f' from {checkpoint.name}' if checkpoint else ''}"
+        ) from error
+
+
+def _begin(
+    run: Run,
+    arguments: SentimentArguments,
+    dataset: Any,
+    folder: RunFolder,
+    call: dict[str, Any],
+    checkpoint: Path | None,
+    before: PlanRecord | None,
+) -> None:
+    """Say the plan, audit the data, and write down what is known before training."""
     for line in plan_lines(run.plan):
         logger.info(line)
-    source = ours.dataset_name if dataset is None else None
-    audit = run.data.audit(source, ours.model_name_or_path)  # reads every text: once
+    source = arguments.dataset_name if dataset is None else None
+    audit = run.data.audit(source, arguments.model_name_or_path)  # reads every text: once
     _warn(audit.findings)
     if checkpoint is not None:
         folder.check_same_data(audit)
+        if before is not None:
+            _check_same_batch(before, run.plan)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
     folder.begin(call)  # only now: a call that was wrong leaves nothing that a right one would contradict
-    _write_beginning(run, folder, audit, ours.model_name_or_path)
-    if not _fit(run, folder, checkpoint, began):
-        plan = plan_record(dataclasses.replace(run.plan, facts=dataclasses.replace(run.plan.facts, diverged=True)))
-        del run  # or two models are in memory
-        run = assemble(ours, training, dataset, plan)
-        write_record(folder.records / "plan.json", plan_record(run.plan))
-        _fit(run, folder, None, began)
-    return _finish(run, ours, folder, began)
+    _write_beginning(run, folder, audit, arguments.model_name_or_path)
+
+
+def _check_same_batch(before: PlanRecord, plan: Plan) -> None:
+    """Refuse to go on with other steps than the run began with, on another number of processes.
+
+    Raises:
+        CallError: A step would take another number of texts.
+    """
+    each, now = plan.per_device_train_batch_size, plan.facts.processes
+    was = before.facts.get("processes", 1)
+    texts = before.value("per_device_train_batch_size") * was
+    if texts != each.value * now:
+        raise CallError(
+            f"the run began on {was} process{'es' * (was > 1)} with {texts} texts a step, and on {now} a step would "
+            f"take {each.value * now}: start a number of processes that divides {texts}, and leave out "
+            "--per_device_train_batch_size"
+        )
 
 
 def _refuse_shards(training: Mapping[str, Any]) -> None:
-    launched = [os.environ.get(f"ACCELERATE_USE_{kind}", "").lower() == "true" for kind in ("FSDP", "DEEPSPEED")]
-    if training.get("fsdp") or training.get("deepspeed") or any(launched):
+    if training.get("fsdp") or training.get("deepspeed") or processes.sharded():
         raise CallError(
             "train changes whole weights at its end, and FSDP and DeepSpeed shard them: recipes/finetune.py trains by "
             "FSDP2 (docs/several_machines.md), or leave them out"
@@ -133,11 +199,11 @@ def _fit(run: Run, folder: RunFolder, checkpoint: Path | None, began: float) -> 
         run.fit(checkpoint)
     except Diverged as error:
         if not run.low_precision:
-            folder.discard_failed(run.stopping.stopped_step or 0)
+            main_does(lambda: folder.discard_failed(run.stopping.stopped_step or 0))
             raise
         logger.warning("In low precision %s: training is repeated in float32", error)
         # Before the plan of the repetition is written: a kill in between leaves a run that begins anew.
-        folder.clear_up()
+        main_does(folder.clear_up)
         return False
     return True
 
@@ -165,16 +231,28 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
     run.adjust()
     run.fit_long_texts()
     # From here on a kill is gone on from the last checkpoint: only the evaluation, written last, makes a run finished.
-    folder.save_model(run.model, run.tokenizer)
-    evaluation = _evaluate(folder, run)
-    # The time of a run that was taken up is that of all its parts.
-    seconds = run.curve.elapsed_before + time.monotonic() - began
-    training = _training_record(run, arguments, seconds)
-    evaluation = dataclasses.replace(evaluation, temperature=temperature, training=training)
-    end_records(run, evaluation, folder.records, seconds)
-    write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
-    write_atomically(folder.records / "report.html", report_html(folder.path, evaluation))
-    folder.finish(evaluation, arguments.keep_checkpoints)
+    main_does(lambda: folder.save_model(run.model, run.tokenizer))
+    probabilities, unlabeled = _test_probabilities(folder, run), unlabeled_probabilities(run)
+
+    def write() -> EvaluationRecord:
+        evaluation = _evaluate(folder, run, probabilities)
+        # The time of a run that was taken up is that of all its parts.
+        seconds = run.curve.elapsed_before + time.monotonic() - began
+        training = _training_record(run, arguments, seconds)
+        evaluation = dataclasses.replace(evaluation, temperature=temperature, training=training)
+        end_records(run, evaluation, folder.records, seconds, unlabeled)
+        write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
+        write_atomically(folder.records / "report.html", report_html(folder.path, evaluation))
+        folder.finish(evaluation, arguments.keep_checkpoints)
+        return evaluation
+
+    evaluation = main_does(write)
+    _tell(run, evaluation, folder)
+    return RunResult(folder.path, evaluation)
+
+
+def _tell(run: Run, evaluation: EvaluationRecord, folder: RunFolder) -> None:
+    """Say what was measured, and what to make of it."""
     if not isinstance(evaluation, Measurement):
         logger.warning("Nothing was measured: hf-sentiment evaluate %s --test_file FILE does, with labels", folder.path)
     else:
@@ -192,7 +270,6 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
         logger.warning(
             "%s; the model is that of step %d: %s", run.stopping.divergence, run.stopping.best_step, run.stopping.advice
         )
-    return RunResult(folder.path, evaluation)
 
 
 def _call_record(arguments: SentimentArguments, dataset: Any, training: Mapping[str, Any]) -> dict[str, Any]:
@@ -211,16 +288,19 @@ def _call_record(arguments: SentimentArguments, dataset: Any, training: Mapping[
     }
 
 
-def _evaluate(folder: RunFolder, run: Run) -> EvaluationRecord:
-    """The record of the test split; without one, of the folds; an empty one where there are no labels either.
+def _test_probabilities(folder: RunFolder, run: Run) -> np.ndarray | None:
+    """What the saved model, loaded as a user loads it, says of the test split, `[texts, labels]`."""
+    if "test" not in run.data.splits:
+        return None
+    classifier = SentimentClassifier.from_pretrained(folder.path)
+    return softmax(in_slices(classifier.logits, run.data.splits["test"]["text"][:]))
 
-    What is measured on the test split is what was saved, loaded as a user loads it.
-    """
+
+def _evaluate(folder: RunFolder, run: Run, probabilities: np.ndarray | None) -> EvaluationRecord:
+    """The record of the test split; without one, of the folds; an empty one where there are no labels either."""
     train, labels = run.data.splits["train"], run.data.rule.labels
-    if "test" in run.data.splits:
+    if probabilities is not None:
         test = run.data.splits["test"]
-        classifier = SentimentClassifier.from_pretrained(folder.path)
-        probabilities = softmax(classifier.logits(test["text"][:]))
         seen = seen_record(folder.path, test, probabilities)
         return dataclasses.replace(evaluate_split(probabilities, train, test, labels), seen=seen)
     # Without a test split the folds' predictions stand in for it, if a head was judged on folds.
@@ -246,6 +326,7 @@ def _training_record(run: Run, arguments: SentimentArguments, seconds: float) ->
         lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
         device=run.trainer.args.device.type,
         threads=torch.get_num_threads(),
+        processes=run.plan.facts.processes,
         python=platform.python_version(),
         # Ours is said by the package itself: a checkout need not be installed.
         versions={"hf-sentiment": __version__, **{name: version(name) for name in _LIBRARIES}},

@@ -11,6 +11,7 @@ from torch import nn
 from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.compute.batching import length_sorted_batches, pad_batch
+from hf_sentiment.compute.processes import count, merged, rank
 from hf_sentiment.model import SentimentModel
 
 
@@ -40,6 +41,8 @@ class LinearHead:
 def frozen_features(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, dataset: Dataset) -> np.ndarray:
     """What reaches `model.classifier` in evaluation mode, `[texts, hidden_size]` in float32, in the order given.
 
+    Several processes share the batches, and each has all rows in the end: all must call it.
+
     Args:
         model: A classifier whose head is the linear layer `classifier`.
         tokenizer: Its tokenizer.
@@ -50,12 +53,14 @@ def frozen_features(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, d
     hook = model.classifier.register_forward_pre_hook(lambda _, inputs: caught.append(inputs[0]))
     columns = [name for name in tokenizer.model_input_names if name in dataset.column_names]
     encodings = {name: dataset[name][:] for name in columns}
-    features = np.empty((len(dataset), model.classifier.in_features), dtype=np.float32)
+    features = np.zeros((len(dataset), model.classifier.in_features), dtype=np.float32)
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            for rows in length_sorted_batches([len(ids) for ids in encodings["input_ids"]]):
+            for number, rows in enumerate(length_sorted_batches([len(ids) for ids in encodings["input_ids"]])):
+                if number % count() != rank():
+                    continue
                 batch = pad_batch(tokenizer, encodings, rows)
                 model(**{name: tensor.to(model.device) for name, tensor in batch.items()})
                 # Batches come longest first; rows go back to their places.
@@ -63,4 +68,4 @@ def frozen_features(model: SentimentModel, tokenizer: PreTrainedTokenizerBase, d
     finally:
         hook.remove()
         model.train(was_training)
-    return features
+    return merged(features)

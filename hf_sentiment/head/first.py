@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
+from hf_sentiment.compute.processes import main_does
 from hf_sentiment.head.features import frozen_features
 from hf_sentiment.head.lexicon import LexiconPrior
 from hf_sentiment.head.solve import linear_probe, out_of_fold_logits, zero_shot_head
@@ -45,8 +46,10 @@ def fit_head_first(
     logger.info("Fitting the head on frozen features of %d texts", len(dataset))
     features, labels = frozen_features(model, tokenizer, dataset), np.asarray(dataset["labels"])
     num_labels = model.classifier.out_features
-    linear_probe(features, labels, num_labels, prior, balanced).copy_into(model.classifier)
-    return out_of_fold_logits(features, labels, num_labels, prior, balanced, seed) if folds else None
+    main_does(lambda: linear_probe(features, labels, num_labels, prior, balanced)).copy_into(model.classifier)
+    if not folds:
+        return None
+    return main_does(lambda: out_of_fold_logits(features, labels, num_labels, prior, balanced, seed))
 
 
 def fit_zero_shot_head(
@@ -69,7 +72,7 @@ def fit_zero_shot_head(
     texts = 0 if unlabeled is None else len(unlabeled)
     logger.info("Making the head of the lexicon, without a label, and of %d unlabelled texts", texts)
     features = None if unlabeled is None else frozen_features(model, tokenizer, unlabeled)
-    head = zero_shot_head(prior, features)
+    head = main_does(lambda: zero_shot_head(prior, features))
     head.copy_into(model.classifier)
     # The same head as without them: they were too few, too many labels were there, or they fell into no two groups.
     return 0 if np.array_equal(head.bias, zero_shot_head(prior).bias) else texts

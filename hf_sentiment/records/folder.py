@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -26,6 +28,8 @@ _CHECKPOINT = "checkpoint-"
 _CONFIG = "config.json"
 # What the folder begins with that a model is saved into before it is moved to its place.
 _BESIDE = ".model-"
+# What the place begins with in which processes share data.
+_SHARED = ".shared-"
 # What `write_record` writes `arguments.json` into, until it is whole.
 _FIRST_RECORD = ".arguments.json."
 
@@ -54,6 +58,8 @@ class RunFolder:
         """
         folder = cls(Path(output_dir))
         record = folder.records / "arguments.json"
+        for leftover in folder.path.glob(f"{_SHARED}*"):  # of a kill
+            shutil.rmtree(leftover)
         # `arguments.json` is written first of all: without it this is no run, or one that was killed before it began.
         if not record.is_file():
             if folder.path.is_file() or folder._holds_something():
@@ -103,6 +109,17 @@ class RunFolder:
         """The plan of the run that is there: what decided on its number format when it began does so to its end."""
         return read_record(self.records / "plan.json", PlanRecord)
 
+    @contextmanager
+    def shared_place(self) -> Iterator[Path]:
+        """A folder in this one for what several processes read, gone in the end; this one too, if nothing is in it."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with tempfile.TemporaryDirectory(dir=self.path, prefix=_SHARED, ignore_cleanup_errors=True) as place:
+                yield Path(place)
+        finally:
+            if not any(self.path.iterdir()):  # a call that was wrong leaves nothing
+                self.path.rmdir()
+
     @property
     def records(self) -> Path:
         """Where the JSON records and the curves are."""
@@ -113,17 +130,21 @@ class RunFolder:
         """Whether the run is complete; its evaluation is written last."""
         return (self.records / "evaluation.json").is_file()
 
-    def last_checkpoint(self) -> Path | None:
-        """The latest whole checkpoint; those that a kill cut short are removed.
+    def last_checkpoint(self, clear: bool = True) -> Path | None:
+        """The latest whole checkpoint.
 
         The Trainer writes `trainer_state.json` last, so a checkpoint whose state can be read is whole.
+
+        Args:
+            clear: Whether to remove those that a kill cut short.
         """
         # By number and not by time: copies and file systems change times.
         for path in sorted(self._checkpoints(), key=lambda path: -int(path.name[len(_CHECKPOINT) :])):
             try:
                 json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
-                shutil.rmtree(path)
+                if clear:
+                    shutil.rmtree(path)
                 continue
             return path
         return None

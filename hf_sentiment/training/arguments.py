@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hf_sentiment.compute import processes
 from hf_sentiment.data.augmentation import KINDS, parse_kinds
 from hf_sentiment.errors import CallError
 from hf_sentiment.parser import FlagParser, Recipe, flag, nearest
@@ -269,7 +269,7 @@ def parse_arguments(
 
     Raises:
         SystemExit: `--help` was asked for, and printed.
-        CallError: See `parse_call`; or something would be ignored: `refused`, other processes, early stopping.
+        CallError: See `parse_call`; or something would be ignored: `refused`, early stopping.
     """
     import torch
     from transformers import TrainingArguments
@@ -283,10 +283,12 @@ def parse_arguments(
     for name in refused:
         if getattr(ours, name) is not None:
             raise CallError(f"--{name} is not for this script: leave it out, or use `hf-sentiment train`")
-    said.setdefault("dataloader_pin_memory", torch.accelerator.is_available())  # on a CPU it only warns
+    accelerated = torch.accelerator.is_available()
+    said.setdefault("dataloader_pin_memory", accelerated)  # on a CPU it only warns
+    if not processes.sharded():
+        said.setdefault("use_cpu", not accelerated)  # or processes do not meet there
+        processes.join(said["use_cpu"], said.get("ddp_timeout"))
     theirs = TrainingArguments(**said)
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and theirs.world_size == 1:
-        raise CallError("several processes were started, and each would train alone: on CPUs add --use_cpu true")
     for name, watches in (
         ("early_stopping_patience", bool(ours.early_stopping_patience)),
         ("alarm", ours.alarm in ("stop", "rollback")),

@@ -1,10 +1,11 @@
-"""From a call to a stock `transformers.Trainer`: data, model, plan and callbacks, ready to train."""
+"""From a call to a `transformers.Trainer`: data, model, plan and callbacks, ready to train."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,6 @@ from sklearn.utils.class_weight import compute_class_weight
 from transformers import (
     DataCollatorWithPadding,
     PreTrainedTokenizerBase,
-    Trainer,
     TrainerCallback,
     TrainingArguments,
     set_seed,
@@ -25,6 +25,7 @@ from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import StopAtDivergence, less_is_better
+from hf_sentiment.compute.processes import is_main, main_does, share_weights
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.sources import base_of
@@ -41,6 +42,8 @@ from hf_sentiment.training.load import load_model, load_planned_splits
 from hf_sentiment.training.optimizer import check_layer_rates
 from hf_sentiment.training.plan import TELLING, Plan, TextSample, gather_facts, make_plan, plan_warnings, timed_facts
 from hf_sentiment.training.run import Run
+from hf_sentiment.training.sharing import on_disk
+from hf_sentiment.training.trainer import ExactTrainer
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +107,11 @@ def prepare_plan(
 
 
 def assemble(
-    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, before: PlanRecord | None = None
+    arguments: SentimentArguments,
+    training: Mapping[str, Any],
+    dataset: Any = None,
+    before: PlanRecord | None = None,
+    place: Path | None = None,
 ) -> Run:
     """Data, model, plan and Trainer of a call; nothing is trained.
 
@@ -113,14 +120,14 @@ def assemble(
         training: Arguments of `TrainingArguments` that are not to be planned.
         dataset: In place of the data that `arguments` names.
         before: The plan of a run that is taken up, whose number format stays, or that diverged: then it is float32.
+        place: Where several processes share data, as `shared_place` gives it.
 
     Raises:
         CallError: An argument that is wrong.
         DataError: Data that cannot be used.
     """
-    planned = prepare_plan(arguments, training, dataset, before)
+    planned, splits = _prepared(arguments, training, dataset, before, place)
     call, data, model, tokenizer, plan = planned.call, planned.data, planned.model, planned.tokenizer, planned.plan
-    splits = _tokenized(data, tokenizer, plan.max_length.value)
     if plan.imbalance.value == "class_weights":
         # In the config, where the model's own training loss finds them, and evaluation losses do not.
         labels = np.asarray(data.splits["train"]["label"])
@@ -133,7 +140,7 @@ def assemble(
     suite += [CheckpointOnInterrupt(), SeedEveryEpoch(), None if augmented is None else augmented.callback]
     training_arguments = _training_arguments(plan, call)
     smooth_in_the_model(model, training_arguments)
-    trainer = Trainer(
+    trainer = ExactTrainer(
         model=model,
         args=training_arguments,
         train_dataset=splits["train"] if augmented is None else augmented,
@@ -144,6 +151,35 @@ def assemble(
         callbacks=[callback for callback in suite if callback is not None],
     )
     return Run(trainer, model, tokenizer, data, splits, plan, curve, stopping, alarm)
+
+
+def _prepared(
+    arguments: SentimentArguments,
+    training: Mapping[str, Any],
+    dataset: Any,
+    before: PlanRecord | None,
+    place: Path | None,
+) -> tuple[Planned, dict[str, Dataset]]:
+    """As `prepare_plan`, with the tokenised texts; of several processes the main one makes the plan and all data."""
+    made: list[Planned] = []
+
+    def make() -> tuple[Call, Plan, tuple[PreparedData, dict[str, Dataset]]]:
+        planned = prepare_plan(arguments, training, dataset, before)
+        made.append(planned)
+        splits = _tokenized(planned.data, planned.tokenizer, planned.plan.max_length.value)
+        data = planned.data
+        return planned.call, planned.plan, (data, splits) if place is None else on_disk(data, splits, place)
+
+    call, plan, (data, splits) = main_does(make)
+    if place is None:
+        return made[0], splits
+    if is_main():  # which has what an audit needs as well
+        model, tokenizer, data = made[0].model, made[0].tokenizer, replace(made[0].data, splits=data.splits)
+    else:
+        set_seed(call.seed)
+        model, tokenizer = load_model(arguments, data)
+    share_weights(model)
+    return Planned(call, data, model, tokenizer, plan), splits
 
 
 def _check_call(call: Call, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -279,6 +315,7 @@ def _training_arguments(plan: Plan, call: Call) -> TrainingArguments:
             values.pop("greater_is_better", None)
     accelerated = torch.accelerator.is_available()
     values.setdefault("dataloader_pin_memory", accelerated)  # on a CPU it only warns
+    values.setdefault("ddp_find_unused_parameters", False)  # no parameter is idle, and to look for one takes time
     if not accelerated:
         values["use_cpu"] = True  # as it would anyway, but transformers takes bf16 only where it is said
     try:

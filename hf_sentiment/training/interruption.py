@@ -13,6 +13,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 from transformers.trainer_callback import CallbackHandler
 
 from hf_sentiment.callbacks.shared import calling, run_folder
+from hf_sentiment.compute.processes import ignore_signals, started
 from hf_sentiment.errors import SentimentError
 
 
@@ -48,7 +49,11 @@ class CheckpointOnInterrupt(TrainerCallback):
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.interrupted = True
-        self._restore()  # the next signal does what it would have done without us
+        if started() == 1:
+            self._restore()  # the next signal does what it would have done without us
+        else:  # a launcher passes on what the terminal has sent to every process already
+            ignore_signals()
+            self._previous = {}
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():
@@ -132,6 +137,8 @@ class SeedEveryEpoch(TrainerCallback):
     The Trainer draws the order of an epoch's texts from torch's global state as it is when the epoch begins, and does
     not save that. A run that goes on in the middle of an epoch would draw another order, and see some texts twice and
     others not at all. The state in the middle of an epoch is the Trainer's to save and restore, and it does.
+
+    Several processes draw the same order, and then each has a state of its own: they drop other units.
     """
 
     def on_epoch_begin(
@@ -140,6 +147,13 @@ class SeedEveryEpoch(TrainerCallback):
         """Seed the epoch that begins, also one that is taken up in its middle."""
         # In its middle too: the order of the whole epoch is drawn now, and the Trainer skips what was done.
         _seed(args, int((state.epoch or 0.0) + 1e-6))
+
+    def on_step_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Part from the other processes, now that the order is drawn."""
+        if args.process_index and _ends_epoch(state):
+            _seed(args, round(state.epoch or 0.0), args.process_index)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """As `on_epoch_end`: a checkpoint that is due by its step is written before that."""
@@ -159,6 +173,7 @@ class SeedEveryEpoch(TrainerCallback):
             _seed(args, round(state.epoch or 0.0))
 
 
-def _seed(args: TrainingArguments, epoch: int) -> None:
-    # Far apart, so that seed 42 in epoch 1 is not seed 43 in epoch 0.
-    torch.manual_seed((args.seed * 1_000_003 + epoch) % 2**63)
+def _seed(args: TrainingArguments, epoch: int, process: int = 0) -> None:
+    # Far apart, so that seed 42 in epoch 1 is not seed 43 in epoch 0, nor that of another process; of more than 32 bits
+    # the generator takes the lower ones.
+    torch.manual_seed((args.seed * 1_000_003 + epoch + process * 7_368_787) % 2**63)

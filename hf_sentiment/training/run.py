@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import logging
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from transformers import PreTrainedTokenizerBase, Trainer
 from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import StopAtDivergence
+from hf_sentiment.compute.processes import in_slices
 from hf_sentiment.compute.temperature import calibrated_losses, fit_temperature
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import SentimentError
@@ -39,7 +41,7 @@ class Diverged(SentimentError):
 
 @dataclasses.dataclass
 class Run:
-    """A stock Trainer with everything that it was assembled from.
+    """A Trainer with everything that it was assembled from.
 
     Attributes:
         trainer: `transformers.Trainer` with the model, the tokenised splits and the callbacks.
@@ -216,6 +218,6 @@ class Run:
             rule = lengths_rule(texts["text"], lengths, self.plan.max_length.value, len(self.data.rule.labels))
             if "validation" in self.splits:
                 held_out = self.data.splits["validation"]
-                logits_of = SentimentClassifier(self.model, self.tokenizer, "cut").logits
+                logits_of = partial(in_slices, SentimentClassifier(self.model, self.tokenizer, "cut").logits)
                 rule = fit_rule(logits_of, held_out["text"][:], held_out["label"][:], rule)
         self.model.config.long_texts = rule

@@ -531,14 +531,6 @@ def test_saves_and_evaluations_that_do_not_come_together_keep_the_last(
     assert [json.loads(row)["step"] for row in rows] == [5, 10, 11]
 
 
-def test_several_processes_are_sent_to_the_script(
-    call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    code, _, err = run_cli("train", *call, "--output_dir", tmp_path / "run")
-    assert code == 2 and "torchrun --nproc_per_node 2 recipes/finetune.py takes the same arguments" in err
-
-
 def test_sharded_weights_are_sent_to_the_script(
     call: list[str], tmp_path: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

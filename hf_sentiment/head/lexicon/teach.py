@@ -27,6 +27,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_linear_schedule_with_warmup
 
 from hf_sentiment.compute.batching import pad_batch
+from hf_sentiment.compute.processes import main_does, share_weights
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.data.labels import FIVE_STARS, POLARITY_ORDER, fold
 from hf_sentiment.data.sources import cache_folder
@@ -121,7 +122,7 @@ def prepare_encoder(
 
     An encoder that tells valence well as it is stays so. What was learned is kept in the cache, under the hash of the
     encoder's weights, and taken from there next time, also where the other number format would be taken now: measured,
-    it makes no difference (benchmarks/README.md).
+    it makes no difference (benchmarks/README.md). Of several processes the main one teaches, and all have the weights.
 
     Args:
         model: Its head is not touched.
@@ -133,6 +134,19 @@ def prepare_encoder(
     # With adapters it is a model of peft's; they, which are what is trained, are in the plain model inside it too.
     plain = getattr(model, "get_base_model", None)
     model = model if plain is None else plain()
+    prior = main_does(lambda: _prepared(model, tokenizer, languages, bfloat16, progress))
+    share_weights(model.base_model)
+    return prior
+
+
+def _prepared(
+    model: SentimentModel,
+    tokenizer: PreTrainedTokenizerBase,
+    languages: Sequence[str],
+    bfloat16: bool,
+    progress: bool,
+) -> LexiconPrior:
+    """As `prepare_encoder`, in one process."""
     path = _cached(model, tokenizer, languages)
     encoder = model.base_model
     if not _is_whole(path):

@@ -256,7 +256,7 @@ def training_facts(records: RunRecords) -> TrainingFacts:
     training = None if records.evaluation is None else records.evaluation.training
     # Of a run its record, of another folder the adapter's own config.
     rank = records.rank if training is None else training.lora
-    on_cpu = training is not None and training.device == "cpu"
+    cores = training.threads * training.processes if training is not None and training.device == "cpu" else None
     return TrainingFacts(
         trained=training is not None or rank is not None,
         run=training,
@@ -265,5 +265,5 @@ def training_facts(records: RunRecords) -> TrainingFacts:
         head_alone=plan.value("num_train_epochs") == 0 and not (training and training.steps),
         lora=rank,
         curves=next((name for name in records.curves if name.endswith(".png")), None),
-        watt_hours=training.seconds / 3600 * training.threads * WATTS_PER_CORE if training and on_cpu else None,
+        watt_hours=training.seconds / 3600 * cores * WATTS_PER_CORE if training and cores else None,
     )

@@ -258,6 +258,7 @@ class TrainingRecord:
         threads: Of the processor.
         python: Its version.
         versions: Of the packages, by name.
+        processes: That shared the work, each with so many threads.
     """
 
     date: str
@@ -276,6 +277,7 @@ class TrainingRecord:
     threads: int
     python: str
     versions: dict[str, str]
+    processes: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,8 +27,8 @@ def expected_seconds(plan: Plan) -> float | None:
         forward += (epochs + plan.eval_on_start.value) * facts.num_validation
     if plan.head_first.value:
         forward += min(facts.num_train, HEAD_TEXTS) if epochs else facts.num_train  # folds need every text
-    # In steps of the batch that was timed; forward passes count a third.
-    steps = (epochs * facts.num_train + forward / TRAINING_PASSES) / facts.steps.texts
+    # In steps of the batch that was timed; forward passes count a third. Processes share the texts, not the lexicon.
+    steps = (epochs * facts.num_train + forward / TRAINING_PASSES) / facts.steps.texts / facts.processes
     if plan.teaches_lexicon:
         steps += LEXICON_TOKENS / facts.steps.tokens
     return facts.steps.seconds * steps
@@ -43,7 +43,8 @@ def time_line(plan: Plan) -> str | None:
     if steps is None or seconds is None:
         return None
     once = ", the lexicon included, which this encoder learns once if it has to" if plan.teaches_lexicon else ""
-    line = f"  About {duration(seconds)} of training on this machine ({plan.facts.device}){once}"
+    shared = f", {plan.facts.processes} processes" if plan.facts.processes > 1 else ""
+    line = f"  About {duration(seconds)} of training on this machine ({plan.facts.device}{shared}){once}"
     if steps.slowdown < BUSY:
         return f"{line}."
     return (

@@ -48,8 +48,9 @@ class Facts:
         unknown: Share of the tokens that the tokenizer does not know.
         metric: What the best weights are chosen by, where the user says it.
         parameters: Of the model.
-        memory: Bytes that training may take: the accelerator's, or else the machine's.
+        memory: Bytes that training may take: the accelerator's, or else the process's share of the machine's.
         device: By its type, such as "cpu" or "cuda".
+        processes: That share the work.
         bfloat16: Whether the device has bfloat16 of its own, and the encoder computes in it.
         fp16: Whether the user asks for float16.
         steps: How long a training step takes, where that is measured: on a CPU.
@@ -76,6 +77,7 @@ class Facts:
     parameters: int = 0
     memory: int = 2**40
     device: str = "cpu"
+    processes: int = 1
     bfloat16: bool = False
     fp16: bool = False
     steps: StepTimes | None = None

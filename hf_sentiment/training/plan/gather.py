@@ -9,6 +9,7 @@ import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.compute.hardware import memory_bytes, native_bfloat16
+from hf_sentiment.compute.processes import neighbours, started
 from hf_sentiment.data.language import main_language
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.head.lexicon import is_taught, lexicons_for, polarity
@@ -107,8 +108,9 @@ def gather_facts(
         unknown=sample.unknown,
         metric=None if metric is None else str(metric).removeprefix("eval_"),
         parameters=model.num_parameters(),
-        memory=memory_bytes(device),
+        memory=memory_bytes(device) // (neighbours() if device.type == "cpu" else 1),
         device=device.type,
+        processes=started(),
         bfloat16=native_bfloat16(device) and computes_in_bfloat16(model),
         fp16=bool(call.training.get("fp16")),
     )

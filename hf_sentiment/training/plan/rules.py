@@ -16,6 +16,8 @@ LONGEST_DEFAULT = 256
 HALF_WAY = 400
 # From here on, training texts of a sentence encoder take two epochs instead of four, and weights go all the way.
 MANY_TEXTS = 2000
+# Texts of a step, of all processes together.
+BATCH = 16
 # Widths from which on encoders want lower rates: BERT-base's, and that of the large ones.
 BASE, LARGE = 768, 1024
 
@@ -193,6 +195,13 @@ def fine_tuning_epochs(facts: Facts) -> float:
     return 4.0 if facts.num_train >= HEAD_ALONE else 8.0
 
 
+def _train_batch(facts: Facts) -> tuple[int, str]:
+    if facts.processes == 1:
+        return BATCH, _BATCH
+    each = max(1, BATCH // facts.processes)
+    return each, f"{each * facts.processes} on {facts.processes} processes: {_BATCH}"
+
+
 def _bf16(facts: Facts) -> tuple[bool, str]:
     """Measured on a CPU, where bfloat16 of its own may still be slower; elsewhere by what the device has."""
     if facts.diverged:
@@ -271,7 +280,7 @@ RULES: tuple[Rule, ...] = (
     Rule("fine_tuned_share", _fine_tuned_share, f"{_WORTSMAN}; {_OURS}", fine_tuning=True),
     Rule("label_smoothing_factor", _label_smoothing, f"{_MULLER}; {_OURS}", fine_tuning=True),
     Rule("num_train_epochs", _epochs, f"{_DEVLIN}; {_LIU}; {_CLARK}; {_OURS}"),
-    Rule("per_device_train_batch_size", _always(16, _BATCH), _DEVLIN, fine_tuning=True),
+    Rule("per_device_train_batch_size", _train_batch, _DEVLIN, fine_tuning=True),
     Rule("per_device_eval_batch_size", _always(32, "batches of equal length are fastest small on a CPU"), _OURS),
     Rule("warmup_steps", _always(0.1, _WARMUP), _MOSBACH, fine_tuning=True),
     Rule("bf16", _bf16, f"{_KALAMKAR}; {_OURS}"),

@@ -317,6 +317,29 @@ def test_openvino_says_what_torch_says_to_several_threads(tiny_folder: Path, tmp
     assert not (tmp_path / "out" / "handler.py").exists()
 
 
+SIGNALLED = """
+import os, signal, sys, threading
+from pathlib import Path
+from hf_sentiment.inference.backends.with_openvino import openvino_engine
+held = [openvino_engine(Path(sys.argv[1]), 1)]
+signal.signal(signal.SIGUSR1, lambda *_: print("handled"))
+thread = threading.Thread(target=held.clear)
+thread.start()
+thread.join()
+os.kill(os.getpid(), signal.SIGUSR1)
+"""
+
+
+def test_a_signal_is_handled_after_another_thread_has_dropped_an_openvino_graph(
+    tiny_folder: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("openvino")
+    export(str(tiny_folder), tmp_path / "out", format="openvino")
+    graph = tmp_path / "out" / "openvino" / "openvino_model.xml"
+    done = subprocess.run([sys.executable, "-c", SIGNALLED, str(graph)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+
+
 JAVASCRIPT = """
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,11 @@ def openvino_engine(path: Path, num_threads: int | None = None, bfloat16: bool =
     if num_threads is not None:
         options["INFERENCE_NUM_THREADS"] = str(num_threads)
     try:
-        model = openvino.Core().compile_model(path, "CPU", options)
+        # OpenVINO gives the thread that first compiles a signal stack of its own, and unmaps it with the last graph,
+        # whichever thread drops that: a signal with a handler of Python, such as Ctrl-C, would then end the process. So
+        # it is a thread that ends at once.
+        with ThreadPoolExecutor(1) as thread:
+            model = thread.submit(openvino.Core().compile_model, path, "CPU", options).result()
     except RuntimeError as error:
         raise CallError(f"{path} cannot be read by OpenVINO: export the model again") from error
     own = threading.local()  # a request may not be used by two threads at once

@@ -139,6 +139,8 @@ def one_line_errors(debug: bool = False, every_kind: bool = False) -> Iterator[N
     except Exception as error:  # the last stop: one line for a person, the traceback on request
         if debug or not every_kind:
             raise
+        if "allocate memory" in str(error) or isinstance(error, MemoryError) or "out of memory" in str(error):
+            _fail(f"memory ran out ({first_line(error)}): take smaller batches, shorter texts or a smaller model", 1)
         _fail(f"{type(error).__name__}: {first_line(error)}{hint}", 1)
 
 
@@ -150,7 +152,7 @@ def _fail(message: str, code: int) -> NoReturn:
         for bar in list(getattr(sys.modules["tqdm"].tqdm, "_instances", ())):
             bar.close()
     if processes.first_to_end():
-        say(f"error: {message}")
+        say(f"error: {' '.join(message.splitlines())}")  # names of files and cells may have lines
     if several:  # without torch's destructors, which wait for the others or abort
         sys.stderr.flush()
         os._exit(code)

@@ -40,4 +40,6 @@ def missing_extra(extra: str, what: str) -> CallError:
 def first_line(error: BaseException) -> str:
     """What went wrong in one line: the first that says something, or else the name of the error's class."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return " ".join(lines[:2]) if lines[0].endswith(":") else lines[0]

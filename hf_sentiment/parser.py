@@ -18,7 +18,7 @@ from typing import Any, NoReturn, get_args, get_origin, get_type_hints
 
 import yaml
 
-from hf_sentiment.errors import CallError
+from hf_sentiment.errors import CallError, first_line
 
 # What data files end with; the module that reads them is heavy.
 _DATA_FILES = (".csv", ".tsv", ".txt", ".json", ".jsonl", ".xlsx", ".parquet")
@@ -224,7 +224,7 @@ def recipe_words(path: str | Path) -> list[str]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}, line {mark.line + 1}" if mark else str(path)
-        raise CallError(f"{where}: not YAML ({getattr(error, 'problem', error)})") from error
+        raise CallError(f"{where}: not YAML ({getattr(error, 'problem', None) or first_line(error)})") from error
     if not isinstance(content, dict):
         raise CallError(f"{path}: a recipe is a list of `name: value` lines, such as `learning_rate: 2e-5`")
     return [word for name, value in content.items() for word in flag_words(name, value)]

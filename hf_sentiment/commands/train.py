@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from datasets.fingerprint import Hasher
 
 from hf_sentiment import __version__
@@ -45,7 +46,7 @@ from hf_sentiment.records.serialization import write_record
 from hf_sentiment.report.page import report_html
 from hf_sentiment.training.arguments import SentimentArguments, split_arguments
 from hf_sentiment.training.assemble import assemble
-from hf_sentiment.training.plan import Plan, plan_lines, plan_record
+from hf_sentiment.training.plan import Facts, Plan, plan_lines, plan_record
 from hf_sentiment.training.run import Diverged, Run
 from hf_sentiment.training.sharing import shared_place
 
@@ -101,6 +102,12 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
     _refuse_shards(training)
+    with RunFolder(Path(training["output_dir"])).locked():
+        return _train(ours, training, dataset)
+
+
+def _train(ours: SentimentArguments, training: dict[str, Any], dataset: Any) -> RunResult | None:
+    """Train in a folder that no other process trains in."""
     began = time.monotonic()
     processes.join(bool(training.get("use_cpu")), training.get("ddp_timeout"))
     # What was asked for, not what is planned: the same command is the same run, whatever the plan says by then.
@@ -117,12 +124,13 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
         before = main_does(folder.plan) if checkpoint else None
         run = assemble(ours, training, dataset, before, place)
         main_does(lambda: _begin(run, ours, dataset, folder, call, checkpoint, before))
-        if not _fit(run, folder, checkpoint, began):
-            plan = plan_record(dataclasses.replace(run.plan, facts=dataclasses.replace(run.plan.facts, diverged=True)))
+        while (facts := _fit(run, folder, checkpoint, began)) is not None:
+            plan = plan_record(dataclasses.replace(run.plan, facts=facts))
             del run  # or two models are in memory
+            clear_device_cache(garbage_collection=True)
+            checkpoint = main_does(folder.last_checkpoint)
             run = assemble(ours, training, dataset, plan, place)
             main_does(lambda: write_record(folder.records / "plan.json", plan_record(run.plan)))
-            _fit(run, folder, None, began)
         return _finish(run, ours, folder, began)
 
 
@@ -192,8 +200,9 @@ def _refuse_shards(training: Mapping[str, Any]) -> None:
         )
 
 
-def _fit(run: Run, folder: RunFolder, checkpoint: Path | None, began: float) -> bool:
-    """Train; `False` where that diverged and is to be repeated in float32."""
+def _fit(run: Run, folder: RunFolder, checkpoint: Path | None, began: float) -> Facts | None:
+    """Train; where that diverged or memory ran out, the facts by which it is to be planned anew and gone on with."""
+    facts, batch = run.plan.facts, run.plan.per_device_train_batch_size.value
     run.curve.began = began
     try:
         run.fit(checkpoint)
@@ -204,8 +213,13 @@ def _fit(run: Run, folder: RunFolder, checkpoint: Path | None, began: float) -> 
         logger.warning("In low precision %s: training is repeated in float32", error)
         # Before the plan of the repetition is written: a kill in between leaves a run that begins anew.
         main_does(folder.clear_up)
-        return False
-    return True
+        return dataclasses.replace(facts, diverged=True)
+    except RuntimeError as error:
+        if not should_reduce_batch_size(error) or batch == 1 or run.trainer.args.world_size > 1:
+            raise
+        logger.warning("Memory ran out at %d texts at once: it goes on with half as many, and as many a step", batch)
+        return dataclasses.replace(facts, halvings=facts.halvings + 1)
+    return None
 
 
 def _write_beginning(run: Run, folder: RunFolder, audit: AuditRecord, model: str) -> None:

@@ -30,10 +30,12 @@ from hf_sentiment.hub.card import (
 from hf_sentiment.hub.scan import check_files
 from hf_sentiment.inference.backends import FILES, TorchBackend
 from hf_sentiment.inference.sentence_transformers import write_modules
+from hf_sentiment.model.configuration_bert_sentiment import POOLINGS
 from hf_sentiment.model.kinds import KINDS
 from hf_sentiment.model.modeling_bert_sentiment import SentimentModel
 from hf_sentiment.records.read import ADAPTER_FILES, RunRecords, check_weights
 from hf_sentiment.records.schema import CallRecord
+from hf_sentiment.records.serialization import read_object
 
 # What a tokenizer saves; anything else in the folder stays where it is.
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.txt", "added_tokens.json")
@@ -174,10 +176,14 @@ def _check_labels(records: RunRecords) -> None:
         if records.adapter is not None:
             raise CallError(f"{where}, which names the labels: save the base model's config beside the adapter")
         raise CallError(f"{where}: name the folder of a trained model, a run's --output_dir")
+    if records.kind is not None and records.pooling not in POOLINGS:
+        raise CallError(f"{records.folder / 'config.json'}: no pooling {records.pooling:.40}: {', '.join(POOLINGS)}")
     labels = records.labels
     fix = 'say in config.json "id2label": {"0": "negative", "1": "positive"} and "label2id" the other way round'
     if labels is None and not records.is_ours:
         raise CallError(f"{records.folder}: its labels have no names: {fix}")
+    if not all(isinstance(name, str) for name in labels or []):
+        raise CallError(f"{records.folder}: its labels are {labels}, and not names: {fix}")
     unnamed = [name for name in labels or [] if _UNNAMED.fullmatch(name)]
     if unnamed:
         raise CallError(f"{records.folder}: its labels are called {', '.join(unnamed)}: {fix}")
@@ -290,7 +296,7 @@ def _put_tokenizer(records: RunRecords, target: Path) -> None:
         )
     for name in present:
         if name == "tokenizer_config.json":
-            config = json.loads((records.folder / name).read_text(encoding="utf-8"))
+            config = read_object(records.folder / name) or {}
             text = json.dumps(_without_origins(config), indent=2, sort_keys=True, ensure_ascii=False)
             (target / name).write_text(text + "\n", encoding="utf-8")
         else:

@@ -24,14 +24,39 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, trust_remote_code=False)
     except ValueError as error:
         raise CallError(missing) from error
+    except Exception as error:  # of a damaged one transformers raises any kind
+        raise CallError(
+            f"{name}: its config.json or tokenizer cannot be read ({first_line(error)}): fetch them again"
+        ) from error
     if len(tokenizer) <= len(tokenizer.all_special_tokens):
         raise CallError(missing)
-    if tokenizer.model_max_length < 1:
+    if tokenizer.pad_token is None:
+        raise CallError(f"{name}: its tokenizer has no pad_token: say it in tokenizer_config.json")
+    if not isinstance(tokenizer.model_max_length, int | float) or not tokenizer.model_max_length >= 1:
         raise CallError(
             f"{name}: model_max_length is {tokenizer.model_max_length} in tokenizer_config.json: write the number of "
             "tokens there that the model reads"
         )
     return tokenizer
+
+
+def check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: str) -> None:
+    """Refuse a tokenizer that knows words which the model has no vectors of.
+
+    Args:
+        tokenizer: Beside the model.
+        model: Of any architecture.
+        name: The checkpoint.
+
+    Raises:
+        CallError: It is of another checkpoint.
+    """
+    vectors = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
+    if len(tokenizer) > vectors:
+        raise CallError(
+            f"{name}: its tokenizer knows {len(tokenizer):,} words, and its model {vectors:,}: they are of two "
+            "checkpoints, fetch both again"
+        )
 
 
 def loading_error(error: BaseException, name: str) -> str:
@@ -44,6 +69,8 @@ def loading_error(error: BaseException, name: str) -> str:
         return (
             "it has no safetensors weights, and others may hold code: save it anew (save_pretrained) where you trust it"
         )
+    if not isinstance(error, OSError | ValueError):
+        return f"its config.json or weights are damaged ({first_line(error)}): fetch them again"
     return first_line(error)
 
 

@@ -131,9 +131,9 @@ class SentimentConfig(PreTrainedConfig):
     def _check_head_options(self) -> None:
         if self.pooling not in POOLINGS:
             raise ValueError(f"pooling must be one of {', '.join(POOLINGS)}, got {self.pooling!r}")
-        if self.classifier_dropout is None or not 0 <= self.classifier_dropout < 1:
+        if not _below_one(self.classifier_dropout):
             raise ValueError(f"classifier_dropout must be in [0, 1), got {self.classifier_dropout!r}")
-        if isinstance(self.label_smoothing, bool) or not 0 <= self.label_smoothing < 1:
+        if not _below_one(self.label_smoothing):
             raise ValueError(f"label_smoothing must be in [0, 1), got {self.label_smoothing!r}")
         weights = self.class_weights
         if weights is None:
@@ -141,7 +141,7 @@ class SentimentConfig(PreTrainedConfig):
         if (
             not isinstance(weights, (list, tuple))
             or len(weights) != self.num_labels
-            or not all(0 < weight < float("inf") for weight in weights)
+            or not all(isinstance(weight, (int, float)) and 0 < weight < float("inf") for weight in weights)
         ):
             raise ValueError(f"class_weights must be {self.num_labels} positive numbers, one a label, got {weights!r}")
 
@@ -213,6 +213,11 @@ class SentimentConfig(PreTrainedConfig):
             config_dict.pop("label2id", None)
         config_dict.update({key: kwargs.pop(key) for key in _HEAD_OPTIONS if key in kwargs})
         return super().from_dict(config_dict, **kwargs)
+
+
+def _below_one(value: Any) -> bool:
+    """Whether it is a number from 0 on and less than 1."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1
 
 
 class BertSentimentConfig(SentimentConfig, BertConfig):

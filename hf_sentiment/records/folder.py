@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_sentiment.errors import CallError
+from filelock import FileLock, Timeout
+
+from hf_sentiment.errors import CallError, DataError, first_line
 from hf_sentiment.records.atomic import current_umask
+from hf_sentiment.records.checksums import damaged_file
 from hf_sentiment.records.schema import AuditRecord, EvaluationRecord, PlanRecord
 from hf_sentiment.records.serialization import read_record, write_record
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+logger = logging.getLogger(__name__)
+
 # What the names of kept weights begin with. The Trainer's uploads leave out names that begin with an underscore.
 KEPT = "_best-"
 # As the Trainer calls them.
 _CHECKPOINT = "checkpoint-"
 _CONFIG = "config.json"
+# What the name of a damaged checkpoint begins with, which the Trainer then neither counts nor removes.
+_DAMAGED = "damaged-"
+_LOCK = ".lock"
 # What the folder begins with that a model is saved into before it is moved to its place.
 _BESIDE = ".model-"
 # What the place begins with in which processes share data.
@@ -69,7 +78,7 @@ class RunFolder:
         assert before is not None
         for leftover in folder.path.glob(f"{_BESIDE}*"):  # of a kill while the model was saved
             shutil.rmtree(leftover)
-        if folder.last_checkpoint() is None and not folder.finished:
+        if not folder.finished and not any((path / "trainer_state.json").is_file() for path in folder._checkpoints()):
             return folder  # nothing was learned yet that another call would mix with
         # What is not said and what is said to be `None` are the same.
         different = sorted(name for name in before.keys() | call.keys() if before.get(name) != call.get(name))
@@ -83,9 +92,47 @@ class RunFolder:
 
     def _holds_something(self) -> bool:
         """Whether there is anything but what a kill leaves while the first record is written."""
-        found = (path for path in self.path.iterdir() if path != self.records) if self.path.is_dir() else ()
+        ours = (self.records, self.path / _LOCK)
+        found = (path for path in self.path.iterdir() if path not in ours) if self.path.is_dir() else ()
         records = self.records.iterdir() if self.records.is_dir() else ()
         return any(found) or any(not path.name.startswith(_FIRST_RECORD) for path in records)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """The folder for this process alone; what a call that was wrong has made of it is removed again.
+
+        Raises:
+            CallError: Another process has it.
+        """
+        made = [path for path in (self.path, *self.path.parents) if not path.exists()]
+        if self.path.exists() and not self.path.is_dir():
+            yield  # no folder, which `open` says
+            return
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / _LOCK, timeout=0):
+                try:
+                    yield
+                finally:
+                    if self.finished or not (self.records / "arguments.json").is_file():
+                        (self.path / _LOCK).unlink(missing_ok=True)
+                    with contextlib.suppress(OSError):  # not empty
+                        for path in made:
+                            path.rmdir()
+        except Timeout as error:
+            raise CallError(
+                f"{self.path}: another process trains there: wait for it, or name another --output_dir"
+            ) from error
+        except Exception as error:
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(self.path)  # of a full disk the system says no name
+            # What safetensors and torch say of it.
+            elif "(os error" in str(error) or "inline_container" in str(error):
+                raise DataError(
+                    f"{self.path}: a file cannot be written whole ({first_line(error)}): make room there, and run the "
+                    "same command again"
+                ) from error
+            raise
 
     def begin(self, call: dict[str, Any]) -> None:
         """Write down what was asked for."""
@@ -109,7 +156,7 @@ class RunFolder:
         """The plan of the run that is there: what decided on its number format when it began does so to its end."""
         return read_record(self.records / "plan.json", PlanRecord)
 
-    @contextmanager
+    @contextlib.contextmanager
     def shared_place(self) -> Iterator[Path]:
         """A folder in this one for what several processes read, gone in the end; this one too, if nothing is in it."""
         self.path.mkdir(parents=True, exist_ok=True)
@@ -131,15 +178,25 @@ class RunFolder:
         return (self.records / "evaluation.json").is_file()
 
     def last_checkpoint(self, clear: bool = True) -> Path | None:
-        """The latest whole checkpoint.
+        """The latest whole checkpoint; those that a kill cut short are removed, and damaged ones set aside.
 
-        The Trainer writes `trainer_state.json` last, so a checkpoint whose state can be read is whole.
+        The Trainer writes `trainer_state.json` last, and then its files' SHA-256 are written beside it: a checkpoint
+        without them whose state can be read was killed in between, and is whole.
 
         Args:
-            clear: Whether to remove those that a kill cut short.
+            clear: Whether to remove those that a kill cut short, and to set damaged ones aside.
         """
         # By number and not by time: copies and file systems change times.
         for path in sorted(self._checkpoints(), key=lambda path: -int(path.name[len(_CHECKPOINT) :])):
+            damaged = damaged_file(path)
+            if damaged is not None:
+                if not clear:
+                    continue
+                aside = path.with_name(f"{_DAMAGED}{path.name}")
+                shutil.rmtree(aside, ignore_errors=True)
+                path.rename(aside)
+                logger.warning("%s is damaged or gone: %s is set aside as %s", path / damaged, path.name, aside.name)
+                continue
             try:
                 json.loads((path / "trainer_state.json").read_text(encoding="utf-8"))
             except (OSError, ValueError):
@@ -183,7 +240,7 @@ class RunFolder:
 
     def clear_up(self) -> None:
         """Remove what only an unfinished run needs."""
-        for leftover in (*self._checkpoints(), *self.path.glob(f"{KEPT}*")):
+        for leftover in (*self._checkpoints(), *self.path.glob(f"{KEPT}*"), *self.path.glob(f"{_DAMAGED}*")):
             shutil.rmtree(leftover)
 
     def _checkpoints(self) -> list[Path]:

@@ -15,7 +15,7 @@ from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.model.kinds import KINDS, Kind
 from hf_sentiment.records.folder import existing_folder
 from hf_sentiment.records.schema import AuditRecord, CallRecord, EvaluationRecord, ExportRecord, Measurement, PlanRecord
-from hf_sentiment.records.serialization import read_json, read_record
+from hf_sentiment.records.serialization import read_json, read_object, read_record
 
 # As PEFT calls them.
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
@@ -69,11 +69,11 @@ class RunRecords:
         # A run keeps the adapter beside its merged model; PEFT's own `save_pretrained` writes it on top.
         places = (folder / "adapter", folder)
         adapter_folder = next((place for place in places if (place / ADAPTER_FILES[0]).is_file()), None)
-        config = read_json(folder / "config.json")
+        config = read_object(folder / "config.json")
         return cls(
             folder=folder,
             config=config,
-            adapter=None if adapter_folder is None else read_json(adapter_folder / ADAPTER_FILES[0]),
+            adapter=None if adapter_folder is None else read_object(adapter_folder / ADAPTER_FILES[0]),
             adapter_folder=adapter_folder,
             arguments=read_record(records / "arguments.json", CallRecord),
             plan=read_record(records / "plan.json", PlanRecord),
@@ -98,8 +98,10 @@ class RunRecords:
     def labels(self) -> list[str] | None:
         """Label names in index order, where the config has them."""
         names = self._of_config("id2label")
-        # JSON has strings for keys, and "10" sorts before "2".
-        return None if not names else [names[key] for key in sorted(names, key=int)]
+        try:  # JSON has strings for keys, and "10" sorts before "2"
+            return None if not names else [names[key] for key in sorted(names, key=int)]
+        except (TypeError, ValueError) as error:
+            raise CallError(f"{self.folder / 'config.json'}: id2label must number names, got {names!r:.80}") from error
 
     @property
     def kind(self) -> Kind | None:
@@ -135,7 +137,7 @@ class RunRecords:
     @property
     def reads(self) -> int | None:
         """Tokens that the model reads, as the tokenizer beside it says since training."""
-        said = read_json(self.folder / "tokenizer_config.json") or {}
+        said = read_object(self.folder / "tokenizer_config.json") or {}
         tokens: int | None = said.get("model_max_length", self._of_config("max_position_embeddings"))
         return tokens
 

@@ -147,6 +147,18 @@ def read_json(path: Path) -> Any:
         raise CallError(f"{path} is not JSON ({error}): restore it, or train again") from error
 
 
+def read_object(path: Path) -> dict[str, Any] | None:
+    """As `read_json`, of a file that holds names and values.
+
+    Raises:
+        CallError: It does not.
+    """
+    content = read_json(path)
+    if not isinstance(content, dict | None):
+        raise CallError(f"{path} holds {content!r:.40}, and no names and values: restore it, or train again")
+    return content
+
+
 def without_version(content: Any, place: str | Path) -> Any:
     """The content of a record's file without its version, which is the one that this package reads.
 

@@ -37,6 +37,7 @@ from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import PlanRecord
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.call import Call
+from hf_sentiment.training.checkpoints import CheckedCheckpoints
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.load import load_model, load_planned_splits
 from hf_sentiment.training.optimizer import check_layer_rates
@@ -94,7 +95,8 @@ def prepare_plan(
     _check_call(call, tokenizer)
     # After the cheap checks: this tokenises up to 4,000 texts.
     sample = TextSample.draw(data, tokenizer)
-    facts = replace(gather_facts(call, data, sample, model, tokenizer), diverged=diverged)
+    facts = gather_facts(call, data, sample, model, tokenizer)
+    facts = replace(facts, diverged=diverged, halvings=0 if before is None else before.halvings)
     # Twice: which batch a step is timed on follows from the plan, and the number format of the plan from the time.
     facts = timed_facts(
         make_plan(facts, call.said), call, sample, model, tokenizer, None if before is None else before.steps
@@ -139,6 +141,8 @@ def assemble(
     suite: list[TrainerCallback | None] = [stopping, alarm, curve, _lora(plan, arguments)]
     suite += [CheckpointOnInterrupt(), SeedEveryEpoch(), None if augmented is None else augmented.callback]
     training_arguments = _training_arguments(plan, call)
+    suite.append(CheckedCheckpoints(training_arguments.save_total_limit))
+    training_arguments.save_total_limit = None
     smooth_in_the_model(model, training_arguments)
     trainer = ExactTrainer(
         model=model,

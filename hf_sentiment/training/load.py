@@ -8,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformers import PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
@@ -17,7 +16,7 @@ from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabe
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.inference.loading import load_tokenizer, loading_error, readable_tokens
+from hf_sentiment.inference.loading import check_vocabulary, load_tokenizer, loading_error, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.text_prefix import with_text_prefix
 from hf_sentiment.model import SentimentModel
@@ -101,7 +100,7 @@ def _is_sentence_encoder(arguments: SentimentArguments) -> bool:
     try:
         config_class: Any = sentiment_model_class(path, revision=revision).config_class
         config = config_class.from_pretrained(path, revision=revision, **_pooling(arguments))
-    except (OSError, ValueError):  # `load_model` says what is wrong with it
+    except Exception:  # of a damaged one transformers raises any kind: `load_model` says what is wrong with it
         return False
     return bool(config.sentence_encoder)
 
@@ -141,9 +140,10 @@ def load_model(
         )
     except SentimentError:
         raise
-    except (OSError, ValueError, SafetensorError) as error:
+    except Exception as error:  # of a damaged config transformers raises any kind
         raise CallError(f"--model_name_or_path {name}: {loading_error(error, name)}") from error
     model, info = loaded
+    check_vocabulary(tokenizer, model, f"--model_name_or_path {name}")
     if not weights_are_finite(model):
         raise CallError(f"--model_name_or_path {name}: its weights are not finite: they are damaged, fetch them again")
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.

@@ -15,9 +15,9 @@ _SMALLEST_PROBE = 8
 
 def default_probe_size(args: TrainingArguments, state: TrainerState, planned: int) -> int:
     """`PROBE_SHARE` of the texts that are trained on between two evaluations, from 8 to 512."""
-    batch = (
-        (state.train_batch_size or args.train_batch_size) * args.gradient_accumulation_steps * max(1, args.world_size)
-    )
+    # Of a run that is taken up the state may have another size than it goes on with.
+    found = state.train_batch_size if args.auto_find_batch_size else None
+    batch = (found or args.train_batch_size) * args.gradient_accumulation_steps * max(1, args.world_size)
     between = state.max_steps * batch / max(1, planned)
     return int(min(LARGEST_PROBE, max(_SMALLEST_PROBE, PROBE_SHARE * between)))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 from transformers import TrainerControl, TrainerState, TrainingArguments
@@ -88,6 +89,11 @@ class JudgingCallback(RecordingCallback):
     def keeps_best(self) -> bool:
         """Whether it ends the run with the best weights."""
         return False
+
+    @property
+    def kept_files(self) -> list[Path]:
+        """The weights that a checkpoint of this moment names."""
+        return [] if self._kept is None or self.best_step is None else self._kept.files(self.best_step)
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         """Now that a checkpoint names the best weights, those before them are not needed any more."""

@@ -35,7 +35,8 @@ class KeptWeights:
     """Weights of one evaluation, kept in `folder` by the main process, put back in every process.
 
     What is kept is what training changes: adapter and head of a PEFT model, else all parameters, and the buffers.
-    Between an improvement and the next checkpoint there are two copies: a resume from the last one needs the first.
+    There is a copy for each of the last two checkpoints, unless they name the same: a damaged one leaves the other to
+    go on from. Between an improvement and the next checkpoint there is one more.
 
     Args:
         folder: The run's folder. The copy is `{KEPT}{name}-{step}` in it.
@@ -49,9 +50,10 @@ class KeptWeights:
         self._name = name
         self._is_main = is_main
         self._checkpointed = checkpointed
+        self._before: int | None = None  # named by the checkpoint before that one
 
     def keep(self, model: nn.Module, step: int) -> None:
-        """Keep the weights of `step`, and forget all before them but those that the last checkpoint names.
+        """Keep the weights of `step`, and forget all before them but those that the last two checkpoints name.
 
         Every process must call it, as the main one writes what the others may have a part of.
         """
@@ -63,12 +65,12 @@ class KeptWeights:
         with folder_atomically(self._path(step)) as folder:
             for number, part in enumerate(_parts(model)):
                 save_file(part, folder / f"{number:05d}.safetensors")
-        self._forget_all_but(step, self._checkpointed)
+        self._forget_all_but(step, self._checkpointed, self._before)
 
     def named_by_checkpoint(self, step: int | None) -> None:
-        """A checkpoint was written that names the weights of `step`: no others are needed any more."""
-        self._checkpointed = step
-        self._forget_all_but(step)
+        """A checkpoint was written that names the weights of `step`; those of the one before it are kept, too."""
+        self._before, self._checkpointed = self._checkpointed, step
+        self._forget_all_but(step, self._before)
 
     def forget(self) -> None:
         """Delete every copy."""
@@ -78,10 +80,14 @@ class KeptWeights:
         """Whether the weights of `step` are there, in every process as in the main one."""
         return bool(from_main_process(self._path(step).is_dir()))
 
+    def files(self, step: int) -> list[Path]:
+        """The files that hold the weights of `step`; none where they are not kept."""
+        return sorted(self._path(step).glob("*.safetensors"))
+
     def put_back(self, model: nn.Module, step: int) -> None:
         """Put the weights of `step` into `model`, in place and bit for bit; only the main process needs the disk."""
         where: dict[str, Path] = {}
-        for file in sorted(self._path(step).glob("*.safetensors")):
+        for file in self.files(step):
             with safe_open(file, framework="pt") as opened:
                 where |= dict.fromkeys(opened.keys(), file)
         with torch.no_grad():

@@ -21,7 +21,7 @@ from hf_sentiment.data.tables import (
     is_certain_header,
     text_position,
 )
-from hf_sentiment.errors import CallError, DataError, NoRows
+from hf_sentiment.errors import CallError, DataError, NoRows, SentimentError
 from hf_sentiment.records.atomic import file_atomically
 
 if TYPE_CHECKING:
@@ -141,21 +141,19 @@ def _top(book: Workbook, sheet: str) -> list[tuple[int, list[str]]]:
 @contextlib.contextmanager
 def _opened(path: Path, source: str, data_only: bool = True) -> Iterator[Workbook]:
     import openpyxl
-    from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        # openpyxl goes by the extension, which a cached download lacks.
-        file = path.open("rb")
-        book = openpyxl.load_workbook(file, read_only=True, data_only=data_only)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, ValueError) as error:
+        # openpyxl goes by the extension, which a cached download lacks. It reads sheets when they are asked for.
+        with path.open("rb") as file:
+            book = openpyxl.load_workbook(file, read_only=True, data_only=data_only)
+            with contextlib.closing(book):
+                for sheet in book.worksheets:
+                    sheet.reset_dimensions()  # some programs write wrong ones
+                yield book
+    except SentimentError:
+        raise
+    except Exception as error:  # of a damaged one zipfile, the XML parser and openpyxl raise any kind
         raise DataError(f"{source}: not an Excel workbook (.xlsx), or a broken one: save it again") from error
-    try:
-        for sheet in book.worksheets:
-            sheet.reset_dimensions()  # some programs write wrong ones
-        yield book
-    finally:
-        book.close()
-        file.close()
 
 
 def _string(value: Any) -> str:

@@ -148,7 +148,7 @@ def read_file(
             table = _read_json(name, path, kind, find_encoding(path, name, encoding), keep_broken)
     except SentimentError as error:
         raise _at(name, error) from error
-    except pa.ArrowInvalid as error:  # of a Parquet file that ends too early
+    except (pa.ArrowException, OSError) as error:  # of a Parquet file that ends too early, or is damaged
         raise DataError(f"{name}: cannot be read: {first_line(error).rstrip('.')}; write it again") from error
     if not len(table.dataset):
         raise NoRows(f"{name}: the file has no data rows")

@@ -13,7 +13,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 from hf_sentiment.compute.batching import pad_batch
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.backends.protocol import Tokens
-from hf_sentiment.inference.loading import check_head, load_tokenizer, loading_error, readable_tokens
+from hf_sentiment.inference.loading import check_head, check_vocabulary, load_tokenizer, loading_error, readable_tokens
 from hf_sentiment.inference.sentence_transformers import read_modules
 
 
@@ -69,6 +69,7 @@ class TorchBackend:
                 raise
             raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error, name)}") from error
         check_head(info, name)
+        check_vocabulary(tokenizer, model, name)
         return cls(model.to(device), tokenizer)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:

@@ -76,6 +76,11 @@ class PlanRecord:
         """Whether training diverged in low precision, and this is the plan of its repetition in float32."""
         return bool(self.facts.get("diverged"))
 
+    @property
+    def halvings(self) -> int:
+        """How many times memory ran out in training."""
+        return int(self.facts.get("halvings", 0))
+
     def value(self, name: str) -> Any:
         """What was decided on an argument; `None` where that did not matter."""
         return None if name not in self.decisions else self.decisions[name].value

@@ -47,6 +47,7 @@ class Plan:
     label_smoothing_factor: Decision[float]
     num_train_epochs: Decision[float]
     per_device_train_batch_size: Decision[int]
+    gradient_accumulation_steps: Decision[int]
     per_device_eval_batch_size: Decision[int]
     warmup_steps: Decision[float]
     bf16: Decision[bool]
@@ -75,6 +76,8 @@ class Plan:
         idle = set() if self.fine_tunes else {rule.name for rule in RULES if rule.fine_tuning}
         if not self.trains:
             idle.add("bf16")
+        if self.gradient_accumulation_steps.value == 1:
+            idle.add("gradient_accumulation_steps")
         return {name: one for name, one in self.decisions.items() if one.by == "user" or name not in idle}
 
     @property

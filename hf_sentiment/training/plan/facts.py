@@ -56,6 +56,7 @@ class Facts:
         steps: How long a training step takes, where that is measured: on a CPU.
         taught: Whether the cache has the encoder as the lexicon leaves it.
         diverged: Whether this is the repetition, in float32, of a training that diverged in lower precision.
+        halvings: How many times memory ran out in training.
     """
 
     num_train: int
@@ -83,6 +84,7 @@ class Facts:
     steps: StepTimes | None = None
     taught: bool = False
     diverged: bool = False
+    halvings: int = 0
 
     @property
     def encoder(self) -> str:

@@ -31,7 +31,22 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> Plan:
             decisions[rule.name] = Decision(*rule.decide(facts), rule.source)
     # Then what they mean for each other, in this order: epochs tell whether there is fine-tuning, and that the rest.
     steps = (said.get("max_steps") or 0) > 0
-    return _settle_evaluations(_settle_training(_settle_epochs(Plan(facts, **decisions), steps), steps))
+    plan = _settle_evaluations(_settle_training(_settle_epochs(Plan(facts, **decisions), steps), steps))
+    return _settle_memory(plan) if facts.halvings else plan
+
+
+def _settle_memory(plan: Plan) -> Plan:
+    """As many texts a step as before, but fewer at once: memory ran out."""
+    batch, accumulated = plan.per_device_train_batch_size.value, plan.gradient_accumulation_steps.value
+    half = max(1, batch >> plan.facts.halvings)
+    fewer = next(size for size in range(half, 0, -1) if batch % size == 0)
+    reason = f"memory ran out at {max(1, batch >> (plan.facts.halvings - 1))} texts at once"
+    return replace(
+        plan,
+        per_device_train_batch_size=Decision(fewer, reason),
+        gradient_accumulation_steps=Decision(accumulated * batch // fewer, "as many texts a step as before"),
+        per_device_eval_batch_size=Decision(min(plan.per_device_eval_batch_size.value, 2 * fewer), reason),
+    )
 
 
 def _settle_epochs(plan: Plan, steps: bool) -> Plan:

@@ -255,6 +255,7 @@ _NO_DECAY = "one rate for all layers: 0.85 a layer gained nothing"
 _BATCH = "the smaller of BERT's two batch sizes: more steps for the same texts"
 _WARMUP = "a tenth of the steps: Adam's variance estimate is poor at first"
 _KEEP_BEST = "the last weights that validation texts do not tell from the best, by two standard errors"
+_CHECKPOINTS = "the last one, and the one before it in case that is damaged"
 _PATIENCE = "told worse than the best twice in a row: one evaluation may be bad luck"
 _PIECES = "texts that are much longer than these are read by sentences, which are like them"
 _LENGTHS = "texts of equal length together waste little padding"
@@ -281,6 +282,7 @@ RULES: tuple[Rule, ...] = (
     Rule("label_smoothing_factor", _label_smoothing, f"{_MULLER}; {_OURS}", fine_tuning=True),
     Rule("num_train_epochs", _epochs, f"{_DEVLIN}; {_LIU}; {_CLARK}; {_OURS}"),
     Rule("per_device_train_batch_size", _train_batch, _DEVLIN, fine_tuning=True),
+    Rule("gradient_accumulation_steps", _always(1, "a batch is a step"), fine_tuning=True),
     Rule("per_device_eval_batch_size", _always(32, "batches of equal length are fastest small on a CPU"), _OURS),
     Rule("warmup_steps", _always(0.1, _WARMUP), _MOSBACH, fine_tuning=True),
     Rule("bf16", _bf16, f"{_KALAMKAR}; {_OURS}"),
@@ -289,7 +291,11 @@ RULES: tuple[Rule, ...] = (
     Rule("eval_strategy", _eval_strategy, fine_tuning=True),
     Rule("eval_on_start", _eval_on_start, fine_tuning=True),
     Rule("save_strategy", _always("epoch", "a killed run goes on from its last epoch"), fine_tuning=True),
-    Rule("save_total_limit", _always(1, "the last checkpoint and the best weights are enough"), fine_tuning=True),
+    Rule(
+        "save_total_limit",
+        _always(2, _CHECKPOINTS),
+        fine_tuning=True,
+    ),
     Rule("keep_best", _always(True, _KEEP_BEST), f"{_BREIMAN}; {_OURS}", fine_tuning=True),
     Rule("early_stopping_patience", _always(2, _PATIENCE), f"{_PRECHELT}; {_OURS}", fine_tuning=True),
     Rule("metric_for_best_model", _metric, _GUO, fine_tuning=True),

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 # Where the site has the files of the repository.
 FOLDER = "repository/"
 # What the navigation names, linked or not.
-ALWAYS = ("recipes/README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASE.md")
+ALWAYS = ("recipes/README.md", "CHANGELOG.md", "CONTRIBUTING.md", "RELEASE.md", "SECURITY.md")
 
 _LINK = re.compile(r"(\]\()([^)\s]+)(?=\))")
 _PICTURES = (".png", ".svg")

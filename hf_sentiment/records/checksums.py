@@ -22,7 +22,7 @@ def write_checksums(folder: Path, files: Iterable[Path]) -> None:
         files: Those that it needs, also outside it.
     """
     write_json(
-        folder / _NAME, {Path(os.path.relpath(file, folder)).as_posix(): _sha256(file) for file in sorted(files)}
+        folder / _NAME, {Path(os.path.relpath(file, folder)).as_posix(): sha256_of(file) for file in sorted(files)}
     )
 
 
@@ -37,9 +37,10 @@ def damaged_file(folder: Path) -> str | None:
 
 
 def _holds(file: Path, digest: str) -> bool:
-    return file.is_file() and _sha256(file) == digest
+    return file.is_file() and sha256_of(file) == digest
 
 
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -58,7 +59,7 @@ def local_path(name: str) -> Path:
         path = Path(name).expanduser()
         if path.is_file():
             return _unpacked(path) if name.lower().endswith(".gz") else path.resolve()
-    except (OSError, ValueError, EOFError, DatasetsError) as error:
+    except (OSError, ValueError, EOFError, zlib.error, DatasetsError) as error:
         what = "downloaded" if "://" in name else "unpacked"
         raise CallError(f"{name}: cannot be {what} ({first_line(error.__cause__ or error)})") from error
     if not path.exists():
@@ -96,8 +97,11 @@ def kind_by_content(path: Path, kind: str, name: str) -> str:
     elif kind == "parquet":
         raise DataError(f"{name}: not a Parquet file, or not a whole one: write it again")
     elif start.startswith(b"PK\x03\x04") and zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as archive:
-            content = "excel" if "xl/workbook.xml" in archive.namelist() else kind
+        try:
+            with zipfile.ZipFile(path) as archive:
+                content = "excel" if "xl/workbook.xml" in archive.namelist() else kind
+        except (zipfile.BadZipFile, ValueError) as error:
+            raise DataError(f"{name}: a broken Excel workbook or zip archive: save it again") from error
         if content != "excel":
             raise CallError(f"{name}: a zip archive: unpack it, and name a file in it")
     elif start.lstrip().lower().startswith((b"<!doctype html", b"<html")):

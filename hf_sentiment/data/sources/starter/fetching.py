@@ -7,7 +7,6 @@ its hash at every use, so that a damaged cache is replaced and never read.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import subprocess
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_sentiment.errors import CallError
+from hf_sentiment.records.checksums import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +61,6 @@ def cache_folder() -> Path:
 def has_hash(path: Path, sha256: str | None) -> bool:
     """Whether `path` is a file with this SHA-256 (hashing the 90 MB of the default's weights takes about 0.1 s)."""
     return path.is_file() and sha256_of(path) == sha256
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fetch(archive: Archive, scratch: str | os.PathLike[str]) -> Path:

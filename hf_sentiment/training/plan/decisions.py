@@ -76,8 +76,6 @@ class Plan:
         idle = set() if self.fine_tunes else {rule.name for rule in RULES if rule.fine_tuning}
         if not self.trains:
             idle.add("bf16")
-        if self.gradient_accumulation_steps.value == 1:
-            idle.add("gradient_accumulation_steps")
         return {name: one for name, one in self.decisions.items() if one.by == "user" or name not in idle}
 
     @property

@@ -38,7 +38,7 @@ test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two core
 test-engines: $(VENV)/.installed  ## Export every family of encoders, and ask transformers.js (minutes)
 	$(BIN)/python -m pytest -m engines
 
-test-faults: $(VENV)/.installed  ## Kill real runs at any moment and take them up again (minutes)
+test-faults: $(VENV)/.installed  ## Kill runs at any moment and take them up again; ask bad inputs (minutes)
 	$(BIN)/python -m pytest -m faults
 
 test-starter: $(VENV)/.installed  ## Tests that fetch the starter model and data

@@ -105,8 +105,9 @@ class RunFolder:
             CallError: Another process has it.
         """
         made = [path for path in (self.path, *self.path.parents) if not path.exists()]
-        if self.path.exists() and not self.path.is_dir():
-            yield  # no folder, which `open` says
+        # No folder, which `open` says; and of several processes the main one has the lock.
+        if (self.path.exists() and not self.path.is_dir()) or os.environ.get("RANK", "0") != "0":
+            yield
             return
         self.path.mkdir(parents=True, exist_ok=True)
         try:

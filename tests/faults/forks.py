@@ -60,7 +60,7 @@ def _child(call: dict[str, Any], rank: int, port: int, log: str, pipe: int) -> N
     def watch(event: str, arguments: tuple[Any, ...]) -> None:
         nonlocal changes
         writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & (os.O_WRONLY | os.O_RDWR)
-        if (writes or event in CHANGES) and str(arguments[0]).startswith(call["folder"]):
+        if (writes or event in CHANGES) and f"{arguments[0]}/".startswith(f"{call['folder']}/"):
             changes += 1
             if changes == call.get("change") and rank == call.get("rank", 0):
                 os.kill(os.getpid(), signal.SIGKILL)

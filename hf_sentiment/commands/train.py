@@ -10,6 +10,7 @@ import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -130,7 +131,8 @@ def _train(ours: SentimentArguments, training: dict[str, Any], dataset: Any) -> 
             clear_device_cache(garbage_collection=True)
             checkpoint = main_does(folder.last_checkpoint)
             run = assemble(ours, training, dataset, plan, place)
-            main_does(lambda: write_record(folder.records / "plan.json", plan_record(run.plan)))
+            record = partial(write_record, folder.records / "plan.json", plan_record(run.plan))
+            main_does(record)
         return _finish(run, ours, folder, began)
 
 

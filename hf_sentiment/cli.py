@@ -24,7 +24,7 @@ from hf_sentiment.errors import CallError, SentimentError, first_line
 from hf_sentiment.parser import FlagParser, nearest, switch
 
 # What to do about an error of the system, by its number.
-_REMEDIES = {errno.ENOSPC: "make room there, or name another place", errno.EDQUOT: "make room there"}
+_REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "make room there, or name another place")
 _REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "name another place, or change its rights")
 
 _HELP = """usage: hf-sentiment COMMAND ...

@@ -44,7 +44,7 @@ def copies(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_there_is_one_copy_and_two_until_a_checkpoint_names_the_new_one(tmp_path: Path) -> None:
+def test_there_is_a_copy_for_each_of_the_last_two_checkpoints_and_the_new_one(tmp_path: Path) -> None:
     model = BertModel(BertConfig(vocab_size=40, hidden_size=8, num_hidden_layers=1, num_attention_heads=1))
     kept = KeptWeights(tmp_path, "mine", True)
     (tmp_path / "_partial-_best-mine-7-xyz").mkdir()  # what a kill leaves
@@ -56,6 +56,8 @@ def test_there_is_one_copy_and_two_until_a_checkpoint_names_the_new_one(tmp_path
         kept.keep(model, step)
         assert copies(tmp_path) == ["_best-mine-7", f"_best-mine-{step}"]
     assert kept.has(7) and kept.has(9) and not kept.has(8)
+    kept.named_by_checkpoint(9)  # the checkpoint before it, which names 7, is still there
+    assert copies(tmp_path) == ["_best-mine-7", "_best-mine-9"]
     kept.named_by_checkpoint(9)
     assert copies(tmp_path) == ["_best-mine-9"]
     resumed = KeptWeights(tmp_path, "mine", True, checkpointed=9)

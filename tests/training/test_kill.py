@@ -24,7 +24,7 @@ SUITES = {
     "half_way": ["--pooling", "mean", "--head_first", "true", "--fine_tuned_share", "0.5"],
     "steps": ["--eval_strategy", "steps", "--eval_steps", "3", "--save_steps", "5", "--save_strategy", "steps"],
 }
-KILLS = 10  # of each suite: 40; and 10 of two processes
+KILLS = 10  # of each suite: 40
 SEED = 17
 
 

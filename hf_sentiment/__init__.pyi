@@ -9,6 +9,7 @@ from .commands.evaluate import evaluate as evaluate
 from .commands.export import export as export
 from .commands.plan import plan as plan
 from .commands.predict import predict as predict
+from .commands.sweep import sweep as sweep
 from .commands.train import train as train
 from .data.tokenization import tokenize as tokenize
 from .evaluation.metrics import SentimentMetrics as SentimentMetrics

@@ -17,7 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
 
-from hf_sentiment.commands.flags import COMMANDS, help_of, say
+from hf_sentiment.commands.command import say
+from hf_sentiment.commands.flags import COMMANDS, help_of
 from hf_sentiment.compute import processes
 from hf_sentiment.compute.threads import wait_briefly
 from hf_sentiment.errors import CallError, SentimentError, first_line

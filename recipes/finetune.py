@@ -25,12 +25,15 @@ from hf_sentiment import head, training
 @hf_sentiment.one_line_errors()
 def main() -> None:
     # 1. Arguments: a recipe, then flags
-    arguments, training_arguments = training.parse_arguments(refused=("imbalance", "fine_tuned_share"))
+    arguments, training_arguments = training.parse_arguments(
+        refused=("imbalance", "fine_tuned_share", "folds", "seeds")
+    )
     logging.basicConfig(level=logging.INFO if training_arguments.should_log else logging.ERROR, format="%(message)s")
     set_seed(training_arguments.seed)
 
     # 2. Data: labelled, checked, split; a near-duplicate never straddles two splits
-    data = training.load_splits(arguments, training_arguments.seed)
+    seed, data_seed = training_arguments.seed, training_arguments.data_seed
+    data = training.load_splits(arguments, seed if data_seed is None else data_seed)
 
     # 3. Model: a pre-trained encoder, dropout, and a new linear head with the data's label names; this is
     #    EncoderForSentimentAnalysis.from_pretrained(checkpoint, labels=[...]), of a BERT BertForSentimentAnalysis,

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+from hf_sentiment.commands.command import Command, quieten_libraries, say
 from hf_sentiment.errors import CallError
 from hf_sentiment.parser import FlagParser, Recipe, flag, switch, word
 from hf_sentiment.records.atomic import refuse_existing, write_atomically
@@ -26,22 +27,6 @@ from hf_sentiment.records.atomic import refuse_existing, write_atomically
 _LONG_TEXTS = "How texts longer than those that the model learned from are read: pieces or cut. Default: its own rule."
 _BACKEND = "'torch'; of an exported folder 'onnx', 'onnx-int8', 'openvino' or 'openvino-bf16'."
 _JSON = "Print the result as JSON on stdout."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Command:
-    """What a command takes. The first line of a docstring is its help, the rest stands below the list of its flags."""
-
-    # Whether the arguments of training are taken too, and a recipe of them.
-    trains: ClassVar[bool] = False
-
-    def run(self, arguments: Mapping[str, Any]) -> int:
-        """Do it, and return the exit code.
-
-        Args:
-            arguments: Those of training that were said, for a command that takes them.
-        """
-        raise NotImplementedError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +55,38 @@ class Train(Command):
             say(f"Done: {result.folder}. Try: hf-sentiment predict {folder} FILE.csv, or read its README.md")
         if self.json and is_main():
             print((Path(arguments["output_dir"]) / "records" / "evaluation.json").read_text(encoding="utf-8"), end="")
+        return 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sweep(Command):
+    """Try settings around the plan, and train the best; the test split is used once, at the end.
+
+    The arguments and recipes of `hf-sentiment train` are taken, and what they say is not varied. --folds judges trials
+    by so many folds, where there is no validation split anyway; --seeds is of the best ones. The same command again
+    goes on with an unfinished sweep.
+    """
+
+    trains: ClassVar[bool] = True
+    trials: int = flag(20, "Settings to try; the first is the plan.")
+    jobs: int = flag(1, "Processes at the same time, which share the threads.")
+    space: str | None = flag(None, "A YAML file of what is varied. Default: what the plan leaves open.")
+    repeat: int = flag(3, "How many of the best are repeated with other seeds, the plan besides.")
+    backend: str = flag("local", "'local', or 'ray' for a cluster: that of RAY_ADDRESS, or one on this machine.")
+    json: bool = switch(_JSON)
+
+    def run(self, arguments: Mapping[str, Any]) -> int:
+        """Sweep, and say what to do next."""
+        from hf_sentiment.commands.sweep import sweep
+
+        quieten_libraries()
+        with contextlib.redirect_stdout(sys.stderr):
+            result = sweep(**arguments, **_without(self, "json"))
+        folder = Path(arguments["output_dir"])
+        if result is not None:
+            say(f"Done: {folder}. Its table is in records/sweep.json, its pictures beside it, the choice in README.md")
+        if self.json:
+            print((folder / "records" / "sweep.json").read_text(encoding="utf-8"), end="")
         return 0
 
 
@@ -323,9 +340,8 @@ class Publish(Command):
 
 
 # In the order of a user's way, which is that of the help.
-COMMANDS: dict[str, type[Command]] = {
-    command.__name__.lower(): command for command in (Train, Plan, Audit, Evaluate, Predict, Export, Demo, Publish)
-}
+_ALL = (Train, Sweep, Plan, Audit, Evaluate, Predict, Export, Demo, Publish)
+COMMANDS: dict[str, type[Command]] = {command.__name__.lower(): command for command in _ALL}
 
 
 def help_of(name: str) -> str:
@@ -347,31 +363,6 @@ def help_of(name: str) -> str:
     parser.usage = " ".join([parser.prog, *(["[RECIPE.yaml]"] if command.trains else words), "[--name value ...]"])
     parser.description, parser.epilog = first, " ".join(rest.split())
     return parser.format_help()
-
-
-def say(line: str) -> None:
-    """A line for people, on stderr.
-
-    Args:
-        line: Without its end.
-    """
-    print(line, file=sys.stderr)
-
-
-def quieten_libraries(torch: bool = True) -> None:
-    """Leave one progress bar, that of the work: loading and saving take a moment each.
-
-    Args:
-        torch: Whether the work imports torch and transformers, which take seconds.
-    """
-    os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")  # looked at when it is imported
-    if not torch:
-        return
-    import datasets
-    from transformers.utils import logging as transformers_logging
-
-    transformers_logging.disable_progress_bar()
-    datasets.disable_progress_bars()
 
 
 def _columns() -> int:

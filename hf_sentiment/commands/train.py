@@ -19,9 +19,11 @@ import numpy as np
 import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from datasets.fingerprint import Hasher
+from transformers import TrainerCallback, set_seed
 
 from hf_sentiment import __version__
 from hf_sentiment.commands.ending import end_records, unlabeled_probabilities
+from hf_sentiment.commands.parts import Parts, run_parts
 from hf_sentiment.compute import processes
 from hf_sentiment.compute.hardware import peak_memory_bytes
 from hf_sentiment.compute.processes import in_slices, main_does
@@ -41,6 +43,7 @@ from hf_sentiment.records.schema import (
     FindingRecord,
     Measurement,
     PlanRecord,
+    SweepSummary,
     TrainingRecord,
 )
 from hf_sentiment.records.serialization import write_record
@@ -99,20 +102,46 @@ def train(dataset: Any = None, **arguments: Any) -> RunResult | None:
     Examples:
         >>> train(train_file="reviews.csv", output_dir="runs/reviews", learning_rate=3e-5)  # doctest: +SKIP
     """
+    return run_training(dataset, arguments)
+
+
+def run_training(
+    dataset: Any,
+    arguments: Mapping[str, Any],
+    watching: Sequence[TrainerCallback] = (),
+    sweep: SweepSummary | None = None,
+) -> RunResult | None:
+    """As `train`, for other commands.
+
+    Args:
+        dataset: As in `train`.
+        arguments: As in `train`, by name.
+        watching: Callbacks that are told of the training too.
+        sweep: What the run is the winner of, for its record.
+    """
     ours, training = split_arguments(arguments)
     if not training.get("output_dir"):
         raise CallError("no folder to write to: --output_dir runs/my-first-model")
     _refuse_shards(training)
+    if (ours.folds or ours.seeds) and processes.started() > 1:
+        raise CallError("--folds and --seeds are for one process: leave them out, or start one")
     with RunFolder(Path(training["output_dir"])).locked():
-        return _train(ours, training, dataset)
+        return _train(ours, training, dataset, arguments, watching, sweep)
 
 
-def _train(ours: SentimentArguments, training: dict[str, Any], dataset: Any) -> RunResult | None:
+def _train(
+    ours: SentimentArguments,
+    training: dict[str, Any],
+    dataset: Any,
+    arguments: Mapping[str, Any],
+    watching: Sequence[TrainerCallback],
+    sweep: SweepSummary | None,
+) -> RunResult | None:
     """Train in a folder that no other process trains in."""
     began = time.monotonic()
     processes.join(bool(training.get("use_cpu")), training.get("ddp_timeout"))
     # What was asked for, not what is planned: the same command is the same run, whatever the plan says by then.
-    call = _call_record(ours, dataset, training)
+    call = call_record(ours, training, dataset)
     folder = main_does(lambda: RunFolder.open(training["output_dir"], call))
     if main_does(lambda: folder.finished):  # said twice, nothing is done twice
         if not ours.keep_checkpoints:
@@ -124,8 +153,15 @@ def _train(ours: SentimentArguments, training: dict[str, Any], dataset: Any) -> 
         # A run that is taken up is planned again, from the step times of its beginning: the number format stays.
         before = main_does(folder.plan) if checkpoint else None
         run = assemble(ours, training, dataset, before, place)
+        if sweep is not None:  # by the call, the user has said it
+            chosen = {name: run.plan.decisions[name] for name in run.plan.decisions.keys() & sweep.values.keys()}
+            told: Any = {name: dataclasses.replace(one, reason="chosen by the sweep") for name, one in chosen.items()}
+            run.plan = dataclasses.replace(run.plan, **told)
         main_does(lambda: _begin(run, ours, dataset, folder, call, checkpoint, before))
-        while (facts := _fit(run, folder, checkpoint, began)) is not None:
+        parts = run_parts(run_training, run, dataset, arguments, folder.path)
+        if parts:
+            set_seed(run.trainer.args.seed)  # as if they had not been
+        while (facts := _fit(run, folder, checkpoint, began, watching)) is not None:
             plan = plan_record(dataclasses.replace(run.plan, facts=facts))
             del run  # or two models are in memory
             clear_device_cache(garbage_collection=True)
@@ -133,7 +169,7 @@ def _train(ours: SentimentArguments, training: dict[str, Any], dataset: Any) -> 
             run = assemble(ours, training, dataset, plan, place)
             record = partial(write_record, folder.records / "plan.json", plan_record(run.plan))
             main_does(record)
-        return _finish(run, ours, folder, began)
+        return _finish(run, ours, folder, began, parts, sweep)
 
 
 @contextlib.contextmanager
@@ -168,8 +204,9 @@ def _begin(
     source = arguments.dataset_name if dataset is None else None
     audit = run.data.audit(source, arguments.model_name_or_path)  # reads every text: once
     _warn(audit.findings)
-    if checkpoint is not None:
+    if checkpoint is not None or arguments.folds or arguments.seeds:
         folder.check_same_data(audit)
+    if checkpoint is not None:
         if before is not None:
             _check_same_batch(before, run.plan)
         logger.warning("Going on with the unfinished run, from %s", checkpoint.name)
@@ -202,10 +239,14 @@ def _refuse_shards(training: Mapping[str, Any]) -> None:
         )
 
 
-def _fit(run: Run, folder: RunFolder, checkpoint: Path | None, began: float) -> Facts | None:
+def _fit(
+    run: Run, folder: RunFolder, checkpoint: Path | None, began: float, watching: Sequence[TrainerCallback]
+) -> Facts | None:
     """Train; where that diverged or memory ran out, the facts by which it is to be planned anew and gone on with."""
     facts, batch = run.plan.facts, run.plan.per_device_train_batch_size.value
     run.curve.began = began
+    for callback in watching:
+        run.trainer.add_callback(callback)
     try:
         run.fit(checkpoint)
     except Diverged as error:
@@ -240,8 +281,17 @@ def _warn(findings: Sequence[FindingRecord]) -> None:
         logger.warning("Audit: %s (`hf-sentiment audit` with the same arguments says what to do)", named)
 
 
-def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: float) -> RunResult:
+def _finish(
+    run: Run,
+    arguments: SentimentArguments,
+    folder: RunFolder,
+    began: float,
+    parts: Parts | None,
+    sweep: SweepSummary | None,
+) -> RunResult:
     """Calibrate, save, evaluate what was saved, and write the card, the report and, last, the evaluation."""
+    if parts is not None and parts.out_of_fold is not None:
+        run.out_of_fold = parts.out_of_fold
     # The temperature before the shift by label shares: it is fitted on probabilities that mean shares.
     temperature = run.calibrate() if arguments.calibrate else None
     run.adjust()
@@ -254,7 +304,8 @@ def _finish(run: Run, arguments: SentimentArguments, folder: RunFolder, began: f
         evaluation = _evaluate(folder, run, probabilities)
         # The time of a run that was taken up is that of all its parts.
         seconds = run.curve.elapsed_before + time.monotonic() - began
-        training = _training_record(run, arguments, seconds)
+        spreads = () if parts is None else parts.spreads(evaluation, run.trainer.args.seed)
+        training = dataclasses.replace(_training_record(run, arguments, seconds), spreads=spreads, sweep=sweep)
         evaluation = dataclasses.replace(evaluation, temperature=temperature, training=training)
         end_records(run, evaluation, folder.records, seconds, unlabeled)
         write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
@@ -272,7 +323,8 @@ def _tell(run: Run, evaluation: EvaluationRecord, folder: RunFolder) -> None:
     if not isinstance(evaluation, Measurement):
         logger.warning("Nothing was measured: hf-sentiment evaluate %s --test_file FILE does, with labels", folder.path)
     else:
-        for line in report_lines(evaluation):
+        spreads = () if evaluation.training is None else evaluation.training.spreads
+        for line in [*report_lines(evaluation), *(f"  {spread}" for spread in spreads)]:
             logger.info(line)
         short, seen = shortfall(evaluation), seen_warning(evaluation.seen, evaluation.texts)
         if short is not None:
@@ -288,7 +340,7 @@ def _tell(run: Run, evaluation: EvaluationRecord, folder: RunFolder) -> None:
         )
 
 
-def _call_record(arguments: SentimentArguments, dataset: Any, training: Mapping[str, Any]) -> dict[str, Any]:
+def call_record(arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any) -> dict[str, Any]:
     """What was asked for, for `records/arguments.json`: no home folder, no token."""
     record = dataclasses.asdict(arguments) | dict(training)
     # Plain JSON, which can be compared with what was written before.

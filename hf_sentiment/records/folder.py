@@ -35,6 +35,10 @@ _CONFIG = "config.json"
 # What the name of a damaged checkpoint begins with, which the Trainer then neither counts nor removes.
 _DAMAGED = "damaged-"
 _LOCK = ".lock"
+# The folders of runs that a run is made of: other seeds, folds, and the trials of a sweep.
+PARTS = ("seeds", "folds", "trials")
+# What the records of a sweep begin with; they are there before its winner begins.
+SWEEP = "sweep"
 # What the folder begins with that a model is saved into before it is moved to its place.
 _BESIDE = ".model-"
 # What the place begins with in which processes share data.
@@ -91,11 +95,11 @@ class RunFolder:
         return folder
 
     def _holds_something(self) -> bool:
-        """Whether there is anything but what a kill leaves while the first record is written."""
-        ours = (self.records, self.path / _LOCK)
-        found = (path for path in self.path.iterdir() if path not in ours) if self.path.is_dir() else ()
+        """Whether there is anything but parts, and what a kill leaves while the first record is written."""
+        names = {path.name for path in self.path.iterdir()} if self.path.is_dir() else set()
         records = self.records.iterdir() if self.records.is_dir() else ()
-        return any(found) or any(not path.name.startswith(_FIRST_RECORD) for path in records)
+        before = (SWEEP, f".{SWEEP}", _FIRST_RECORD)
+        return bool(names - {"records", _LOCK, *PARTS}) or any(not path.name.startswith(before) for path in records)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

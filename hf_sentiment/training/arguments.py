@@ -122,6 +122,11 @@ class SentimentArguments:
     )
     lora_rank: int = flag(8, "Rank of the adapters.")
     calibrate: bool = flag(True, "Fold a temperature fitted on the validation split into the head.")
+    folds: int | None = flag(
+        None,
+        "Measure by so many runs first, each judged on the part of the texts that it has not seen.",
+    )
+    seeds: int | None = flag(None, "Train with so many seeds on the same splits, and say how far the results differ.")
 
     keep_checkpoints: bool = flag(False, "Keep the checkpoints, which are otherwise deleted at the end.")
 
@@ -148,6 +153,7 @@ class SentimentArguments:
             raise CallError(f"--classifier_dropout must be at least 0 and less than 1, got {self.classifier_dropout}")
         # A text has two special tokens, and at least a word.
         least_values = {"max_train_samples": 0, "max_length": 4, "num_labels": 2, "early_stopping_patience": 0}
+        least_values |= {"folds": 2, "seeds": 1}
         for name, least in (least_values | {"lora_rank": 1}).items():
             if getattr(self, name) is not None and getattr(self, name) < least:
                 raise CallError(f"--{name} must be at least {least}, got {getattr(self, name)}")
@@ -191,7 +197,7 @@ class SentimentArguments:
                 f"--num_labels {self.num_labels}: texts without labels do not say what the labels are; name them "
                 "instead, --labels negative,neutral,positive"
             )
-        for name in ("validation_share", "test_share"):
+        for name in ("validation_share", "test_share", "folds", "seeds"):
             if getattr(self, name) is not None:
                 raise CallError(f"--{name}: nothing is split off texts without labels: leave it out")
 

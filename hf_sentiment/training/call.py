@@ -30,8 +30,14 @@ class Call:
 
     @property
     def seed(self) -> int:
-        """Of the splits, the head and the training; by default the Trainer's."""
+        """Of the head and the training; by default the Trainer's."""
         return int(self.training.get("seed", 42))
+
+    @property
+    def data_seed(self) -> int:
+        """Of the splits, and of the texts that are drawn; by default that of the training."""
+        said = self.training.get("data_seed")
+        return self.seed if said is None else int(said)
 
     @property
     def steps(self) -> int:

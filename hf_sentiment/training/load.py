@@ -14,7 +14,7 @@ from transformers.utils import logging as transformers_logging
 from hf_sentiment.callbacks.shared import weights_are_finite
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabeled
 from hf_sentiment.data.rows import Rows
-from hf_sentiment.data.splits import Shares, usual_shares
+from hf_sentiment.data.splits import Shares, no_shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.inference.loading import check_vocabulary, load_tokenizer, loading_error, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
@@ -90,7 +90,8 @@ def load_planned_splits(call: Call, dataset: Any = None) -> PreparedData:
     # first, and the model when the labels are known.
     sentence_encoder = _is_sentence_encoder(arguments)
     shares = partial(holdout_shares, sentence_encoder=sentence_encoder, watched=call.wants_evaluations)
-    return load_splits(arguments, call.seed, dataset, shares)
+    # Of folds every text is judged by a run that has not seen it.
+    return load_splits(arguments, call.data_seed, dataset, no_shares if arguments.folds else shares)
 
 
 def _is_sentence_encoder(arguments: SentimentArguments) -> bool:

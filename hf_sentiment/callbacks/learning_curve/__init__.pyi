@@ -4,6 +4,7 @@ from .drawing import draw_curves as draw_curves
 from .drawing import figure_bytes as figure_bytes
 from .drawing import save_figure as save_figure
 from .figures import draw_dots as draw_dots
+from .figures import draw_parallel as draw_parallel
 from .figures import draw_reliability as draw_reliability
 from .figures import draw_shares as draw_shares
 from .history import FINAL as FINAL

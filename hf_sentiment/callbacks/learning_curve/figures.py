@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from hf_sentiment.callbacks.learning_curve.drawing import INK, TRAIN, house_style, new_figure
 from hf_sentiment.callbacks.shared import less_is_better
@@ -66,6 +68,56 @@ def draw_reliability(bins: Sequence[Bin]) -> Figure:
         lower.set_xlim(min([0.5, *(each.low for each in bins)]), 1.0)
         figure.align_ylabels([upper, lower])
         return figure
+
+
+def draw_parallel(
+    columns: Mapping[str, Sequence[Any]], losses: Sequence[float], logs: Collection[str], marks: Mapping[str, int]
+) -> Figure:
+    """Draw settings as lines over parallel axes, one an argument and the last of the loss, which colors them.
+
+    Args:
+        columns: The values of each argument, one a setting: numbers, or words.
+        losses: One a setting.
+        logs: Arguments whose axis is logarithmic.
+        marks: Settings with a name in the legend, by their place; a later one is drawn over it.
+    """
+    from matplotlib import colormaps
+
+    with house_style():
+        figure = _titled(3.6, f"{len(losses)} settings; lower log loss is better", "")
+        axes = figure.subplots()
+        heights = [_axis(axes, place, name, of, name in logs) for place, (name, of) in enumerate(columns.items())]
+        heights.append(_axis(axes, len(heights), "log loss", losses, False))
+        colors = colormaps["viridis"]
+        for row in np.argsort(losses)[::-1]:  # the best on top
+            axes.plot([of[row] for of in heights], color=colors(heights[-1][row]), lw=1.2, alpha=0.8)
+        for (words, row), style in zip(marks.items(), ("--", "-"), strict=False):
+            axes.plot([of[row] for of in heights], style, color=INK, lw=2.2, label=words)
+        axes.set_xticks(range(len(heights)), [name.replace("_", "\n") for name in (*columns, "log loss")], size=7.5)
+        axes.set_yticks([])
+        axes.set_xlim(-0.4, len(heights) - 0.6)
+        axes.set_ylim(-0.1, 1.1)
+        axes.grid(axis="y", visible=False)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, 1.12), ncols=2)
+        return figure
+
+
+def _axis(axes: Axes, place: int, name: str, values: Sequence[Any], log: bool) -> list[float]:
+    """Write what the ends of an axis are, and return how high on it each value lies, from 0 to 1."""
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in values):
+        at = np.log(values) if log else np.asarray(values, dtype=float)
+        ends: dict[float, Any] = {at.min(): min(values), at.max(): max(values)}
+    else:
+        words = sorted({str(value) for value in values})
+        at = np.array([words.index(str(value)) for value in values], dtype=float)
+        ends = {float(index): word for index, word in enumerate(words)}
+    low, width = at.min(), max(np.ptp(at), 1e-12)
+    for end, value in ends.items():
+        text = f"{value:.3g}" if isinstance(value, float) else str(value)
+        # The lowest below the lines, the others above.
+        beside = (0, -10 if end == low else 4)
+        axes.annotate(text, (place, (end - low) / width), beside, textcoords="offset points", size=7.5, ha="center")
+    return [float(height) for height in (at - low) / width]
 
 
 def draw_shares(shares: Mapping[str, float], title: str, note: str) -> Figure:

@@ -7,6 +7,7 @@ from .make import SPLITS as SPLITS
 from .make import Shares as Shares
 from .make import label_folds as label_folds
 from .make import make_splits as make_splits
+from .make import no_shares as no_shares
 from .make import usual_shares as usual_shares
 from .seen import CHOSEN as CHOSEN
 from .seen import SEEN_TEXTS as SEEN_TEXTS

@@ -60,6 +60,11 @@ def usual_shares(texts: int) -> Shares:
     return Shares(share, share)
 
 
+def no_shares(texts: int) -> Shares:
+    """Of however many texts none."""
+    return Shares(0.0, 0.0)
+
+
 def make_splits(
     labels: np.ndarray,
     groups: np.ndarray,

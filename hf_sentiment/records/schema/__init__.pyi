@@ -10,7 +10,6 @@ from .evaluation import Bin as Bin
 from .evaluation import Comparison as Comparison
 from .evaluation import Confusion as Confusion
 from .evaluation import Difference as Difference
-from .evaluation import Estimate as Estimate
 from .evaluation import EvaluationRecord as EvaluationRecord
 from .evaluation import Example as Example
 from .evaluation import HumanAgreement as HumanAgreement
@@ -23,9 +22,13 @@ from .evaluation import Seen as Seen
 from .evaluation import Slice as Slice
 from .evaluation import TrainingRecord as TrainingRecord
 from .evaluation import Unseen as Unseen
-from .evaluation import Value as Value
 from .export import ExportRecord as ExportRecord
 from .export import Int8Record as Int8Record
+from .figures import Estimate as Estimate
+from .figures import Range as Range
+from .figures import Spread as Spread
+from .figures import SweepSummary as SweepSummary
+from .figures import Value as Value
 from .plan import CallRecord as CallRecord
 from .plan import Decision as Decision
 from .plan import PlanRecord as PlanRecord

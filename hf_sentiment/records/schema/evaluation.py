@@ -5,33 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from hf_sentiment.records.schema.audit import FindingRecord, RowCounts
-
-
-@dataclass(frozen=True)
-class Value:
-    """A figure without an interval."""
-
-    value: float
-
-    def __str__(self) -> str:
-        """`0.876`."""
-        return f"{self.value:.3f}"
-
-
-@dataclass(frozen=True)
-class Estimate(Value):
-    """A figure with its 95 % interval."""
-
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        """`0.876 [0.855, 0.896]`."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-    def __format__(self, sign: str) -> str:
-        """As `str`, or with a plus sign where the format is `+`: `+0.021 [-0.003, +0.045]`."""
-        return f"{self.value:{sign}.3f} [{self.low:{sign}.3f}, {self.high:{sign}.3f}]"
+from hf_sentiment.records.schema.figures import Estimate, Spread, SweepSummary, Value
 
 
 @dataclass(frozen=True)
@@ -259,6 +233,8 @@ class TrainingRecord:
         python: Its version.
         versions: Of the packages, by name.
         processes: That shared the work, each with so many threads.
+        spreads: How far runs with other seeds, or of other folds, differ.
+        sweep: What the run is the winner of.
     """
 
     date: str
@@ -278,6 +254,8 @@ class TrainingRecord:
     python: str
     versions: dict[str, str]
     processes: int = 1
+    spreads: tuple[Spread, ...] = ()
+    sweep: SweepSummary | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

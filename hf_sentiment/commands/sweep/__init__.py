@@ -1,0 +1,5 @@
+"""The linear head: its features, its optimum, and what is folded into it."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,2 @@
+from .run import SweepResult as SweepResult
+from .run import sweep as sweep

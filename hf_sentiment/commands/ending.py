@@ -1,27 +1,36 @@
-"""The end of a run's history and picture: what is kept and, where nothing was evaluated in training, what was measured.
+"""The end of a run's records: its history and picture, of what is kept or was measured, and what the training took.
 
 So every run leaves `history.jsonl`, `curves.svg` and `curves.png`, those without a single training step as well.
 """
 
 from __future__ import annotations
 
+import platform
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 
+from hf_sentiment import __version__
 from hf_sentiment.callbacks.learning_curve import FINAL, draw_dots, draw_shares, save_figure
 from hf_sentiment.callbacks.shared import Kept
+from hf_sentiment.compute.hardware import peak_memory_bytes
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.report import compared_models
 from hf_sentiment.records.history import Row, write_history
-from hf_sentiment.records.schema import Estimate, EvaluationRecord, Measurement
+from hf_sentiment.records.schema import Alarm, Estimate, EvaluationRecord, Measurement, TrainingRecord
 from hf_sentiment.records.serialization import to_json
+from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.run import Run
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+# Those that a run's figures depend on.
+_LIBRARIES = ("torch", "transformers", "datasets", "huggingface-hub", "scikit-learn", "numpy")
 _MEASURED = ("log_loss", "accuracy", "macro_f1")
 
 
@@ -100,3 +109,45 @@ def _shares(probabilities: NDArray[np.float64], labels: list[str] | tuple[str, .
     """The share of the texts that get each label."""
     predictions = probabilities.argmax(axis=1)  # [texts]
     return {label: float((predictions == index).mean()) for index, label in enumerate(labels)}
+
+
+def training_record(run: Run, arguments: SentimentArguments, seconds: float) -> TrainingRecord:
+    """What the run took and with what it ran, why it stopped, and which alarms sounded.
+
+    Args:
+        run: Trained.
+        arguments: What was said of it.
+        seconds: As in `end_records`.
+    """
+    state, stopping, alarm = run.trainer.state, run.stopping, run.alarm
+    return TrainingRecord(
+        date=datetime.now(UTC).date().isoformat(),
+        seconds=round(seconds, 1),
+        peak_memory_bytes=peak_memory_bytes(),
+        steps=state.global_step,
+        epochs=round(state.epoch or 0.0, 3),
+        best_epoch=_best_epoch(run),
+        stopped=next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
+        alarms=None if alarm is None else tuple(Alarm(**entry) for entry in alarm.alarms),
+        unlabeled_texts=run.unlabeled_texts,
+        repeated=run.plan.facts.diverged,
+        lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
+        device=run.trainer.args.device.type,
+        threads=torch.get_num_threads(),
+        processes=run.plan.facts.processes,
+        python=platform.python_version(),
+        # Ours is said by the package itself: a checkout need not be installed.
+        versions={"hf-sentiment": __version__, **{name: version(name) for name in _LIBRARIES}},
+    )
+
+
+def _best_epoch(run: Run) -> float | None:
+    """The epoch whose weights were kept, where the best ones were."""
+    if run.kept_head:
+        return 0.0
+    if not run.stopping.keeps_best:
+        return None
+    # A step may be logged twice, by a run that was taken up: the last one counts.
+    step = run.stopping.best_step
+    epochs = [row["epoch"] for row in run.trainer.state.log_history if row["step"] == step and "eval_loss" in row]
+    return epochs[-1] if epochs else None

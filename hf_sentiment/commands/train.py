@@ -6,26 +6,20 @@ import contextlib
 import dataclasses
 import logging
 import os
-import platform
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from accelerate.utils.memory import clear_device_cache, should_reduce_batch_size
 from datasets.fingerprint import Hasher
 from transformers import TrainerCallback, set_seed
 
-from hf_sentiment import __version__
-from hf_sentiment.commands.ending import end_records, unlabeled_probabilities
+from hf_sentiment.commands.ending import end_records, training_record, unlabeled_probabilities
 from hf_sentiment.commands.parts import Parts, run_parts
 from hf_sentiment.compute import processes
-from hf_sentiment.compute.hardware import peak_memory_bytes
 from hf_sentiment.compute.processes import in_slices, main_does
 from hf_sentiment.data.splits import joined, read_seen_texts, write_seen_texts
 from hf_sentiment.errors import CallError, SentimentError
@@ -37,14 +31,12 @@ from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.atomic import write_atomically
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.records.schema import (
-    Alarm,
     AuditRecord,
     EvaluationRecord,
     FindingRecord,
     Measurement,
     PlanRecord,
     SweepSummary,
-    TrainingRecord,
 )
 from hf_sentiment.records.serialization import write_record
 from hf_sentiment.report.page import report_html
@@ -55,9 +47,6 @@ from hf_sentiment.training.run import Diverged, Run
 from hf_sentiment.training.sharing import shared_place
 
 logger = logging.getLogger(__name__)
-
-# Those that a run's figures depend on.
-_LIBRARIES = ("torch", "transformers", "datasets", "huggingface-hub", "scikit-learn", "numpy")
 
 
 class Stopped(SentimentError):
@@ -305,7 +294,7 @@ def _finish(
         # The time of a run that was taken up is that of all its parts.
         seconds = run.curve.elapsed_before + time.monotonic() - began
         spreads = () if parts is None else parts.spreads(evaluation, run.trainer.args.seed)
-        training = dataclasses.replace(_training_record(run, arguments, seconds), spreads=spreads, sweep=sweep)
+        training = dataclasses.replace(training_record(run, arguments, seconds), spreads=spreads, sweep=sweep)
         evaluation = dataclasses.replace(evaluation, temperature=temperature, training=training)
         end_records(run, evaluation, folder.records, seconds, unlabeled)
         write_atomically(folder.path / "README.md", render_card(folder.path, evaluation))
@@ -375,39 +364,3 @@ def _evaluate(folder: RunFolder, run: Run, probabilities: np.ndarray | None) -> 
     if run.out_of_fold is None:
         return EvaluationRecord()
     return evaluate_folds(softmax(run.out_of_fold), train, labels, run.trainer.args.seed)
-
-
-def _training_record(run: Run, arguments: SentimentArguments, seconds: float) -> TrainingRecord:
-    """What the run took and with what it ran, why it stopped, and which alarms sounded."""
-    state, stopping, alarm = run.trainer.state, run.stopping, run.alarm
-    return TrainingRecord(
-        date=datetime.now(UTC).date().isoformat(),
-        seconds=round(seconds, 1),
-        peak_memory_bytes=peak_memory_bytes(),
-        steps=state.global_step,
-        epochs=round(state.epoch or 0.0, 3),
-        best_epoch=_best_epoch(run),
-        stopped=next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
-        alarms=None if alarm is None else tuple(Alarm(**entry) for entry in alarm.alarms),
-        unlabeled_texts=run.unlabeled_texts,
-        repeated=run.plan.facts.diverged,
-        lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
-        device=run.trainer.args.device.type,
-        threads=torch.get_num_threads(),
-        processes=run.plan.facts.processes,
-        python=platform.python_version(),
-        # Ours is said by the package itself: a checkout need not be installed.
-        versions={"hf-sentiment": __version__, **{name: version(name) for name in _LIBRARIES}},
-    )
-
-
-def _best_epoch(run: Run) -> float | None:
-    """The epoch whose weights were kept, where the best ones were."""
-    if run.kept_head:
-        return 0.0
-    if not run.stopping.keeps_best:
-        return None
-    # A step may be logged twice, by a run that was taken up: the last one counts.
-    step = run.stopping.best_step
-    epochs = [row["epoch"] for row in run.trainer.state.log_history if row["step"] == step and "eval_loss" in row]
-    return epochs[-1] if epochs else None

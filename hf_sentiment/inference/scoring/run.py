@@ -62,16 +62,21 @@ def score_folder(call: ScoringCall, engine: str = "local") -> PredictedRows:
         try:
             with tqdm(total=len(shards), initial=len(finished), unit=" shards", desc="Predicting") as bar:
                 for record in records:
-                    broken += [record["error"]] if "error" in record else []
                     _add(total, record)
-                    bar.update()
+                    if "error" in record:
+                        broken.append(record["error"])
+                    else:
+                        bar.update()
         except BaseException:
             logger.warning("What was done is kept in %s: the same command again goes on with it", call.output)
             raise
     if broken:
         first, *others = sorted(broken)
         more = f"; nor can {len(others)} more be used" if others else ""
-        raise DataError(f"{first}{more}: all others are done, and the same command again goes on with these")
+        raise DataError(
+            f"{first}{more}: all others are done, {total.rows:,} rows; mend or remove what is broken, and run the same "
+            "command again"
+        )
     return total
 
 

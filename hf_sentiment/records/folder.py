@@ -140,8 +140,8 @@ class RunFolder:
             raise
 
     def begin(self, call: dict[str, Any]) -> None:
-        """Write down what was asked for."""
-        for leftover in self.records.glob(f"{_FIRST_RECORD}*"):
+        """Write down what was asked for, and remove what a kill left beside the files that it was writing."""
+        for leftover in (*self.records.glob(".*"), *self.path.glob(".README.md.*")):
             leftover.unlink()
         write_record(self.records / "arguments.json", call)
 

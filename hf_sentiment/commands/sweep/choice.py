@@ -117,7 +117,7 @@ def lines_of(table: Sequence[Mapping[str, Any]], summary: SweepSummary) -> list[
         cells.append([str(row["trial"]), *values, *(figures or ["", ""]), seconds, row["state"]])
     plan = f"; the plan: {summary.plan_log_loss}" if summary.trial and summary.plan_log_loss else ""
     chosen = f"setting {summary.trial}" if summary.trial else "the plan"
-    on = f"Log loss over {summary.seeds} seeds on {summary.judged_on}"
+    on = f"Log loss over {summary.seeds} seed{'s' if summary.seeds > 1 else ''} on {summary.judged_on}"
     return [*table_lines(cells, indent="  "), f"Chosen: {chosen}, as {summary.reason}. {on}: {summary.log_loss}{plan}"]
 
 

@@ -86,18 +86,7 @@ def sweep(
     Examples:
         >>> sweep(train_file="reviews.csv", output_dir="runs/sweep", trials=8, jobs=2)  # doctest: +SKIP
     """
-    if processes.started() > 1:
-        raise CallError("a sweep starts its processes itself: start one, with --jobs N")
-    for name, value in {"trials": trials, "jobs": jobs, "repeat": repeat}.items():
-        if value < 1:
-            raise CallError(f"--{name} must be at least 1, got {value}")
-    if backend not in ("local", "ray"):
-        raise CallError(f"--backend must be one of local, ray, got {backend!r}")
-    if not arguments.get("output_dir"):
-        raise CallError("no folder to write to: --output_dir runs/my-first-sweep")
-    for name, extra in {"optuna": "sweep", **({"ray": "sweep,ray"} if backend == "ray" else {})}.items():
-        if importlib.util.find_spec(name) is None:
-            raise missing_extra(extra, f"a sweep needs {name}")
+    _check_call({"trials": trials, "jobs": jobs, "repeat": repeat}, backend, arguments)
     folder = Path(arguments["output_dir"])
     call = {**call_record(*split_arguments(arguments), dataset), "repeat": repeat}
     if not (folder / _CALL).is_file():
@@ -113,6 +102,21 @@ def sweep(
             return _sweep(job, values, dataset, arguments, repeat, backend == "ray")
     except Timeout as error:
         raise CallError(f"another process sweeps in {folder}: wait for it, or name another --output_dir") from error
+
+
+def _check_call(counts: Mapping[str, int], backend: str, arguments: Mapping[str, Any]) -> None:
+    if processes.started() > 1:
+        raise CallError("a sweep starts its processes itself: start one, with --jobs N")
+    for name, value in counts.items():
+        if value < 1:
+            raise CallError(f"--{name} must be at least 1, got {value}")
+    if backend not in ("local", "ray"):
+        raise CallError(f"--backend must be one of local, ray, got {backend!r}")
+    if not arguments.get("output_dir"):
+        raise CallError("no folder to write to: --output_dir runs/my-first-sweep")
+    for name, extra in {"optuna": "sweep", **({"ray": "sweep,ray"} if backend == "ray" else {})}.items():
+        if importlib.util.find_spec(name) is None:
+            raise missing_extra(extra, f"a sweep needs {name}")
 
 
 def _remember(folder: Path, call: dict[str, Any]) -> None:

@@ -173,7 +173,8 @@ def _ranks(launched: subprocess.Popen[str]) -> list[psutil.Process]:
 def test_a_run_that_loses_a_process_goes_on_with_other_numbers_of_them(
     way: str, words: list[str], finish: Callable[[list[str], Path], Path], tmp_path: Path
 ) -> None:
-    words += ["--num_train_epochs", "20", "--save_steps", "5", "--save_strategy", "steps"]
+    # At a low rate, as the last digits of sums over other processes grow from step to step.
+    words += ["--num_train_epochs", "20", "--save_steps", "5", "--save_strategy", "steps", "--learning_rate", "3e-5"]
     words += ["--lora", "true"] if way == "lora" else ["--lexicon", "true"]
     whole, folder = tmp_path / "whole", tmp_path / "run"
     finish(words, whole)
@@ -202,9 +203,9 @@ def test_a_run_that_loses_a_process_goes_on_with_other_numbers_of_them(
     assert not list(folder.glob(".shared-*"))
     for row, other in zip(history(whole), history(folder), strict=True):
         row.pop("train_loss"), other.pop("train_loss")  # after a resume its mean begins at the checkpoint
-        close(row, other, 1e-3)  # last digits of sums over other processes grow in 80 steps
+        close(row, other, 1e-3)
     for name, tensor in load_file(whole / "model.safetensors").items():
-        torch.testing.assert_close(load_file(folder / "model.safetensors")[name], tensor, atol=1e-2, rtol=1e-2)
+        torch.testing.assert_close(load_file(folder / "model.safetensors")[name], tensor, atol=1e-3, rtol=1e-3)
 
 
 def _step(checkpoint: Path) -> int:

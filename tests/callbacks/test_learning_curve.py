@@ -433,7 +433,8 @@ def test_a_notebook_shows_the_picture_in_place(
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     for name in ("IPython", "IPython.display"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setitem(sys.modules, name, None)  # so that what is imported now is gone again afterwards
+        del sys.modules[name]
     display = importlib.import_module("IPython.display")
     trainer(tmp_path, make_tiny(), [LearningCurveCallback()]).train()
     assert [how for how, _ in display.shown] == ["first", "again", "again"]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from hf_sentiment.compute.quiet import at_level
 from hf_sentiment.data.audit import CleanedFile
 from hf_sentiment.data.labels import LabelRule
 from hf_sentiment.data.sources import RawData
@@ -48,7 +48,7 @@ class CallOnCopies:
             rule: Of the audited files.
         """
         try:
-            with _silence():
+            with at_level(logging.CRITICAL, "hf_sentiment"):  # an audit has said it already
                 data = load_planned_splits(Call(*split_arguments(parse_call(self.words))))
         except SentimentError as error:
             return str(error)
@@ -110,15 +110,3 @@ def flags(name: str, value: Any) -> list[str]:
     if name == "labels" and value is not None and not any("," in str(item) for item in value):
         value = ",".join(map(str, value))  # one word is split at its commas, several are taken as they are
     return flag_words(name, value)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Nothing is said twice of what an audit has said already."""
-    logger = logging.getLogger("hf_sentiment")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

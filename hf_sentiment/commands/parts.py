@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset, DatasetDict
 
+from hf_sentiment.compute.quiet import at_level
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.splits import Duplicates, make_splits
 from hf_sentiment.errors import CallError, DataError
@@ -107,7 +107,7 @@ def run_parts(train: Runner, run: Run, dataset: Any, arguments: Mapping[str, Any
     for other in range(seed + 1, seed + (seeds or 1)):
         path = folder / "seeds" / f"seed-{other}"
         logger.info("Training with seed %d", other)
-        with quietly():
+        with at_level(logging.ERROR, "hf_sentiment"):
             train(dataset, {**arguments, "seeds": None, "seed": other, "data_seed": data_seed, "output_dir": str(path)})
         measured = read_evaluation(path / "records" / "evaluation.json")
         if not isinstance(measured, Measurement):
@@ -167,25 +167,13 @@ def run_part(train: Runner, part: Part, arguments: Mapping[str, Any], folder: Pa
     """
     held = folder / "records" / HELD
     if not held.is_file():
-        with quietly():
+        with at_level(logging.ERROR, "hf_sentiment"):  # it has a plan and findings of its own
             train(part.texts, {**arguments, "output_dir": str(folder)}, **more)
         logits = SentimentClassifier.from_pretrained(folder).logits(part.judged["text"][:])
         with file_atomically(held) as beside:
             np.save(beside, logits)
     strip(folder, keep)
     return np.load(held)
-
-
-@contextmanager
-def quietly() -> Iterator[None]:
-    """Within it, the package says nothing: a part has a plan, findings and no test split of its own."""
-    package = logging.getLogger("hf_sentiment")
-    level = package.level
-    package.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        package.setLevel(level)
 
 
 def strip(folder: Path, keep: bool) -> None:

@@ -13,8 +13,9 @@ from typing import Any, cast
 
 from safetensors.torch import load_file, save_file
 from transformers import PreTrainedConfig, PreTrainedModel
-from transformers.utils import cached_file, logging
+from transformers.utils import cached_file
 
+from hf_sentiment.compute.quiet import without_reports
 from hf_sentiment.errors import CallError
 from hf_sentiment.model.configuration_bert_sentiment import read_beside, sentence_transformers_modules
 from hf_sentiment.model.modeling_bert_sentiment import SentimentModel
@@ -101,12 +102,8 @@ def read_modules(name: str, revision: str | None = None, **options: Any) -> tupl
         return None
     options |= place | {name: said[name] for name in _KEPT[2:] if said.get(name) is not None} | {"labels": labels}
     options |= {"normalize": "Normalize" in modules, "output_loading_info": True}
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # the head is not where transformers looks for it
-    try:
+    with without_reports():  # the head is not where transformers looks for it
         loaded: Any = sentiment_model_class(name, **place).from_pretrained(name, **options)
-    finally:
-        logging.set_verbosity(verbosity)
     path = cached_file(name, f"{modules['Dense']}/model.safetensors", **place)
     head = {key.removeprefix("linear."): tensor for key, tensor in load_file(str(path)).items()}
     model, found = loaded

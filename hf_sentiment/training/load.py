@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerBase
-from transformers.utils import logging as transformers_logging
 
 from hf_sentiment.callbacks.shared import weights_are_finite
+from hf_sentiment.compute.quiet import without_reports
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabeled
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, no_shares, usual_shares
@@ -185,13 +185,9 @@ def _longest(path: str, revision: str | None) -> float:
 
 def _without_report(path: str, **options: Any) -> Any:
     """`from_pretrained` without transformers' table of missing weights: that the head is new is what we want."""
-    verbosity = transformers_logging.get_verbosity()
-    transformers_logging.set_verbosity_error()
-    try:
+    with without_reports():
         model_class = sentiment_model_class(path, revision=options["revision"] or "main")
         return model_class.from_pretrained(path, **options)
-    finally:
-        transformers_logging.set_verbosity(verbosity)
 
 
 def checkpoint_of(arguments: SentimentArguments) -> str:

@@ -208,3 +208,11 @@ def fields_of(*kinds: Any) -> Iterator[str]:
     """The names of the fields of dataclasses."""
     for kind in kinds:
         yield from (field.name for field in dataclasses.fields(kind) if field.init)
+
+
+def put(path: Path, content: bytes | None) -> None:
+    """Make a file hold this, or be gone."""
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)

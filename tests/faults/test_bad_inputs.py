@@ -12,7 +12,7 @@ from typing import Any
 import bad_inputs
 import pytest
 import yaml
-from bad_inputs import changed, copied, damaged, fields_of, json_lines, json_values, tables, words
+from bad_inputs import changed, copied, damaged, fields_of, json_lines, json_values, put, tables, words
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import TrainingArguments
@@ -266,39 +266,22 @@ def test_model_folders(examples: int, place: Path, tiny_folder: Path, tiny_check
     def check(case: Any) -> None:
         name, content, command = case
         folder = copied(tiny_folder, place / "model")
-        if content is None:
-            (folder / name).unlink()
-        else:
-            (folder / name).write_bytes(content)
+        put(folder / name, content)
         model_call(folder, place, command)
 
     for_all(examples, cases(), check)
 
 
+def two_steps(checkpoint: Path, reviews: Path) -> list[str]:
+    """A run with LoRA that keeps a checkpoint of each of its two steps: what is finished, and what is gone on with."""
+    words = ["--model_name_or_path", str(checkpoint), "--train_file", str(reviews), "--max_steps", "2"]
+    words += ["--lora", "true", "--use_cpu", "true", "--disable_tqdm", "true", "--keep_checkpoints"]
+    return [*words, "--save_strategy", "steps", "--save_steps", "1"]
+
+
 @pytest.fixture(scope="module")
 def finished(tiny_checkpoint: Path, reviews_file: Path, finish: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    call = [
-        "--model_name_or_path",
-        str(tiny_checkpoint),
-        "--train_file",
-        str(reviews_file),
-        "--max_steps",
-        "2",
-        "--lora",
-        "true",
-    ]
-    call += [
-        "--use_cpu",
-        "true",
-        "--disable_tqdm",
-        "true",
-        "--keep_checkpoints",
-        "--save_strategy",
-        "steps",
-        "--save_steps",
-        "1",
-    ]
-    return finish(call, tmp_path_factory.mktemp("runs") / "run")
+    return finish(two_steps(tiny_checkpoint, reviews_file), tmp_path_factory.mktemp("runs") / "run")
 
 
 @of(10, 800)
@@ -327,10 +310,7 @@ def test_records_and_cards(examples: int, place: Path, finished: Path) -> None:
     def check(case: Any) -> None:
         name, content, more = case
         folder = copied(finished, place / "run")
-        if content is None:
-            (folder / name).unlink()
-        else:
-            (folder / name).write_bytes(content)
+        put(folder / name, content)
         bad_inputs.judge(["publish", str(folder), "me/x", "--dry_run", "--license", "mit", *more])
 
     for_all(examples, cases(), check)
@@ -371,27 +351,6 @@ def test_unfinished_runs(examples: int, place: Path, finished: Path, tiny_checkp
             (folder / name).unlink(missing_ok=True)
         elif not name.endswith("evaluation.json"):
             (folder / name).write_bytes(content)
-        call = [
-            "--model_name_or_path",
-            str(tiny_checkpoint),
-            "--train_file",
-            str(reviews_file),
-            "--max_steps",
-            "2",
-            "--lora",
-            "true",
-        ]
-        call += [
-            "--use_cpu",
-            "true",
-            "--disable_tqdm",
-            "true",
-            "--keep_checkpoints",
-            "--save_strategy",
-            "steps",
-            "--save_steps",
-            "1",
-        ]
-        bad_inputs.judge(["train", *call, "--output_dir", str(folder)])
+        bad_inputs.judge(["train", *two_steps(tiny_checkpoint, reviews_file), "--output_dir", str(folder)])
 
     for_all(examples, cases(), check)

@@ -47,6 +47,19 @@ def download(hub: Any, folder: Path) -> Path:
     )
 
 
+def without_our_code(script: str, folder: Path, place: Path) -> Any:
+    """What a script says of a folder and `TEXTS` in its last line, where this package cannot be imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", BLOCKED + script, str(folder), json.dumps(TEXTS)],
+        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(place), "OMP_NUM_THREADS": "1", "PATH": ""},
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 def copy_of(run: Path, target: Path, **config: Any) -> Path:
     shutil.copytree(run, target, ignore=shutil.ignore_patterns("checkpoint-*"))
     said = json.loads((target / "config.json").read_text())
@@ -62,15 +75,7 @@ def test_a_stock_class_says_what_the_run_says_without_any_code(
     assert published.changed and published.largest_difference <= 1e-5
     folder = download(hub, tmp_path / "there")
     assert not list(folder.rglob("*.py"))  # those of the model before are gone too
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED + _STOCK, str(folder), json.dumps(TEXTS)],
-        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1", "PATH": ""},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    kind, labels, dropout, logits = json.loads(done.stdout.splitlines()[-1])
+    kind, labels, dropout, logits = without_our_code(_STOCK, folder, tmp_path)
     assert (kind, dropout) == ("BertForSequenceClassification", 0.3)
     assert labels == {"0": "negative", "1": "positive"}
     ours, stock = (SentimentClassifier.from_pretrained(place) for place in (run_folder, folder))
@@ -102,14 +107,7 @@ def test_a_mean_of_tokens_is_a_folder_of_sentence_transformers(
     folder = download(hub, tmp_path / "there")
     assert not list(folder.rglob("*.py"))
     # By the code of the card.
-    done = subprocess.run(
-        [sys.executable, "-c", BLOCKED + _CARD, str(folder), json.dumps(TEXTS)],
-        env={"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path), "OMP_NUM_THREADS": "1", "PATH": ""},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    said, logits = json.loads(done.stdout.splitlines()[-1])
+    said, logits = without_our_code(_CARD, folder, tmp_path)
     assert said == {"0": "negative", "1": "positive"}
     whole = SentimentClassifier.from_pretrained(run, long_texts="cut")
     assert np.array(logits) == pytest.approx(whole.logits(TEXTS), abs=1e-5)

@@ -1,4 +1,4 @@
-"""The linear head: its features, its optimum, and what is folded into it."""
+"""`sweep`: trials of settings, the choice among them, and the run of the chosen one."""
 
 import lazy_loader
 

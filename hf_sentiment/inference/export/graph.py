@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from hf_sentiment.compute.quiet import at_level
 from hf_sentiment.errors import CallError, first_line, missing_extra
 from hf_sentiment.inference.backends import FILES
 
@@ -69,13 +70,9 @@ _EXTRAS = {"onnx": "export", "openvino": "openvino"}
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
     """Tracing prints its steps and warns of operators that no text encoder has; rounding advises what was done."""
-    loggers = [logging.getLogger(name) for name in ("root", "torch.onnx", "transformers", "onnxscript")]
-    levels = [logger.level for logger in loggers]
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings(action="ignore"):
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
+    with (
+        at_level(logging.ERROR, "root", "torch.onnx", "transformers", "onnxscript"),
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(action="ignore"),
+    ):
+        yield

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from hf_sentiment.compute.quiet import at_level
 from hf_sentiment.errors import NoRows, SentimentError, first_line
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.outputs import open_output
@@ -110,14 +111,11 @@ def _scratch() -> Iterator[Path]:
     from datasets import config
 
     before = config.HF_DATASETS_CACHE
-    # What it says of every file would drown the rest.
-    reader = logging.getLogger("hf_sentiment.data")
-    level = reader.level
-    reader.setLevel(logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="hf-sentiment-") as place:
+    # What the reader says of every file would drown the rest.
+    quiet = at_level(logging.WARNING, "hf_sentiment.data")
+    with quiet, tempfile.TemporaryDirectory(prefix="hf-sentiment-") as place:
         config.HF_DATASETS_CACHE = Path(place, "datasets")
         try:
             yield Path(place)
         finally:
             config.HF_DATASETS_CACHE = before
-            reader.setLevel(level)

@@ -9,6 +9,7 @@ the same call after a kill (see `hf_sentiment.records.resumable`).
 from __future__ import annotations
 
 import csv
+import datetime
 import io
 import json
 import logging
@@ -365,14 +366,14 @@ def _typed(value: Any, kind: pa.DataType) -> Any:
 
 
 def as_cell(value: Any) -> str:
-    """A value of any type as the text of a cell; what is missing is ""."""
+    """A value of any type as the text of a cell, dates and times as ISO 8601 has them; what is missing is ""."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
         return value
     if isinstance(value, bool | list | dict):
-        return json.dumps(value, ensure_ascii=False, default=str)
-    return str(value)
+        return json.dumps(value, ensure_ascii=False, default=as_cell)
+    return value.isoformat() if isinstance(value, datetime.date | datetime.time) else str(value)
 
 
 def harmless(cell: str) -> str:
@@ -388,4 +389,4 @@ def _json_value(value: Any) -> Any:
         return {str(key): _json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [_json_value(item) for item in value]
-    return value if value is None or isinstance(value, str | int) else str(value)
+    return value if value is None or isinstance(value, str | int) else as_cell(value)

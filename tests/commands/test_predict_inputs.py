@@ -151,6 +151,46 @@ def test_parquet_keeps_the_types_and_values_of_parquet(tiny_folder: Path, tmp_pa
         assert predict(str(tiny_folder), tmp_path / "f.parquet", output=tmp_path / name).rows == 3
 
 
+DATES = {
+    "day": datetime.date(2026, 5, 1),
+    "at": datetime.datetime(2026, 5, 1, 14, 30),
+    "utc": datetime.datetime(2026, 5, 1, 14, 30, tzinfo=datetime.UTC),
+    "clock": datetime.time(14, 30),
+}
+ISO = {name: value.isoformat() for name, value in DATES.items()}
+
+
+READERS: dict[str, Callable[[Path], dict[str, str]]] = {
+    ".csv": lambda path: rows_of(path)[0],
+    ".tsv": lambda path: pd.read_csv(path, sep="\t", dtype=str).to_dict("records")[0],
+    ".xlsx": lambda path: pd.read_excel(path, dtype=str).to_dict("records")[0],
+    ".jsonl": lambda path: json.loads(path.read_text()),
+    ".parquet": lambda path: pq.read_table(path).to_pylist()[0],
+}
+
+
+@pytest.mark.parametrize("extension", [".csv", ".xlsx", ".jsonl", ".parquet"])
+def test_a_date_is_written_in_one_way_whatever_it_came_from(extension: str, tiny_folder: Path, tmp_path: Path) -> None:
+    path, row = tmp_path / f"f{extension}", {"text": "good film", "own": "2026-05-01 14:30"}
+    if extension == ".parquet":
+        pq.write_table(pa.Table.from_pylist([row | DATES | {"in": [DATES["at"]]}]), path)
+    elif extension == ".xlsx":  # which has no zones
+        pd.DataFrame([row | DATES | {"utc": ISO["utc"]}]).to_excel(path, index=False)
+    elif extension == ".csv":
+        pd.DataFrame([row | ISO]).to_csv(path, index=False)
+    else:
+        path.write_text(json.dumps(row | ISO))
+    for kind, read in READERS.items():
+        predict(str(tiny_folder), path, output=(output := tmp_path / f"p{kind}"))
+        found = read(output)
+        if extension == kind == ".parquet":
+            assert {name: found[name] for name in DATES} == DATES
+            continue
+        assert {name: found[name] for name in ISO} == ISO, kind
+        assert found["own"] == row["own"]
+        assert extension != ".parquet" or ISO["at"] in str(found["in"])
+
+
 def test_json_in_parquet_has_the_types_that_all_its_values_have(tiny_folder: Path, tmp_path: Path) -> None:
     lines = [
         {"text": "good film", "n": 1, "x": 1, "mixed": 1, "list": [1], "none": None, "empty": {}, "big": 2**70},

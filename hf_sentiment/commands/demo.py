@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 from huggingface_hub import metadata_load, snapshot_download
 
-from hf_sentiment.commands.predict import predict
+from hf_sentiment.commands.predict import write_file
 from hf_sentiment.errors import CallError, SentimentError, first_line, missing_extra
 from hf_sentiment.inference.classifier import Prediction, SentimentClassifier
 from hf_sentiment.inference.locating import find_checkpoint
@@ -139,7 +139,7 @@ def make_page(model: str, *, revision: str | None = None, num_threads: int | Non
         gr.HTML(f"<h1>{html.escape(title)}</h1>")
         with gr.Tab("Texts and files"):
             _text_part(classifier, folder)
-            _file_part(model, revision)
+            _file_part(classifier)
             gr.Markdown(LIMITS)
         with gr.Tab("Curves and report"):
             for heading, (name, show) in PANELS.items():
@@ -192,7 +192,7 @@ def _text_part(classifier: SentimentClassifier, folder: Path) -> None:
     gr.Examples(_examples(folder), text, answers, label_text, run_on_click=True, cache_examples=False)
 
 
-def _file_part(model: str, revision: str | None) -> None:
+def _file_part(classifier: SentimentClassifier) -> None:
     import gradio as gr
 
     def label_file(
@@ -206,12 +206,12 @@ def _file_part(model: str, revision: str | None) -> None:
                 raise CallError("no file: choose one")
             if _unpacked(Path(file)) > 20 * MEGABYTES * 2**20:
                 raise CallError(f"the file has more than {20 * MEGABYTES} MB once it is unpacked: send it in parts")
-            rows = read_rows(file, column or None).total or 0
-            if rows > ROWS:
-                raise CallError(f"the file has {rows:,} rows, and at most {ROWS:,} are read: send it in parts")
+            rows = read_rows(file, column or None)
+            if (rows.total or 0) > ROWS:
+                raise CallError(f"the file has {rows.total:,} rows, and at most {ROWS:,} are read: send it in parts")
             # Where Gradio keeps its files, so that this one is removed with them.
             output = Path(tempfile.mkdtemp(dir=labeled.GRADIO_CACHE), f"{Path(file).stem}_labelled{kind}")
-            done = predict(model, file, text_column=column or None, output=output, revision=revision)
+            done = write_file(rows, rows.columns, classifier, output)
         lines = html.escape(str(replace(done, output=None))).replace("\n", "<br>")
         return f"<p>{lines}</p>", str(output)
 

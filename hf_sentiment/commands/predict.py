@@ -124,7 +124,8 @@ def predict(
     # What a part must have been begun with, so that the rest goes with it.
     begun = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
     begun |= {"encoding": encoding, "long_texts": long_texts, "backend": backend}
-    return _save(rows, kept, load, Path(output), begun)
+    # A stream that was read is gone: nothing goes on with it.
+    return write_file(rows, kept, load(), Path(output), begun if begun["input"] else None)
 
 
 def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier) -> PredictedRows:
@@ -135,16 +136,27 @@ def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier
     return write_rows(rows, classifier, JsonLines(kept, classifier.labels, sys.stdout))
 
 
-def _save(
-    rows: InputRows, kept: Sequence[str], load: Callable[[], SentimentClassifier], output: Path, call: dict[str, Any]
+def write_file(
+    rows: InputRows,
+    kept: Sequence[str],
+    classifier: SentimentClassifier,
+    output: Path,
+    call: dict[str, Any] | None = None,
 ) -> PredictedRows:
-    classifier = load()
+    """Predict rows into a file.
+
+    Args:
+        rows: Of a file or a stream.
+        kept: Their columns that are kept, in order.
+        classifier: The model.
+        output: A name that `check_output` lets pass.
+        call: What was asked for; see `open_output`.
+    """
     # What a sheet has no room for is said before the work, not after it.
     if output.suffix.lower() == ".xlsx":
         check_excel_size(rows.total or 0, len(Output(kept, classifier.labels).header))
     types = rows.types() if output.suffix.lower() == ".parquet" else None
-    # A stream that was read is gone: nothing goes on with it.
-    with open_output(output, kept, classifier.labels, types, call if call["input"] else None) as written:
+    with open_output(output, kept, classifier.labels, types, call) as written:
         done = write_rows(rows, classifier, written)
     done.output = output
     return done

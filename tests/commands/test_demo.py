@@ -54,9 +54,11 @@ def run(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def address(run: Path) -> Iterator[str]:
-    """Of a running server with the page."""
-    page = make_page(str(run))
+def address(run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a running server with the page; the model is loaded once, and its folder is not needed any more."""
+    copy = shutil.copytree(run, tmp_path_factory.mktemp("copies") / run.name)
+    page = make_page(str(copy))
+    shutil.rmtree(copy)
     launch(page, prevent_thread_lock=True, quiet=True)
     yield page.local_url
     page.close(verbose=False)
@@ -99,6 +101,20 @@ def test_a_file_comes_back_as_predict_writes_it(client: Any, run: Path, tmp_path
     assert Path(labeled).name == f"new films_labelled{kind}"
     assert Path(labeled).read_bytes() == wanted.read_bytes()
     assert counts == f"<p>{replace(done, output=None)}</p>"
+
+
+def test_texts_are_labelled_while_a_file_is(client: Any, run: Path, tmp_path: Path) -> None:
+    file, wanted = tmp_path / "films.txt", tmp_path / "wanted.csv"
+    texts = ["the film was great .", "dull , very dull .", "bad"]
+    file.write_text("\n".join(["text", *texts * 1000]))
+    (first, *_), expected = texts, SentimentClassifier.from_pretrained(run).predict(texts)
+    job = client.submit(gradio_client.handle_file(file), "", ".csv", api_name="/label_file")
+    while not job.done():
+        bars, _ = client.predict(first, api_name="/label_text")
+        shown = {row["label"]: row["confidence"] for row in bars["confidences"]}
+        assert shown == pytest.approx(expected[0]["scores"], abs=1e-6)
+    predict(str(run), str(file), output=wanted)
+    assert Path(job.result()[1]).read_bytes() == wanted.read_bytes()
 
 
 def test_errors_of_a_file_are_the_packages_lines_without_the_servers_paths(client: Any, tmp_path: Path) -> None:

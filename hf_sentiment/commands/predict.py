@@ -121,10 +121,9 @@ def predict(
     kept = chosen_columns(rows.columns, columns, rows.name)
     if output is None:
         return _print(rows, kept, load())
-    # What a part must have been begun with, so that the rest goes with it.
+    # What a part must have been begun with, so that the rest goes with it; nothing goes on with a stream.
     begun = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
     begun |= {"encoding": encoding, "long_texts": long_texts, "backend": backend}
-    # A stream that was read is gone: nothing goes on with it.
     return write_file(rows, kept, load(), Path(output), begun if begun["input"] else None)
 
 

@@ -1,6 +1,6 @@
 """How a model that learned from sentences answers for whole reviews, and how one is trained on long texts.
 
-    python benchmarks/long_texts.py --reading movie-190-1 movie-1500-0 amazon-0 --training 0 1 2
+    python benchmarks/long_texts.py --reading movie-190-1 movie-1500-0 amazon-0 --training amazon-head-0 amazon-tuned-0
     python benchmarks/long_texts.py --report
 
 The long texts are the documents of the Amazon snippets: the sentences of each joined in their order, neutral ones too,
@@ -14,10 +14,12 @@ measured on the other half. Both labels weigh the same in accuracy and log loss.
   hindsight; `shifted` takes off the mean logits of fragments of three words of the training texts first
 - probabilities, median, by-length: of 9-40, what else could be averaged
 
-`--training` compares, for each seed, three ways to train on half of the documents, of which 128 tokens are read: cut
-there, windows (pieces that fit, each with the label of its document), and head-and-tail (the first and the last 45
-words). The head alone is trained, as the plan has it of so few. The other half is read whole, in pieces by the rule
-that the run recorded, and by head and tail.
+`--training` compares three ways to train on long texts of which about half is read: cut there, windows (pieces that
+fit, each with the label of its document), and head-and-tail (the first and the last 45 words). Names are
+CORPUS-HOW-SEED. `amazon` is one half of the documents, of which 128 tokens are read, measured on the other half;
+`chinese` 300 reviews of more than 120 letters, of which 64 tokens are read, by the multilingual encoder, measured on
+400 others. `head` is the head alone, as the plan has it of so few texts, and `tuned` four epochs of all weights. Each
+model reads whole texts, cut at what it learned from; pieces by the rule that the run recorded; and head and tail.
 
 Runs are kept in `--runs`; rows are appended to `--output` as they come, and what is there is not done again.
 """
@@ -44,7 +46,8 @@ from hf_sentiment.inference.pieces import count_words, split
 OUTPUT = Path(__file__).parent / "results" / "long_texts.jsonl"
 LONG = 40
 SIZES = ((1, 40), (9, 40), (18, 40), (150, 160))
-READ = 128
+READ = {"amazon": 128, "chinese": 64}  # tokens
+HALF = 45  # words or letters, of head and tail
 Documents = list[dict[str, Any]]
 
 
@@ -78,7 +81,7 @@ def table(texts: list[str], labels: list[int]) -> Any:
 
 def trained(folder: Path, data: Any = None, **arguments: Any) -> SentimentClassifier:
     """The model of a run, which is made where it is not there yet."""
-    if not (folder / "records" / "evaluation.json").exists():
+    if not (folder / "records" / "report.html").exists():
         quiet = {"report_to": "none", "disable_tqdm": True, "use_cpu": True}
         train(data, output_dir=str(folder), **quiet, **arguments)
     return SentimentClassifier.from_pretrained(folder, long_texts="cut")
@@ -163,33 +166,53 @@ def reading(name: str, runs: Path) -> Iterator[dict[str, Any]]:
         yield {"part": "reading", "model": name, "way": way, "texts": len(of)} | figures(margins, labels)
 
 
-def head_and_tail(text: str, words: int = 45) -> str:
-    """The first and the last words of a text."""
-    of = text.split()
-    return text if len(of) <= 2 * words else " ".join(of[:words] + of[-words:])
+def head_and_tail(text: str, by_letters: bool) -> str:
+    """The first and the last words of a text, or letters."""
+    of, between = (list(text), "") if by_letters else (text.split(), " ")
+    return text if len(of) <= 2 * HALF else between.join(of[:HALF] + of[-HALF:])
 
 
-def training(seed: int, runs: Path) -> Iterator[dict[str, Any]]:
+def chinese(seed: int) -> tuple[Documents, Documents]:
+    """Long reviews to train on, and others; half of each are positive."""
+    data = starter_data("starter:chinese")
+    rows = zip(data["text"][:], data["label"][:], strict=True)
+    every = [{"text": text, "label": int(label == "positive")} for text, label in rows if count_words(text) > 120]
+    draw = np.random.default_rng(seed)
+    found: tuple[Documents, Documents] = [], []
+    for label in (0, 1):
+        drawn = draw.permutation([row for row, one in enumerate(every) if one["label"] == label])
+        found[0].extend(every[row] for row in drawn[:150])
+        found[1].extend(every[row] for row in drawn[150:350])
+    return found
+
+
+def training(name: str, runs: Path) -> Iterator[dict[str, Any]]:
     """The rows of one division of the documents."""
-    ours, others = halves(seed)
-    labels = np.array([one["label"] for one in others])
+    corpus, how, number = name.split("-")
+    seed, by_letters = int(number), corpus == "chinese"
+    ours, others = (chinese if by_letters else halves)(seed)
+    asked, labels = [one["text"] for one in others], np.array([one["label"] for one in others])
     made = {
         "cut": ([one["text"] for one in ours], [one["label"] for one in ours]),
-        "head-and-tail": ([head_and_tail(one["text"]) for one in ours], [one["label"] for one in ours]),
+        "head-and-tail": ([head_and_tail(one["text"], by_letters) for one in ours], [one["label"] for one in ours]),
     }
     windows = [(piece, one["label"]) for one in ours for piece in split(one["text"], 60, 90)]
     made["windows"] = [text for text, _ in windows], [label for _, label in windows]
+    arguments: dict[str, Any] = {"num_train_epochs": 0 if how == "head" else 4, "max_length": READ[corpus]}
+    arguments |= {"seed": seed, "test_share": 0.0, "validation_share": 0.0}
+    if by_letters:
+        arguments["model_name_or_path"] = "starter:multilingual"
     for way, (texts, of) in made.items():
-        arguments = {"max_length": READ, "seed": seed, "num_train_epochs": 0, "test_share": 0.0}
-        folder = runs / f"{way}-{seed}"
+        folder = runs / f"{name}-{way}"
         cut = trained(folder, table(texts, of), **arguments)
         pieces = SentimentClassifier.from_pretrained(folder, long_texts="pieces")
-        asked = [one["text"] for one in others]
         readings = {"whole": cut.logits(asked), "pieces": pieces.logits(asked)}
-        readings["head-and-tail"] = cut.logits([head_and_tail(text) for text in asked])
+        readings["head-and-tail"] = cut.logits([head_and_tail(text, by_letters) for text in asked])
         for read, logits in readings.items():
-            row = {"part": "training", "seed": seed, "trained": way, "read": read, "texts": len(others)}
-            yield row | {"examples": len(texts)} | figures((logits[:, 1] - logits[:, 0]).astype(np.float64), labels)
+            margins = (logits[:, 1] - logits[:, 0]).astype(np.float64)
+            row = {"part": "training", "model": name, "trained": way, "read": read, "texts": len(others)}
+            least = figures(best_scaled(margins, labels), labels)["log_loss"]
+            yield row | {"examples": len(texts)} | figures(margins, labels) | {"best_log_loss": least}
 
 
 def report(rows: list[dict[str, Any]]) -> None:
@@ -199,20 +222,21 @@ def report(rows: list[dict[str, Any]]) -> None:
         if row["part"] == "reading":
             values = [f"{row[name]:.3f}" for name in ("accuracy", "log_loss", "auroc")]
             print("| " + " | ".join([row["way"], row["model"], *values]) + " |")
-    print("\n| trained | read | seeds | accuracy | log loss |\n| --- | --- | --- | --- | --- |")
-    groups = defaultdict(list)
+    print(f"\n| model | trained | read | seeds | accuracy | log loss | its least by a factor |\n|{' --- |' * 7}")
+    groups: dict[tuple[str, ...], list[list[float]]] = defaultdict(list)
     for row in rows:
         if row["part"] == "training":
-            groups[row["trained"], row["read"]].append((row["accuracy"], row["log_loss"]))
-    for (way, read), of in groups.items():
-        accuracy, loss = np.mean(of, axis=0)
-        print(f"| {way} | {read} | {len(of)} | {accuracy:.3f} | {loss:.3f} |")
+            of = groups[row["model"].rpartition("-")[0], row["trained"], row["read"]]
+            of.append([row[name] for name in ("accuracy", "log_loss", "best_log_loss")])
+    for names, of in groups.items():
+        means = [f"{value:.3f}" for value in np.mean(of, axis=0)]
+        print("| " + " | ".join([*names, str(len(of)), *means]) + " |")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reading", nargs="*", default=[])
-    parser.add_argument("--training", nargs="*", type=int, default=[])
+    parser.add_argument("--training", nargs="*", default=[])
     parser.add_argument("--runs", type=Path, default=Path("runs/long_texts"))
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--report", action="store_true")
@@ -221,7 +245,7 @@ def main() -> None:
     rows = [json.loads(line) for line in lines]
     if arguments.report:
         return report(rows)
-    done = {(row["part"], row.get("model", row.get("seed"))) for row in rows}
+    done = {(row["part"], row["model"]) for row in rows}
     for part, names, make in (("reading", arguments.reading, reading), ("training", arguments.training, training)):
         for name in names:
             if (part, name) in done:

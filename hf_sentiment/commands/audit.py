@@ -166,7 +166,7 @@ def audit(
         features=features,
         seed=int(training.get("seed", 42)),
     )
-    sizes = {name: int(np.sum(rows.split == name)) for name in rows.names}
+    sizes = {name: int(rows.within(name).sum()) for name in rows.names}
     dropped = int(np.sum(rows.codes == DROPPED))
     result = AuditResult(raw.description, rule.description, sizes, dropped, findings, [], hint=_hint(ours, rule))
     if fix is None:
@@ -195,7 +195,7 @@ def _features(rows: Rows, model: Any, tokenizer: PreTrainedTokenizerBase, max_le
 
 def _shares(arguments: SentimentArguments, rows: Rows, sentence_encoder: bool) -> dict[str, float]:
     """What `train` would hold out of the rows, by the name of the split."""
-    usual = holdout_shares(int((rows.usable.split == "train").sum()), sentence_encoder)
+    usual = holdout_shares(int(rows.usable.within("train").sum()), sentence_encoder)
     said = {"validation": arguments.validation_share, "test": arguments.test_share}
     shares = usual._asdict() | {name: share for name, share in said.items() if share is not None}
     return {name: share for name, share in shares.items() if share}

@@ -183,7 +183,7 @@ def _measured(this: _System, other: _System | None, raw: RawData, rows: Rows, co
     """The report of one system, beside another and by slices where these are asked for."""
     slices = _columns(raw, columns)  # a wrong name is said before a model predicts for minutes
     test, labels = rows.labeled(raw)["test"], rows.rule.labels
-    references = np.asarray(test["label"])
+    references = np.asarray(test["label"][:])
     values = this.probabilities(raw, test, labels)
     _refuse_predictions(this, raw, values.argmax(axis=1), references)
     report = evaluate_texts(values, test, labels)

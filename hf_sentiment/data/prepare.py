@@ -199,7 +199,7 @@ def prepare_data(
             logger.info("%s: %d of %d rows (%s)", name, len(part), rows.counts["train"]["kept"], origin[name])
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
         # Drawn last: validation and test are the same, however few texts are trained on.
-        drawn, given = _draw(np.asarray(splits["train"]["label"]), max_train_samples, seed), len(splits["train"])
+        drawn, given = _draw(np.asarray(splits["train"]["label"][:]), max_train_samples, seed), len(splits["train"])
         origin["train"] += f"; {len(drawn):,} of {given:,} drawn, {given - len(drawn):,} left out"
         splits["train"] = splits["train"].select(drawn)
         rows = rows.assigned("train", {"train": drawn})
@@ -224,7 +224,7 @@ def _shares(usual: Shares, test: float | None, validation: float | None) -> dict
 def _hold_out(rows: Rows, train: Dataset, shares: dict[str, float], seed: int) -> tuple[Rows, dict[str, Dataset]]:
     """Rows and data sets with the splits that are taken from the training rows."""
     usable = rows.usable
-    of_train = usable.split == "train"
+    of_train = usable.within("train")
     # Only the training rows are to be divided: what a given test split repeats links none of them.
     groups = rows.duplicates.groups(usable.number[of_train], train["group"][:] if "group" in train.features else None)
     made = make_splits(usable.codes[of_train], groups, shares, seed=seed, label_names=rows.rule.labels)
@@ -336,6 +336,6 @@ def _check_every_label(train: Dataset, rule: LabelRule) -> None:
 def content_hash(split: Dataset) -> str:
     """A short hash of texts and labels in their order."""
     digest = hashlib.sha256()
-    for text, label in zip(Texts([split]), np.asarray(split["label"]), strict=True):
+    for text, label in zip(Texts([split]), np.asarray(split["label"][:]), strict=True):
         digest.update(f"{label}\x00{text}\x00".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]

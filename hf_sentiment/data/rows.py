@@ -25,6 +25,9 @@ _NAMED = 3
 _TEXT_WIDTH = 60
 _JSON_WIDTH = 200
 
+# Of `Rows`, those that are arrays, or are read as such.
+_COLUMNS = ("given", "split", "row", "texts", "codes", "number")
+
 
 @dataclass(frozen=True)
 class Row:
@@ -80,13 +83,15 @@ def leaves_out_bad_rows(on_bad_rows: str) -> bool:
 class Rows:
     """The rows of all splits in one table, however bad; every column has the shape (rows,).
 
+    There may be millions, so columns are of small numbers.
+
     Attributes:
-        given: The split that each row was read in, "train" before "validation" before "test".
-        split: The split that it is used in: at first the same; "" if it is used in none.
+        given: The split that each row was read in, by its place in `SPLITS`, in that order.
+        split: The split that it is used in: at first the same; -1 if it is used in none. `within` asks by name.
         row: Its number in its source.
         texts: Its text, "" where there is none.
         codes: Its class index, or `DROPPED` or `BAD`.
-        faults: What is wrong with a bad row, "" for the others.
+        faults: Position of a bad row → what is wrong with it.
         number: Its position among the texts of `duplicates`, -1 of a row that is not there, as it is not used.
         duplicates: What repeats what: searched for once, whatever part of the rows asks.
         sources: Split as given → path or name, for messages.
@@ -98,7 +103,7 @@ class Rows:
     row: np.ndarray
     texts: Texts
     codes: np.ndarray
-    faults: np.ndarray
+    faults: Mapping[int, str]
     number: np.ndarray
     duplicates: Duplicates
     sources: Mapping[str, str]
@@ -111,17 +116,23 @@ class Rows:
         examined = [examine_rows(raw, name, rule) for name in names]
         texts = Texts([raw.splits[name] for name in names])
         codes = np.concatenate([codes for codes, _ in examined])
-        # One array of names for both columns: the splits are reassigned in a copy.
-        given = np.repeat(np.array(names, dtype=object), [len(raw.splits[name]) for name in names])
+        sizes = [len(raw.splits[name]) for name in names]
+        starts = np.cumsum([0, *sizes]).tolist()
+        # One array for both columns: the splits are reassigned in a copy.
+        given = np.repeat(np.array([SPLITS.index(name) for name in names], dtype=np.int8), sizes)
         return cls(
             given=given,
             split=given,
-            row=np.concatenate([np.asarray(raw.splits[name]["row"][:], dtype=np.int64) for name in names]),
+            row=np.concatenate([np.asarray(raw.splits[name]["row"][:], dtype=np.int32) for name in names]),
             texts=texts,
             codes=codes,
-            faults=np.concatenate([faults for _, faults in examined]),
+            faults={
+                start + row: fault
+                for start, (_, faults) in zip(starts, examined, strict=False)
+                for row, fault in faults.items()
+            },
             # Only usable texts are searched for repeats: what is not used leaks nowhere.
-            number=np.where(codes >= 0, np.cumsum(codes >= 0) - 1, -1),
+            number=np.where(codes >= 0, np.cumsum(codes >= 0, dtype=np.int32) - 1, -1),
             duplicates=Duplicates(texts[codes >= 0]),
             sources=raw.sources,
             rule=rule,
@@ -130,8 +141,8 @@ class Rows:
     @classmethod
     def none(cls, rule: LabelRule) -> Rows:
         """No row at all."""
-        objects, numbers = np.empty(0, dtype=object), np.empty(0, dtype=np.int64)
-        return cls(objects, objects, numbers, Texts([]), numbers, objects, numbers, Duplicates([]), {}, rule)
+        none = np.empty(0, dtype=np.int32)
+        return cls(none, none, none, Texts([]), none, {}, none, Duplicates([]), {}, rule)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -139,17 +150,20 @@ class Rows:
     @property
     def names(self) -> list[str]:
         """The splits that there are."""
-        present = set(self.split.tolist())
-        return [name for name in SPLITS if name in present]
+        return [name for name in SPLITS if self.within(name).any()]
+
+    def within(self, split: str) -> np.ndarray:
+        """Whether each row is used in a split; shape (rows,)."""
+        return self.split == SPLITS.index(split)
 
     @property
     def counts(self) -> dict[str, dict[str, int]]:
         """What became of the rows of each split as given: used, dropped by the rule, or bad; as plain JSON."""
         counts = {}
-        for name in dict.fromkeys(self.given.tolist()):
-            codes = self.codes[self.given == name]
+        for place in np.unique(self.given).tolist():
+            codes = self.codes[self.given == place]
             sums = {"kept": codes >= 0, "dropped_by_rule": codes == DROPPED, "bad": codes == BAD}
-            counts[name] = {what: int(which.sum()) for what, which in sums.items()}
+            counts[SPLITS[place]] = {what: int(which.sum()) for what, which in sums.items()}
         return counts
 
     def check(self, on_bad_rows: str) -> None:
@@ -180,18 +194,18 @@ class Rows:
             Columns `text`, `label` (int64 index into `rule.labels`), `row`, and `group` and `ratings` where the source
             has them.
         """
-        return {name: _labeled(dataset, self.codes[self.given == name]) for name, dataset in raw.splits.items()}
+        return {name: _labeled(of, self.codes[self.given == SPLITS.index(name)]) for name, of in raw.splits.items()}
 
     @cached_property
     def is_usable(self) -> np.ndarray:
         """Whether training uses each row; shape (rows,)."""
-        return (self.codes >= 0) & (self.split != "")
+        return (self.codes >= 0) & (self.split >= 0)
 
     @cached_property
     def usable(self) -> Rows:
         """The rows that training uses."""
-        columns = ("given", "split", "row", "texts", "codes", "faults", "number")
-        return dataclasses.replace(self, **{name: getattr(self, name)[self.is_usable] for name in columns})
+        columns = {name: getattr(self, name)[self.is_usable] for name in _COLUMNS}
+        return dataclasses.replace(self, **columns, faults={})
 
     def assigned(self, split: str, parts: Mapping[str, np.ndarray]) -> Rows:
         """The same rows, those of one split used in others, or in none.
@@ -201,16 +215,16 @@ class Rows:
             parts: Split → positions among these.
         """
         # Parts count among the usable rows of the split, as its data set does; the table has the bad ones in between.
-        positions = np.flatnonzero(self.is_usable & (self.split == split))
+        positions = np.flatnonzero(self.is_usable & self.within(split))
         assigned = self.split.copy()
-        assigned[positions] = ""
+        assigned[positions] = -1
         for name, part in parts.items():
-            assigned[positions[part]] = name
+            assigned[positions[part]] = SPLITS.index(name)
         return dataclasses.replace(self, split=assigned)
 
     def hashes(self, split: str) -> np.ndarray:
         """Of the usable texts of a split, as `text_hashes`."""
-        return self.duplicates.hashes[self.usable.number[self.usable.split == split]]
+        return self.duplicates.hashes[self.usable.number[self.usable.within(split)]]
 
     @property
     def keys(self) -> np.ndarray:
@@ -228,16 +242,20 @@ class Rows:
 
     def place(self, i: int) -> str:
         """`file, row N`."""
-        return f"{self.sources[self.given[i]]}, row {self.row[i]}"
+        return f"{self.source(i)}, row {self.row[i]}"
+
+    def source(self, i: int) -> str:
+        """Its file or data set."""
+        return self.sources[SPLITS[self.given[i]]]
 
     def example(self, i: int, says: str = "", **facts: Any) -> Row:
         """A row for a finding."""
-        return Row(self.sources[self.given[i]], int(self.row[i]), self.texts[i], self.label(i), says, facts)
+        return Row(self.source(i), int(self.row[i]), self.texts[i], self.label(i), says, facts)
 
     def pair(self, i: int, other: int, says: str) -> Row:
         """A row for a finding, and the row that it collides with."""
         label = f" ({self.label(other)})" if self.label(other) else ""
-        facts = {"source": self.sources[self.given[other]], "row": int(self.row[other]), "label": self.label(other)}
+        facts = {"source": self.source(other), "row": int(self.row[other]), "label": self.label(other)}
         return self.example(i, f"{says} {self.place(other)}{label}", other=facts)
 
 
@@ -246,5 +264,6 @@ def _labeled(dataset: Dataset, codes: np.ndarray) -> Dataset:
     usable = np.flatnonzero(codes >= 0)
     chosen = dataset if len(usable) == len(dataset) else dataset.select(usable)
     others = [column for column in dataset.column_names if column not in ("text", "label", "fault")]
-    labeled = chosen.remove_columns("label").add_column("label", codes[usable], feature=Value("int64"))
+    labels = codes[usable].astype(np.int64)
+    labeled = chosen.remove_columns("label").add_column("label", labels, feature=Value("int64"))
     return labeled.select_columns(["text", "label", *others])

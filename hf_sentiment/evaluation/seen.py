@@ -35,7 +35,7 @@ def seen_record(model: str | Path, test: Dataset, probabilities: np.ndarray) -> 
     rest = np.flatnonzero(how == "")
     metrics = None
     if 0 < len(rest) < len(how):
-        metrics = with_intervals(probabilities[rest], np.asarray(test["label"])[rest])
+        metrics = with_intervals(probabilities[rest], np.asarray(test["label"][:])[rest])
     return Seen(
         trained_on=int(np.sum(how == TRAINED)),
         chosen_on=int(np.sum(how == CHOSEN)),

@@ -44,7 +44,7 @@ def fit_head_first(
     if len(dataset) > HEAD_TEXTS and not folds:  # folds judge every text
         dataset = dataset.shuffle(seed=seed).select(range(HEAD_TEXTS))
     logger.info("Fitting the head on frozen features of %d texts", len(dataset))
-    features, labels = frozen_features(model, tokenizer, dataset), np.asarray(dataset["labels"])
+    features, labels = frozen_features(model, tokenizer, dataset), np.asarray(dataset["labels"][:])
     num_labels = model.classifier.out_features
     main_does(lambda: linear_probe(features, labels, num_labels, prior, balanced)).copy_into(model.classifier)
     if not folds:

@@ -132,7 +132,7 @@ def assemble(
     call, data, model, tokenizer, plan = planned.call, planned.data, planned.model, planned.tokenizer, planned.plan
     if plan.imbalance.value == "class_weights":
         # In the config, where the model's own training loss finds them, and evaluation losses do not.
-        labels = np.asarray(data.splits["train"]["label"])
+        labels = np.asarray(data.splits["train"]["label"][:])
         weights = compute_class_weight("balanced", classes=np.arange(len(data.rule.labels)), y=labels)
         model.config.class_weights = weights.tolist()
     augmented = augmentation(plan.augment.value, data, model, tokenizer, plan.max_length.value, call.seed)

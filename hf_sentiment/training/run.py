@@ -189,7 +189,7 @@ class Run:
         if "validation" in self.splits:
             logits, labels = self._predicted("validation")
         elif self.out_of_fold is not None:
-            logits, labels = self.out_of_fold, np.asarray(self.splits["train"]["labels"])
+            logits, labels = self.out_of_fold, np.asarray(self.splits["train"]["labels"][:])
         else:
             return None
         temperature = fit_temperature(logits, labels)

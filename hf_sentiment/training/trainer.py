@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader
 from transformers import Trainer
@@ -27,6 +28,8 @@ class ExactTrainer(Trainer):
         sampler = super()._get_train_sampler(train_dataset)
         if isinstance(sampler, LengthGroupedSampler):
             sampler.batch_size *= self.args.world_size
+            # Of a `datasets.Dataset` they are a column that is read anew for each row.
+            sampler.lengths = np.asarray(sampler.lengths[:])  # type: ignore[assignment]
         return sampler
 
     def get_batch_samples(

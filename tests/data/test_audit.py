@@ -26,6 +26,7 @@ from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.splits import SPLITS
 from hf_sentiment.errors import DataError
 from hf_sentiment.records.serialization import to_json
 
@@ -171,7 +172,7 @@ def test_leakage_is_an_error_and_is_removed_from_train_alone(load: Load) -> None
     assert places(leakage) == [("test.jsonl", 31), ("test.jsonl", 32)]
     assert [example.facts["other"]["row"] for example in leakage.examples] == [4, 9]
     removed = removals(rows)
-    assert [(rows.split[i], rows.row[i]) for i in removed.nonzero()[0]] == [("train", 4), ("train", 9)]
+    assert [(SPLITS[rows.split[i]], rows.row[i]) for i in removed.nonzero()[0]] == [("train", 4), ("train", 9)]
 
 
 def test_what_is_removed_and_what_never_is(load: Load) -> None:
@@ -181,7 +182,7 @@ def test_what_is_removed_and_what_never_is(load: Load) -> None:
     train = [("once", "positive"), ("once", "positive"), ("both ways", "negative"), ("both ways", "positive")]
     rows = load(train=[*train, ("fine", "negative"), ("disputed", "positive")], validation=validation, test=test)
     by_split = {
-        split: {int(rows.row[i]): why for i, why in enumerate(removals(rows)) if why and rows.split[i] == split}
+        split: {int(rows.row[i]): why for i, why in enumerate(removals(rows)) if why and rows.within(split)[i]}
         for split in rows.names
     }
     assert by_split["train"] == {2: "duplicates", 3: "conflicts", 4: "conflicts", 6: "conflicts"}

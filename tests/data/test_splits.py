@@ -195,6 +195,7 @@ def test_how_many_are_looked_at_together_changes_nothing(monkeypatch):
     whole = Duplicates(texts)
     monkeypatch.setattr(duplicates, "_KEYS", 7)
     monkeypatch.setattr(duplicates, "_PLACES", 5)
+    monkeypatch.setattr(duplicates, "_ENTRIES", 11)
     parts = Duplicates(texts)
     assert 1 < whole.groups().max() < 100 and parts.groups().tolist() == whole.groups().tolist()
     assert parts.keys.tolist() == whole.keys.tolist() and parts.hashes.tolist() == whole.hashes.tolist()
@@ -275,7 +276,7 @@ def test_a_small_share_is_small():
 
 
 def test_the_usual_share_is_a_fifth_of_little_data():
-    assert [usual_shares(texts).test for texts in (2, 999, 1000, 50_000)] == [0.2, 0.2, 0.1, 0.1]
+    assert [usual_shares(texts).test for texts in (2, 999, 1000, 50_000, 2_000_000)] == [0.2, 0.2, 0.1, 0.1, 0.025]
     assert usual_shares(999).validation == 0.2
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -111,7 +111,7 @@ class EvaluationRecorder:
         # The hook's handle; the last batch in evaluation mode, inputs and output; the rows of the evaluation so far.
         self._handle: Any = None
         self._last: tuple[dict[str, Any], Any] | None = None
-        self._rows: _Rows = {}
+        self._rows: list[_Rows] = []
 
     def attach(self, model: nn.Module | None) -> None:
         """Watch `model`, and no other."""
@@ -129,7 +129,7 @@ class EvaluationRecorder:
     def clear(self) -> None:
         """Forget what was recorded."""
         self._last = None
-        self._rows = {}
+        self._rows = []
 
     @torch.compiler.disable
     def _watch(self, module: nn.Module, args: Any, kwargs: dict[str, Any], output: Any) -> None:
@@ -145,7 +145,7 @@ class EvaluationRecorder:
         labels = inputs.get("labels")
         if labels is None or not (self._strict or _one_label_a_text(output, labels)):
             return  # the Trainer keeps them from the model: label smoothing, a loss of the user's
-        self._rows |= _batch_rows(_keys(inputs, labels), _logits(output), labels)
+        self._rows.append(_batch_rows(_keys(inputs, labels), _logits(output), labels))
 
     def take(self) -> PerText | None:
         """What was recorded since the last time, from all processes; `None` if there is nothing. All must call it.
@@ -167,50 +167,67 @@ def _one_label_a_text(output: Any, labels: Any) -> bool:
     return labels.dim() == 1 and logits.dim() == 2 and len(logits) == len(labels)
 
 
-# By text: loss, share right (or NaN), judged labels, and the logits of a text with one class.
-_Rows = dict[bytes, tuple[float, float, npt.NDArray[Any], Array | None]]
+class _Rows(NamedTuple):
+    """What is known of some texts, a row each.
+
+    `judged` are a text's labels, of which there is one where it has `logits`.
+    """
+
+    keys: npt.NDArray[np.bytes_]
+    losses: Array
+    right: Array
+    judged: npt.NDArray[Any]
+    logits: Array
 
 
 def _batch_rows(keys: list[bytes], logits: torch.Tensor, labels: torch.Tensor) -> _Rows:
     """The rows of a batch by their keys."""
     losses, right = per_text_losses(logits, labels)
     rights = torch.full_like(losses, torch.nan) if right is None else right
-    judged = [row[row != IGNORED_LABEL] for row in labels.detach().cpu().numpy().reshape(len(labels), -1)]
     # Not of tokens, whose logits may be as many as the words of a language.
     one_class = right is not None and labels.dim() == 1
-    rows = logits.detach().double().cpu().numpy() if one_class else [None] * len(losses)
-    return dict(zip(keys, zip(losses.tolist(), rights.tolist(), judged, rows, strict=True), strict=True))
+    judged = labels.detach().cpu().numpy()
+    if not one_class:
+        of_texts = (row[row != IGNORED_LABEL] for row in judged.reshape(len(labels), -1))
+        judged = np.fromiter(of_texts, dtype=object, count=len(labels))
+    rows = logits.detach().double().cpu().numpy() if one_class else np.empty((len(losses), 0))
+    losses, rights = losses.double().cpu(), rights.double().cpu()
+    return _Rows(np.array(keys, dtype=f"S{len(keys[0])}"), losses.numpy(), rights.numpy(), judged, rows)
 
 
-def _gathered(mine: _Rows) -> PerText | None:
-    """The rows of all processes; those without any label are left out."""
-    merged: _Rows = {}
-    for part in gather_object([mine]):
-        merged |= part
-    rows = [(key, *merged[key]) for key in sorted(merged) if not np.isnan(merged[key][0])]
-    if not rows:
+def _gathered(mine: list[_Rows]) -> PerText | None:
+    """The rows of all processes, the last of each text; those without any label are left out."""
+    parts = gather_object(mine)
+    if not parts:
         return None
-    right = np.array([row[2] for row in rows])
-    classified = not np.isnan(right).all()
-    logits = [row[4] for row in rows if row[4] is not None]
+    rows = _Rows(*map(np.concatenate, zip(*parts, strict=True)))
+    order = np.argsort(rows.keys, kind="stable")
+    keys = rows.keys[order]
+    order = order[np.append(keys[1:] != keys[:-1], True)]
+    rows = _Rows(*(column[order[~np.isnan(rows.losses[order])]] for column in rows))
+    if not len(rows.keys):
+        return None
+    classified = not np.isnan(rows.right).all()
+    has_logits = rows.logits.shape[1] > 0
     return PerText(
-        losses=np.array([row[1] for row in rows]),
-        right=right if classified else None,
-        digest=hashlib.blake2b(b"".join(row[0] for row in rows), digest_size=16).hexdigest(),
-        chance=_chance([row[3] for row in rows], classified),
-        logits=np.stack(logits) if logits else None,
-        labels=np.concatenate([row[3] for row in rows]) if logits else None,
+        losses=rows.losses,
+        right=rows.right if classified else None,
+        digest=hashlib.blake2b(rows.keys.tobytes(), digest_size=16).hexdigest(),
+        chance=_chance(rows.judged, classified),
+        logits=rows.logits if has_logits else None,
+        labels=rows.judged if has_logits else None,
     )
 
 
-def _chance(labels: list[npt.NDArray[Any]], classified: bool) -> float:
+def _chance(judged: npt.NDArray[Any], classified: bool) -> float:
     """The loss of guessing without reading the texts."""
-    if not classified:
-        return float(np.concatenate(labels).var())
-    if np.issubdtype(labels[0].dtype, np.floating):  # several labels at once
-        share = np.stack(labels).mean(axis=0)
+    if classified and np.issubdtype(judged[0].dtype, np.floating):  # several labels at once
+        share = np.stack(list(judged)).mean(axis=0)
         return float((special.entr(share) + special.entr(1 - share)).mean())
-    counts = np.unique(np.concatenate(labels), return_counts=True)[1]
+    labels = np.concatenate(judged.tolist()) if judged.dtype == object else judged
+    if not classified:
+        return float(labels.var())
+    counts = np.unique(labels, return_counts=True)[1]
     return float(special.entr(counts / counts.sum()).sum())
 
 
@@ -293,7 +310,7 @@ class FixedTexts:
         mine = range(self._rank, _rounded_up(len(self._batches), self._processes), self._processes)
         was_training = model.training
         model.eval()
-        rows: _Rows = {}
+        rows: list[_Rows] = []
         with untouched_random_state(), torch.no_grad():
             for number in mine:  # as many in every process, or sharded models wait for each other forever
                 indices, batch = self._batches[number % len(self._batches)]
@@ -302,7 +319,7 @@ class FixedTexts:
                 if labels is None:
                     raise CallError("losses text by text need batches with `labels`")
                 keys = [index.to_bytes(8, "big") for index in indices]  # in order of index when sorted as bytes
-                rows |= _batch_rows(keys, _logits(model(**inputs)), labels)
+                rows.append(_batch_rows(keys, _logits(model(**inputs)), labels))
         model.train(was_training)
         result = _gathered(rows)
         if result is None:

@@ -156,7 +156,7 @@ def _prepare(
     part = part_arguments(said, plan, data.rule.labels) | {"calibrate": calibrate, "disable_tqdm": True}
     metric = ("eval_calibrated_loss" if calibrate else "eval_loss") if watched else None
     alarm = _alarm(said) if watched else {}
-    references, seed, keep = np.asarray(judged["label"]), planned.call.seed, ours.keep_checkpoints
+    references, seed, keep = np.asarray(judged["label"][:]), planned.call.seed, ours.keep_checkpoints
     job = Job(folder, parts, references, part | alarm, varied, metric, seed, trials, jobs, keep)
     logger.info("%d settings, judged by the log loss of %s. What is varied:", trials, job.judges)
     rows = [[name, shown(values[name]), extent(one)] for name, one in varied.items()]

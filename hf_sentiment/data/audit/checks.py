@@ -7,7 +7,6 @@ features.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
@@ -19,9 +18,9 @@ from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Finding, coun
 from hf_sentiment.data.audit.label_errors import label_error_finding, not_searched
 from hf_sentiment.data.audit.proportions import imbalance_finding, rare_label_finding, size_findings
 from hf_sentiment.data.audit.tokens_and_languages import language_finding, placeholder_finding, token_findings
-from hf_sentiment.data.labels import BAD, EMPTY_TEXT, NO_LABEL, NO_TEXT, UNKNOWN_LABEL
+from hf_sentiment.data.labels import EMPTY_TEXT, NO_LABEL, NO_TEXT, UNKNOWN_LABEL
 from hf_sentiment.data.rows import Row, Rows
-from hf_sentiment.data.splits import later
+from hf_sentiment.data.splits import later, numbered
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -94,15 +93,15 @@ def removals(rows: Rows) -> np.ndarray:
     never for either reason. Of rows that are the same in text, label and split, the first stays.
     """
     reasons = np.full(len(rows), "", dtype=object)
-    for i in np.flatnonzero(rows.codes == BAD):
-        reasons[i] = _kind_of(rows.faults[i])
+    for i, fault in rows.faults.items():
+        reasons[i] = _kind_of(fault)
     usable = rows.usable
     of_usable = np.full(len(usable), "", dtype=object)
     # One reason a row, and the later one stands: a contradiction goes before a leak, a leak before a repeat.
-    of_usable[later(_codes_of(usable.split), usable.keys, usable.codes)] = REPEAT
+    of_usable[later(usable.split, usable.keys, usable.codes)] = REPEAT
     for first, second in combinations(usable.names, 2):
-        of_usable[(usable.split == first) & np.isin(usable.groups, usable.groups[usable.split == second])] = LEAK
-    of_usable[_conflicting(usable) & (usable.split == "train")] = CONFLICT
+        of_usable[usable.within(first) & np.isin(usable.groups, usable.groups[usable.within(second)])] = LEAK
+    of_usable[_conflicting(usable) & usable.within("train")] = CONFLICT
     reasons[rows.is_usable] = of_usable
     return reasons
 
@@ -114,15 +113,10 @@ def _kind_of(fault: str) -> str:
     return UNKNOWN if fault.startswith(UNKNOWN_LABEL) else UNREADABLE
 
 
-def _codes_of(values: np.ndarray) -> np.ndarray:
-    return np.unique(values.astype(str), return_inverse=True)[1]
-
-
 def _conflicting(rows: Rows) -> np.ndarray:
     """Whether another row has the same key and another label."""
-    # Distinct pairs of key and label: a key that is in two of them has two labels.
-    pairs = np.unique(np.column_stack([rows.keys, rows.codes]), axis=0)
-    keys, labels = np.unique(pairs[:, 0], return_counts=True)
+    # The first of each pair of key and label: a key that has two of them has two labels.
+    keys, labels = np.unique(rows.keys[~later(rows.keys, rows.codes)], return_counts=True)
     return np.isin(rows.keys, keys[labels > 1])
 
 
@@ -139,12 +133,12 @@ def bad_row_findings(rows: Rows, drop: bool) -> list[Finding]:
         UNREADABLE: ("broken encoding, JSON or cells", f"save the file again from its source; or {removed}"),
         UNKNOWN: ("unknown labels", f"correct them; or {removed}"),
     }
-    kind_of_row = np.array([_kind_of(fault) if fault else "" for fault in rows.faults], dtype=object)
+    bad = {i: _kind_of(fault) for i, fault in sorted(rows.faults.items())}
     findings = []
     for name, (title, advice) in kinds.items():
-        places = np.flatnonzero(kind_of_row == name)
+        places = [i for i, kind in bad.items() if kind == name]
         severity = ("warning" if drop else "error") if len(places) else "ok"
-        examples = tuple(rows.example(i, str(rows.faults[i])) for i in places[:MAX_EXAMPLES])
+        examples = tuple(rows.example(i, rows.faults[i]) for i in places[:MAX_EXAMPLES])
         what_to_do = advice if len(places) else ""
         findings.append(Finding(name, title, severity, len(places), len(rows), what_to_do, len(places), examples))
     return findings
@@ -152,7 +146,7 @@ def bad_row_findings(rows: Rows, drop: bool) -> list[Finding]:
 
 def _repeats(rows: Rows, fixable: int) -> Finding:
     """Rows with the text and the label of an earlier row of their split."""
-    columns = (_codes_of(rows.split), rows.keys, rows.codes)
+    columns = (rows.split, rows.keys, rows.codes)
     repeats = np.flatnonzero(later(*columns))
     examples = _pairs(rows, repeats, columns, "repeats")
     advice = "--fix DIR keeps one of each" if fixable else "they go with the rows that --fix DIR removes otherwise"
@@ -163,25 +157,25 @@ def _repeats(rows: Rows, fixable: int) -> Finding:
 def _near_repeats(rows: Rows) -> Finding:
     """Rows that nearly repeat an earlier row of their split, and none exactly; `repeats` counts both, by split."""
     # An exact repeat is near as well, and counted there.
-    split = _codes_of(rows.split)
-    repeats = np.flatnonzero(later(split, rows.groups) & ~later(split, rows.keys))
-    examples = _pairs(rows, repeats, (split, rows.groups), "nearly repeats")
+    near = later(rows.split, rows.groups)
+    repeats = np.flatnonzero(near & ~later(rows.split, rows.keys))
+    examples = _pairs(rows, repeats, (rows.split, rows.groups), "nearly repeats")
     advice = "look at them: copies with a word changed count double; templates are harmless if the labels are right"
-    repeated = Counter(rows.split[later(split, rows.groups)].tolist())
-    more: dict[str, Any] = {"examples": examples, "facts": {"repeats": {name: repeated[name] for name in rows.names}}}
+    repeated = {name: int((near & rows.within(name)).sum()) for name in rows.names}
+    more: dict[str, Any] = {"examples": examples, "facts": {"repeats": repeated}}
     return graded("near_duplicates", "near-duplicates within a split", len(repeats), len(rows), advice, **more)
 
 
 def _pairs(rows: Rows, places: np.ndarray, columns: Sequence[np.ndarray], says: str) -> tuple[Row, ...]:
     """Each row with the first one that is the same in all columns, which are of integers."""
-    _, first, which = np.unique(np.column_stack(columns), axis=0, return_index=True, return_inverse=True)
-    first_row = first[which.ravel()]  # NumPy 2.0 gives `which` as a column
-    return tuple(rows.pair(int(i), int(first_row[i]), says) for i in places[:MAX_EXAMPLES])
+    numbers, shown = numbered(*columns), places[:MAX_EXAMPLES]
+    first = _first_of(numbers, numbers[shown])
+    return tuple(rows.pair(i, first[numbers[i]], says) for i in shown.tolist())
 
 
-def _first_of(column: np.ndarray, which: np.ndarray) -> dict[int, int]:
-    """The values of some rows, and the first of these that has each."""
-    places = np.flatnonzero(which)
+def _first_of(column: np.ndarray, values: np.ndarray, which: np.ndarray | bool = True) -> dict[int, int]:
+    """Some values of a column, and the first row that has each, of all or of some rows."""
+    places = np.flatnonzero(np.isin(column, values) & which)
     values, first = np.unique(column[places], return_index=True)
     return dict(zip(values.tolist(), places[first].tolist(), strict=True))
 
@@ -191,15 +185,16 @@ def _leaks(rows: Rows, reasons: np.ndarray) -> list[Finding]:
     findings = []
     for first, second in combinations(rows.names, 2):
         # Groups hold exact repeats too, as these are near.
-        in_first, in_second = rows.split == first, rows.split == second
+        in_first, in_second = rows.within(first), rows.within(second)
         shared = in_second & np.isin(rows.groups, rows.groups[in_first])
         exact = int((in_second & np.isin(rows.keys, rows.keys[in_first])).sum())
-        by_group, by_key = _first_of(rows.groups, in_first), _first_of(rows.keys, in_first)
+        shown = np.flatnonzero(shared)[:MAX_EXAMPLES]
+        by_group, by_key = (_first_of(one, one[shown], in_first) for one in (rows.groups, rows.keys))
         examples = tuple(
-            rows.pair(int(i), by_key[rows.keys[i]], "is also")
+            rows.pair(i, by_key[rows.keys[i]], "is also")
             if rows.keys[i] in by_key
-            else rows.pair(int(i), by_group[rows.groups[i]], "is nearly")
-            for i in np.flatnonzero(shared)[:MAX_EXAMPLES]
+            else rows.pair(i, by_group[rows.groups[i]], "is nearly")
+            for i in shown.tolist()
         )
         # Of each pair the row of the earlier split goes.
         leaking = in_first & np.isin(rows.groups, rows.groups[in_second])
@@ -218,11 +213,12 @@ def _leaks(rows: Rows, reasons: np.ndarray) -> list[Finding]:
 def _conflicts(rows: Rows, fixable: int) -> Finding:
     """Rows with the text of another row and another label, equal texts one after the other."""
     places = np.flatnonzero(_conflicting(rows))
-    by_key: dict[int, list[int]] = {}
-    for i in places.tolist():
-        by_key.setdefault(int(rows.keys[i]), []).append(i)
     examples: list[Row] = []
-    for members in list(by_key.values())[:MAX_EXAMPLES]:
+    by_key: dict[int, list[int]] = {}
+    shown = rows.keys[places[np.sort(np.unique(rows.keys[places], return_index=True)[1])[:MAX_EXAMPLES]]]
+    for i in places[np.isin(rows.keys[places], shown)].tolist():
+        by_key.setdefault(int(rows.keys[i]), []).append(i)
+    for members in by_key.values():
         for i in members:
             other = next(j for j in members if rows.codes[j] != rows.codes[i])
             examples.append(rows.pair(i, other, "contradicts"))

@@ -104,7 +104,7 @@ def write_cleaned(
     with folder_atomically(folder) as beside:
         for split, name in targets.items():
             # Files count rows as `Rows.row` does.
-            of_split = rows.split == split
+            of_split = rows.within(split)
             gone = {int(row) for row in rows.row[of_split & (reasons != "")]}
             if len(gone) == of_split.sum():
                 raise DataError(

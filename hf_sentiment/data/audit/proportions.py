@@ -30,7 +30,7 @@ def imbalance_finding(rows: Rows) -> Finding:
 
     Labels of fewer than `RARE` texts, which have a finding of their own, are left out where two others remain.
     """
-    counts = np.bincount(rows.codes[rows.split == "train"], minlength=len(rows.rule.labels))
+    counts = np.bincount(rows.codes[rows.within("train")], minlength=len(rows.rule.labels))
     # Labels to judge, as a mask over `[labels]`.
     judged = counts >= RARE if (counts >= RARE).sum() > 1 else counts >= 0
     total, rarest = int(counts[judged].sum()), int(counts[judged].min())
@@ -44,7 +44,7 @@ def imbalance_finding(rows: Rows) -> Finding:
 
 def rare_label_finding(rows: Rows) -> Finding:
     """Training rows of labels that have fewer than `RARE` texts, each with the label it may be a misspelling of."""
-    train = rows.split == "train"
+    train = rows.within("train")
     counts = np.bincount(rows.codes[train], minlength=len(rows.rule.labels)).tolist()
     names = rows.rule.labels
     rare = sorted((i for i in range(len(names)) if 0 < counts[i] < RARE), key=lambda i: counts[i])
@@ -67,12 +67,12 @@ def rare_label_finding(rows: Rows) -> Finding:
 def size_findings(rows: Rows, shares: Mapping[str, float]) -> list[Finding]:
     """For the validation and the test split, what accuracy measured on it is worth; `shares` of the ones to be made."""
     findings = []
-    train = int((rows.split == "train").sum())
+    train = int(rows.within("train").sum())
     for name in ("validation", "test"):
         is_given = name in rows.names
         if not is_given and name not in shares:
             continue
-        texts = int((rows.split == name).sum()) if is_given else round(shares[name] * train)
+        texts = int(rows.within(name).sum()) if is_given else round(shares[name] * train)
         half = half_width(max(1, texts))
         severity = LIMITS["small"].severity(half)
         precision = f"accuracy on {counted(texts, 'text')} is known to ±{100 * half:.1f} points (95 %, near 0.85)"

@@ -54,7 +54,7 @@ def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
     """
     dataset = raw.splits[split]
     table = dataset.with_format("arrow")[:]
-    labels: list[Any] = table.column("label").to_pylist()
+    labels = _values(table.column("label"))
     for i in _headers(raw, table, labels):
         labels[i] = None
     several = next((i for i, label in enumerate(labels) if is_several(label)), None)
@@ -65,6 +65,12 @@ def labels_of(raw: RawData, split: str, keep_bad: bool) -> list[Any]:
             "or name another column with --label_column NAME"
         )
     return labels
+
+
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """The values of a column, of which equal ones are one object."""
+    same: dict[Any, Any] = {}
+    return [same.setdefault(value, value) for chunk in column.chunks for value in chunk.to_pylist()]
 
 
 def _headers(raw: RawData, table: pa.Table, labels: list[Any]) -> list[int]:
@@ -81,36 +87,37 @@ def _headers(raw: RawData, table: pa.Table, labels: list[Any]) -> list[int]:
     return headers
 
 
-def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, np.ndarray]:
+def examine_rows(raw: RawData, split: str, rule: LabelRule) -> tuple[np.ndarray, dict[int, str]]:
     """What each row of a raw split is to the rule.
 
     Returns:
-        Class indices (int64), or `DROPPED`, or `BAD`; and for the bad ones what is wrong, "" for the others: a string
-        that begins with one of the `FAULTS`.
+        Class indices (int32), or `DROPPED`, or `BAD`; and of the bad ones what is wrong, by their places: a string that
+        begins with one of the `FAULTS`.
     """
     table = raw.splits[split].with_format("arrow")[:]
     texts = (text for batch in table.select(["text"]).to_batches(_BATCH) for text in batch.column(0).to_pylist())
-    faults = _text_faults(texts, len(table))
+    faults = _text_faults(texts)
     # What the reader could not read it says itself, and better than an empty text does.
     if "fault" in table.column_names:
-        broken = table.column("fault").to_pylist()
-        faults = np.array([why or fault for why, fault in zip(broken, faults, strict=True)], dtype=object)
-    labels = table.column("label").to_pylist()
+        faults |= {row: why for row, why in enumerate(table.column("fault").to_pylist()) if why}
+    labels = _values(table.column("label"))
     for row in _headers(raw, table, labels):
         faults[row] = f"{UNKNOWN_LABEL} {labels[row]!r}: {_HEADER}"
     # A split may have a scheme of its own; only the labels of good texts tell.
-    good = (label for label, fault in zip(labels, faults, strict=True) if not fault)
+    good = (label for row, label in enumerate(labels) if row not in faults)
     rule = rule_for_split(good, rule, raw.sources[split])
     # Each distinct label is looked up once: `which` is its number for every row, shape (rows,).
     codes, uniques, which = _label_codes(labels, rule)
-    for i in np.flatnonzero((faults == "") & (codes <= _UNKNOWN)):
-        faults[i] = _label_fault(int(codes[i]), uniques[which[i]], rule)
-    return np.where(faults != "", BAD, codes), faults
+    for i in np.flatnonzero(codes <= _UNKNOWN).tolist():
+        if i not in faults:
+            faults[i] = _label_fault(int(codes[i]), uniques[which[i]], rule)
+    codes[list(faults)] = BAD
+    return codes, faults
 
 
-def _text_faults(texts: Iterable[str | None], count: int) -> np.ndarray:
-    """For each of so many texts what is wrong with it, or ""."""
-    faults = np.full(count, "", dtype=object)
+def _text_faults(texts: Iterable[str | None]) -> dict[int, str]:
+    """What is wrong with those of some texts that cannot be used."""
+    faults = {}
     for i, text in enumerate(texts):
         if text is None:
             faults[i] = f"{NO_TEXT} (missing, or not a string)"
@@ -126,10 +133,10 @@ def _label_codes(values: list[Any], rule: LabelRule) -> tuple[np.ndarray, list[A
     positions: dict[Any, int] = {}
     # True == 1 in a dict: keep them apart by type.
     which = np.fromiter(
-        (positions.setdefault((type(v), v), len(positions)) for v in values), dtype=np.int64, count=len(values)
+        (positions.setdefault((type(v), v), len(positions)) for v in values), dtype=np.int32, count=len(values)
     )
     uniques = [value for _, value in positions]
-    codes = np.array([_code(value, rule) for value in uniques], dtype=np.int64)
+    codes = np.array([_code(value, rule) for value in uniques], dtype=np.int32)
     return codes[which], uniques, which
 
 

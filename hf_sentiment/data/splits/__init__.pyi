@@ -2,6 +2,7 @@ from .duplicates import NEAR as NEAR
 from .duplicates import Duplicates as Duplicates
 from .duplicates import duplicate_key as duplicate_key
 from .duplicates import later as later
+from .duplicates import numbered as numbered
 from .make import FOLDS as FOLDS
 from .make import SPLITS as SPLITS
 from .make import Shares as Shares

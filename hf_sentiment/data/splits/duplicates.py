@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import mmap
 import re
+import tempfile
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from hashlib import blake2b
 from itertools import islice, pairwise
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -33,6 +35,9 @@ _KEYS = 10_000
 
 # Places in which shingles are counted.
 _PLACES = 2**22
+
+# Entries of prefixes that are looked at together.
+_ENTRIES = 2**20
 
 # Candidate pairs that are held at a time.
 _BATCH = 2_000_000
@@ -108,7 +113,7 @@ class Duplicates:
     below ten words, and a word more is too much below five. Of scripts without blanks each letter counts as a word.
 
     The search is exact up to shingles shared by very many texts (`_candidates`), and the same for the same input. While
-    it searches it takes about twice the memory of the texts; of each 12 bytes stay.
+    it searches, keys and shingles are in temporary files, mapped into memory; of each text 12 bytes stay.
 
     Args:
         texts: Any strings; nothing is searched for before it is asked for.
@@ -119,23 +124,16 @@ class Duplicates:
 
     @cached_property
     def _found(self) -> _Found:
-        keyed = map(duplicate_key, self._texts)
-        hashes, parts = [np.empty(0, dtype=np.uint64)], []
-        while part := list(islice(keyed, _KEYS)):
-            hashes.append(key_hashes(part))
-            # As Arrow's bytes, which take a fifth of what strings do.
-            parts.append(pa.array([key.encode("utf-8", "surrogatepass") for key in part], pa.large_binary()))
-        _, first, number = np.unique(whole := np.concatenate(hashes), return_index=True, return_inverse=True)
-        keys = pa.chunked_array(parts, pa.large_binary()).combine_chunks()
-        parts.clear()
-        order = pc.sort_indices(keys).to_numpy()  # alphabetical
-        is_first = np.zeros(len(whole), dtype=bool)
-        is_first[first] = True
-        order = order[is_first[order]]
-        batches = _read(keys, order)
-        del keys  # what is read is let go of, once it is read
-        pairs = near_pairs(batches)
-        numbers = number.astype(np.int32)
+        with tempfile.TemporaryFile() as file:
+            whole, keys = _stored(map(duplicate_key, self._texts), file)
+            _, first, number = np.unique(whole, return_index=True, return_inverse=True)
+            numbers = number.astype(np.int32)
+            del number
+            order = pc.sort_indices(keys).to_numpy()  # alphabetical
+            is_first = np.zeros(len(whole), dtype=bool)
+            is_first[first] = True
+            order = order[is_first[order]]
+            pairs = near_pairs(_read(keys, order))
         return _Found(whole, numbers, len(first), numbers[order][pairs].astype(np.int64))
 
     @property
@@ -162,7 +160,7 @@ class Duplicates:
         """
         keys, near = self.keys if part is None else self.keys[part], self._found.pairs
         if not len(keys):
-            return np.empty(0, dtype=np.int64)
+            return np.empty(0, dtype=np.int32)
         present = np.zeros(self._found.different, dtype=bool)
         present[keys] = True
         # Nodes: all keys, then the known groups. Edges: near keys, and each key to the groups of its texts.
@@ -177,7 +175,22 @@ class Duplicates:
         component = connected_components(graph, directed=False)[1][keys]
         _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
         # Components are numbered as the graph is walked: here by the first text of each.
-        return np.argsort(np.argsort(first))[inverse].astype(np.int64)
+        return np.argsort(np.argsort(first)).astype(np.int32)[inverse]
+
+
+def _stored(keys: Iterator[str], file: IO[bytes]) -> tuple[np.ndarray, pa.LargeBinaryArray]:
+    """The hash of each key, and the keys as bytes that stay in a file."""
+    hashes, sizes = [np.empty(0, dtype=np.uint64)], [np.zeros(1, dtype=np.int64)]
+    while part := list(islice(keys, _KEYS)):
+        hashes.append(key_hashes(part))
+        encoded = [key.encode("utf-8", "surrogatepass") for key in part]
+        sizes.append(np.fromiter(map(len, encoded), dtype=np.int64, count=len(part)))
+        file.write(b"".join(encoded))
+    file.write(b"\0")  # an empty file cannot be mapped
+    file.flush()
+    mapped = pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+    ends, whole = np.cumsum(np.concatenate(sizes)), np.concatenate(hashes)
+    return whole, pa.LargeBinaryArray.from_buffers(pa.large_binary(), len(whole), [None, pa.py_buffer(ends), mapped])
 
 
 def _read(keys: pa.LargeBinaryArray, order: np.ndarray) -> Iterator[list[str]]:
@@ -195,9 +208,20 @@ def key_hashes(keys: Iterable[str]) -> np.ndarray:
 
 def later(*columns: np.ndarray) -> np.ndarray:
     """Whether each row repeats an earlier one in all of some integer columns; all of shape (n,)."""
-    repeated = np.ones(len(columns[0]), dtype=bool)
-    repeated[np.unique(np.column_stack(columns), axis=0, return_index=True)[1]] = False
+    numbers = numbered(*columns)
+    order = np.argsort(numbers, kind="stable")
+    numbers = numbers[order]
+    repeated = np.zeros(len(order), dtype=bool)
+    repeated[order[1:][numbers[1:] == numbers[:-1]]] = True
     return repeated
+
+
+def numbered(*columns: np.ndarray) -> np.ndarray:
+    """A number for each row of some columns of integers from 0 on, the same for equal rows; shape (n,)."""
+    numbers = columns[0].astype(np.int64)
+    for column in columns[1:]:
+        numbers = numbers * (int(column.max(initial=0)) + 1) + column
+    return numbers
 
 
 def _shingles(key: str) -> list[str]:
@@ -216,27 +240,26 @@ def near_pairs(keys: Iterable[list[str]]) -> np.ndarray:
     hashing = HashingVectorizer(
         analyzer=_shingles, n_features=2**31 - 1, binary=True, norm=None, alternate_sign=False, dtype=np.float32
     )
-    # One row a key, one column a word pair: the columns of each key, ascending, and how many it has. 2^31 columns make
-    # collisions too rare to matter.
-    parts = [(bags.indices, np.diff(bags.indptr)) for bags in map(hashing.transform, keys)]
-    if not any(len(columns) for columns, _ in parts):
-        return np.empty((0, 2), dtype=np.int64)
-    # How many keys have a column, or one that is counted in the same place: that tells the rare ones.
-    frequency = np.zeros(_PLACES, dtype=np.uint32)
-    for columns, _ in parts:
-        places, counts = np.unique(columns % _PLACES, return_counts=True)
-        frequency[places] += counts.astype(np.uint32)
-    sizes = np.concatenate([of_part for _, of_part in parts])
-    ends = np.concatenate([[0], np.cumsum(sizes)])
-    columns, prefixes, first = np.empty(ends[-1], dtype=np.int32), [], 0
-    while parts:  # each is let go of as it is put with the others
-        of_part, part_sizes = parts.pop(0)
-        prefixes.append(_prefixes(of_part, part_sizes, frequency, first))
-        columns[ends[first] : ends[first + len(part_sizes)]] = of_part
-        first += len(part_sizes)
-    del frequency
-    bags = sparse.csr_array((np.ones(len(columns), np.int8), columns, ends), shape=(len(sizes), 2**31 - 1))
-    batches = [_confirmed(bags, pairs) for pairs in _candidates(prefixes, sizes)]
+    # How many keys have a shingle, or one that is counted in the same place: that tells the rare ones.
+    frequency, sizes = np.zeros(_PLACES, dtype=np.uint32), [np.zeros(1, dtype=np.int64)]
+    with tempfile.TemporaryFile() as shingles, tempfile.TemporaryFile() as entries:
+        # One row a key, one column a word pair: the columns of each key, ascending, and how many it has. 2^31 columns
+        # make collisions too rare to matter.
+        for bags in map(hashing.transform, keys):
+            sizes.append(np.diff(bags.indptr))
+            shingles.write(bags.indices.tobytes())
+            places, counts = np.unique(bags.indices % _PLACES, return_counts=True)
+            frequency[places] += counts.astype(np.uint32)
+        ends = np.cumsum(np.concatenate(sizes))
+        if not ends[-1]:
+            return np.empty((0, 2), dtype=np.int64)
+        columns = np.memmap(shingles, dtype=np.int32, mode="r")
+        for first in range(0, len(ends) - 1, _KEYS):
+            of_part = ends[first : first + _KEYS + 1]
+            entries.write(_prefixes(columns[of_part[0] : of_part[-1]], np.diff(of_part), frequency, first).tobytes())
+        prefixes = np.memmap(entries, dtype=np.uint64, mode="r+")
+        prefixes.sort()
+        batches = [_confirmed(columns, ends, pairs) for pairs in _candidates(prefixes, np.diff(ends))]
     return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.int64)
 
 
@@ -253,31 +276,34 @@ def _prefixes(columns: np.ndarray, sizes: np.ndarray, frequency: np.ndarray, fir
     return columns[chosen].astype(np.uint64) << np.uint64(32) | (key[chosen] + first).astype(np.uint64)
 
 
-def _candidates(prefixes: list[np.ndarray], sizes: np.ndarray) -> Iterator[np.ndarray]:
-    """Batches of pairs that may be near, `[m, 2]`, by what `_prefixes` gave; `sizes` are the shingles of each key."""
-    entries = np.concatenate(prefixes)
-    prefixes.clear()
-    entries.sort()
-    column, row = (entries >> np.uint64(32)).astype(np.uint32), (entries & np.uint64(2**32 - 1)).astype(np.uint32)
-    del entries
+def _candidates(prefixes: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
+    """Batches of pairs that may be near, `[m, 2]`.
+
+    Args:
+        prefixes: Of all keys, as `_prefixes` gives them, sorted.
+        sizes: The shingles of each key.
+    """
     # Within a run of one column the rows ascend: pair each with the one `step` places on. So a shingle in more than
     # `_FREQUENT` prefixes (template text) links a text to its next neighbours in alphabetical order only, which keeps
     # the work linear; a chain of neighbours still joins them all.
     batch: list[np.ndarray] = []
     waiting = 0
-    for step in range(1, min(_FREQUENT, len(column) - 1) + 1):
-        together = np.flatnonzero(column[step:] == column[:-step])
-        if not len(together):
-            break
-        left, right = row[together], row[together + step]
-        # |A ∩ B| is at most the smaller set, |A ∪ B| at least the larger: sizes alone rule most pairs out.
-        smaller, larger = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
-        alike = smaller >= NEAR * larger - _ROUNDING
-        batch.append(left[alike].astype(np.int64) * len(sizes) + right[alike])
-        waiting += len(batch[-1])
-        if waiting > _BATCH:
-            yield _as_pairs(batch, len(sizes))
-            batch, waiting = [], 0
+    for start in range(0, len(prefixes), _ENTRIES):
+        block = prefixes[start : start + _ENTRIES + _FREQUENT]
+        column, row = (block >> np.uint64(32)).astype(np.uint32), (block & np.uint64(2**32 - 1)).astype(np.uint32)
+        for step in range(1, min(_FREQUENT, len(column) - 1) + 1):
+            together = np.flatnonzero(column[step : step + _ENTRIES] == column[:-step][:_ENTRIES])
+            if not len(together):
+                break
+            left, right = row[together], row[together + step]
+            # |A ∩ B| is at most the smaller set, |A ∪ B| at least the larger: sizes alone rule most pairs out.
+            smaller, larger = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
+            alike = smaller >= NEAR * larger - _ROUNDING
+            batch.append(left[alike].astype(np.int64) * len(sizes) + right[alike])
+            waiting += len(batch[-1])
+            if waiting > _BATCH:
+                yield _as_pairs(batch, len(sizes))
+                batch, waiting = [], 0
     if waiting:
         yield _as_pairs(batch, len(sizes))
 
@@ -287,13 +313,21 @@ def _as_pairs(batch: list[np.ndarray], rows: int) -> np.ndarray:
     return np.column_stack(np.divmod(np.unique(np.concatenate(batch)), rows))
 
 
-def _confirmed(bags: sparse.csr_array, pairs: np.ndarray) -> np.ndarray:
-    """The candidate pairs that are near indeed."""
-    sizes = np.diff(bags.indptr)
+def _confirmed(columns: np.ndarray, ends: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """The candidate pairs that are near indeed, by the columns of all keys, and where those of each end."""
     near = np.zeros(len(pairs), dtype=bool)
     for start in range(0, len(pairs), _ROWS):
-        left, right = pairs[start : start + _ROWS].T
+        left, right = (_bags(columns, ends, rows) for rows in pairs[start : start + _ROWS].T)
         # Jaccard: shared / (left + right - shared), without a division.
-        shared = np.asarray(bags[left].multiply(bags[right]).sum(axis=1), dtype=np.int64)
-        near[start : start + _ROWS] = shared >= NEAR * (sizes[left] + sizes[right] - shared) - _ROUNDING
+        shared = np.asarray(left.multiply(right).sum(axis=1), dtype=np.int64)
+        whole = np.diff(left.indptr) + np.diff(right.indptr) - shared
+        near[start : start + _ROWS] = shared >= NEAR * whole - _ROUNDING
     return pairs[near]
+
+
+def _bags(columns: np.ndarray, ends: np.ndarray, rows: np.ndarray) -> sparse.csr_array:
+    """Some keys, a row each, and their shingles."""
+    firsts, sizes = ends[rows], ends[rows + 1] - ends[rows]
+    places = np.concatenate([[0], np.cumsum(sizes)])
+    chosen = columns[np.arange(places[-1]) + np.repeat(firsts - places[:-1], sizes)]
+    return sparse.csr_array((np.ones(len(chosen), np.int8), chosen, places), shape=(len(rows), 2**31 - 1))

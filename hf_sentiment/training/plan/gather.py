@@ -176,4 +176,4 @@ def token_percentile(lengths: np.ndarray) -> int:
 def label_counts(data: PreparedData) -> np.ndarray:
     """Training texts of each label, `[labels]`."""
     # int64 also of no texts at all, which would be floats.
-    return np.bincount(np.asarray(data.splits["train"]["label"], dtype=np.int64), minlength=len(data.rule.labels))
+    return np.bincount(np.asarray(data.splits["train"]["label"][:], dtype=np.int64), minlength=len(data.rule.labels))

@@ -49,5 +49,5 @@ def calibrated_losses(logits: np.ndarray, references: np.ndarray) -> np.ndarray:
 
 
 def _losses(logits: np.ndarray, references: np.ndarray) -> np.ndarray:
-    losses: np.ndarray = special.logsumexp(logits, axis=1) - logits[np.arange(len(references)), references]
+    losses: np.ndarray = -special.log_softmax(logits, axis=1)[np.arange(len(references)), references]
     return losses

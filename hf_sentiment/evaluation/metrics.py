@@ -5,7 +5,7 @@ All take `probabilities` `[texts, labels]` (rows sum to 1) and `references` `[te
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import datasets
@@ -21,6 +21,7 @@ from hf_sentiment.records.schema import Bin, Estimate
 CONFIDENCE = 0.95
 _TAILS = ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)
 RESAMPLES = 1000
+_DRAWN_AT_ONCE = 1_000_000  # texts
 CALIBRATION_BINS = 10
 # What `compute_metrics` gives the Trainer, beside the loss.
 TRAINER_METRICS = ("accuracy", "macro_f1", "mcc", "auroc", "brier", "ece", "calibrated_loss")
@@ -39,8 +40,8 @@ def classification_metrics(probabilities: np.ndarray, references: np.ndarray) ->
     probabilities = np.asarray(probabilities, dtype=np.float64)
     references = np.asarray(references, dtype=np.int64)
     # Labels are by the highest probability, and a tie is the first label's.
-    result = _from_counts(_confusion(probabilities.argmax(axis=1), references, probabilities.shape[1]))
-    result |= {name: float(values.mean()) for name, values in _per_text(probabilities, references).items()}
+    figures = _figures(probabilities, references)(np.arange(len(references))[None])
+    result = {name: float(value) for name, (value,) in figures.items()}
     result["ece"] = expected_calibration_error(probabilities, references)
     if len(np.unique(references)) == probabilities.shape[1]:
         # scikit-learn wants one column of two labels, and all of more.
@@ -60,28 +61,20 @@ def _per_text(probabilities: np.ndarray, references: np.ndarray) -> dict[str, np
     }
 
 
-def _confusion(predictions: np.ndarray, references: np.ndarray, num_labels: int) -> np.ndarray:
-    """Counts `[reference, prediction]`; scikit-learn's takes ten times as long, and a bootstrap counts 1,000 times."""
-    # Each pair of labels is one number, reference * num_labels + prediction: one pass counts them all.
-    return np.bincount(references * num_labels + predictions, minlength=num_labels**2).reshape(num_labels, num_labels)
-
-
-def _from_counts(confusion: np.ndarray) -> dict[str, float]:
-    """Accuracy, macro-F1 and Matthews' coefficient of a confusion matrix `[reference, prediction]`."""
-    total = confusion.sum()
-    hits = np.diag(confusion)
-    per_reference, per_prediction = confusion.sum(axis=1), confusion.sum(axis=0)
+def _from_counts(confusion: np.ndarray) -> dict[str, np.ndarray]:
+    """Accuracy, macro-F1 and Matthews' coefficient, `[draws]`, of matrices `[draws, reference, prediction]`."""
+    total = confusion.sum(axis=(1, 2))
+    hits = np.diagonal(confusion, axis1=1, axis2=2)
+    per_reference, per_prediction = confusion.sum(axis=2), confusion.sum(axis=1)
     sizes = per_reference + per_prediction
     # 2 hits / (2 hits + false positives + false negatives), whose denominator is the sum of both margins.
-    f1 = np.divide(2.0 * hits, sizes, out=np.zeros(len(hits)), where=sizes > 0)
+    f1 = np.divide(2.0 * hits, sizes, out=np.zeros(sizes.shape), where=sizes > 0)
     # Gorodkin's coefficient: the covariance of one-hot references and predictions over both spreads, all times total².
-    covariance = hits.sum() * total - (per_reference * per_prediction).sum()
-    spread = np.sqrt(float(total**2 - (per_prediction**2).sum()) * float(total**2 - (per_reference**2).sum()))
-    return {
-        "accuracy": float(hits.sum() / total),
-        "macro_f1": float(f1.mean()),
-        "mcc": float(covariance / spread) if spread > 0 else 0.0,
-    }
+    covariance = hits.sum(axis=1) * total - (per_reference * per_prediction).sum(axis=1)
+    spreads = [(total**2 - (margin**2).sum(axis=1)).astype(float) for margin in (per_prediction, per_reference)]
+    spread = np.sqrt(spreads[0] * spreads[1])
+    mcc = np.divide(covariance, spread, out=np.zeros(len(spread)), where=spread > 0)
+    return {"accuracy": hits.sum(axis=1) / total, "macro_f1": f1.mean(axis=1), "mcc": mcc}
 
 
 def expected_calibration_error(probabilities: np.ndarray, references: np.ndarray) -> float:
@@ -125,8 +118,7 @@ def bootstrap_intervals(
         seed: Of the resamples.
     """
     # `ece` has no interval: resampling biases it upwards (its floor by chance is not zero), so one would mislead.
-    figures, draws = _figures(probabilities, references), _resamples(len(references), seed)
-    intervals = _quantiles([figures(rows) for rows in draws])
+    intervals = _intervals(_figures(probabilities, references), len(references), seed)
     right = int(np.sum(np.asarray(probabilities).argmax(axis=1) == references))
     if right in (0, len(references)):  # every resample says the same
         exact = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
@@ -149,38 +141,42 @@ def paired_differences(
     """
     ours, theirs = _figures(probabilities, references), _figures(others, references)
 
-    # [texts] drawn once for both: that is what pairs them.
-    def difference(rows: np.ndarray) -> dict[str, float]:
+    # Texts are drawn once for both: that is what pairs them.
+    def difference(rows: np.ndarray) -> dict[str, np.ndarray]:
         of_others = theirs(rows)
-        return {name: value - of_others[name] for name, value in ours(rows).items()}
+        return {name: values - of_others[name] for name, values in ours(rows).items()}
 
-    intervals = _quantiles([difference(rows) for rows in _resamples(len(references), seed)])
-    values = difference(np.arange(len(references)))
+    intervals = _intervals(difference, len(references), seed)
+    found = difference(np.arange(len(references))[None])
     ends = {name: {"low": low, "high": high} for name, (low, high) in intervals.items()}
-    return {name: {"value": value, **ends[name]} for name, value in values.items()}
+    return {name: {"value": float(value), **ends[name]} for name, (value,) in found.items()}
 
 
-def _figures(probabilities: np.ndarray, references: np.ndarray) -> Callable[[np.ndarray], dict[str, float]]:
-    """The metrics that have an interval, as a function of the rows that they are computed on."""
+def _figures(probabilities: np.ndarray, references: np.ndarray) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    """The metrics that have an interval, `[draws]`, as a function of the rows that they are of, `[draws, texts]`."""
     probabilities = np.asarray(probabilities, dtype=np.float64)
     references = np.asarray(references, dtype=np.int64)
-    predictions, terms = probabilities.argmax(axis=1), _per_text(probabilities, references)
+    labels, terms = probabilities.shape[1], _per_text(probabilities, references)
+    # Each pair of reference and prediction is one number: one pass counts them all.
+    pairs = references * labels + probabilities.argmax(axis=1)
 
-    def of(rows: np.ndarray) -> dict[str, float]:
-        counts = _confusion(predictions[rows], references[rows], probabilities.shape[1])
-        return _from_counts(counts) | {name: float(term[rows].mean()) for name, term in terms.items()}
+    def of(rows: np.ndarray) -> dict[str, np.ndarray]:
+        counts = np.stack([np.bincount(draw, minlength=labels**2) for draw in pairs[rows]])
+        means = {name: term[rows].mean(axis=1) for name, term in terms.items()}
+        return _from_counts(counts.reshape(-1, labels, labels)) | means
 
     return of
 
 
-def _resamples(texts: int, seed: int) -> Iterator[np.ndarray]:
-    """Rows of as many texts as there are, drawn with replacement; every metric sees the same ones."""
+def _intervals(
+    figures: Callable[[np.ndarray], dict[str, np.ndarray]], texts: int, seed: int
+) -> dict[str, tuple[float, float]]:
+    """The interval of each metric, over as many texts as there are, drawn with replacement."""
     generator = np.random.default_rng(seed)
-    return (generator.integers(texts, size=texts) for _ in range(RESAMPLES))
-
-
-def _quantiles(draws: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
-    ends = {name: np.quantile([draw[name] for draw in draws], _TAILS) for name in draws[0]}
+    at_once = max(1, _DRAWN_AT_ONCE // texts)
+    sizes = [min(at_once, RESAMPLES - first) for first in range(0, RESAMPLES, at_once)]
+    draws = [figures(generator.integers(texts, size=(size, texts))) for size in sizes]
+    ends = {name: np.quantile(np.concatenate([part[name] for part in draws]), _TAILS) for name in draws[0]}
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 

@@ -424,7 +424,7 @@ def test_a_notebook_shows_the_picture_in_place(
     # What IPython gives a kernel, as far as the callback asks; it was tried in a real one.
     (tmp_path / "IPython").mkdir()
     (tmp_path / "IPython" / "__init__.py").write_text(
-        "class Shell:\n    kernel = True\n\n\ndef get_ipython():\n    return Shell()\n"
+        "version_info = (9,)\n\n\nclass Shell:\n    kernel = True\n\n\ndef get_ipython():\n    return Shell()\n"
     )
     (tmp_path / "IPython" / "display.py").write_text(
         "shown = []\n\n\nclass Image:\n    def __init__(self, data, format, width):\n        self.data = data\n\n\n"
@@ -436,8 +436,11 @@ def test_a_notebook_shows_the_picture_in_place(
         monkeypatch.setitem(sys.modules, name, None)  # so that what is imported now is gone again afterwards
         del sys.modules[name]
     display = importlib.import_module("IPython.display")
-    trainer(tmp_path, make_tiny(), [LearningCurveCallback()]).train()
-    assert [how for how, _ in display.shown] == ["first", "again", "again"]
+    for share, shown in ((0.0, ["first", "again"]), (1e9, ["first", "again", "again"])):
+        monkeypatch.setattr("hf_sentiment.callbacks.learning_curve.callback._DRAWING_SHARE", share)
+        display.shown.clear()
+        trainer(tmp_path, make_tiny(), [LearningCurveCallback()]).train()
+        assert [how for how, _ in display.shown] == shown
     assert display.shown[-1][1] == (tmp_path / "records" / "curves.png").read_bytes()
     monkeypatch.setattr(sys.modules["IPython"].Shell, "kernel", None)  # IPython on a terminal
     trainer(tmp_path, make_tiny(), [LearningCurveCallback()]).train()

@@ -1,4 +1,4 @@
-"""`LearningCurveCallback`: the history of a run as JSONL, as a picture and on the terminal, at every evaluation."""
+"""`LearningCurveCallback`: the history of a run as JSONL, on the terminal, and as a picture."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _NAME = "LearningCurveCallback"
 _METRIC = "accuracy"
 # Where nothing is evaluated, a run has at least that many training losses, if it has as many steps.
 _FEWEST_POINTS = 12
-# Of the time so far that goes into drawing them: the last picture is drawn in any case.
+# Of the time so far that goes into pictures: the first and the last are drawn in any case.
 _DRAWING_SHARE = 0.02
 # Two means of one loss by different roads differ by less: texts that occur twice, or that the Trainer gives to two
 # processes to fill a batch.
@@ -53,6 +53,9 @@ _SAME = 0.05
 
 class LearningCurveCallback(RecordingCallback):
     """Writes `history.jsonl`, `curves.svg` and `curves.png`, so that a killed run has its curves as well.
+
+    The history is written at every evaluation. So is the picture, but for those that would make drawing take more than
+    2 % of the run; the last is drawn in any case.
 
     Works with any Trainer and any model. It makes the Trainer log the training loss at every evaluation, and changes
     nothing else of the run. Evaluations outside training are not of the run. On a terminal it prints a table, a line
@@ -147,7 +150,7 @@ class LearningCurveCallback(RecordingCallback):
         self._recorder.attach(model)
         self._points = 0 if self.evaluates else points_to_log(args, state, _FEWEST_POINTS)
         if state.is_world_process_zero:
-            when = "at every evaluation" if self.evaluates else "of the training loss alone: nothing is evaluated"
+            when = "of every evaluation" if self.evaluates else "of the training loss alone: nothing is evaluated"
             logger.info("Learning curve: %s, %s", self._path("curves.svg"), when)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
@@ -173,10 +176,9 @@ class LearningCurveCallback(RecordingCallback):
             return
         if "loss" in logs:
             self._pending = {"train_loss": logs["loss"], "learning_rate": logs.get("learning_rate", math.nan)}
-            # A line a training loss; the picture is drawn as long as that takes no time to speak of.
-            if not self.evaluates:
+            if not self.evaluates:  # a line a training loss
                 self._add_row(state, self._pending)
-                self._write(state, picture=self._cost < _DRAWING_SHARE * (time.monotonic() - (self.began or 0.0)))
+                self._write(state)
         self._reported |= {name: value for name, value in logs.items() if name.startswith("eval_")}
         # The alarm logs after it has judged: before our own `on_evaluate`, or after it, as the callbacks are ordered.
         gap = {name: value for name, value in logs.items() if name.startswith("gap/")}
@@ -195,7 +197,7 @@ class LearningCurveCallback(RecordingCallback):
         metrics: dict[str, float] | None = None,
         **kwargs: Any,
     ) -> None:
-        """Add to the line of this step, or begin it, and draw the picture anew."""
+        """Add to the line of this step, or begin it."""
         per_text = self._recorder.take() if self._training else None
         figures = {name: value for name, value in (metrics or {}).items() if name.startswith("eval_")}
         figures = {name: value for name, value in figures.items() if not name.endswith(COSTS)}
@@ -281,13 +283,13 @@ class LearningCurveCallback(RecordingCallback):
     def _add(self, values: Row) -> None:
         self.rows[-1] |= {name: value for name, value in values.items() if is_json(value)}
 
-    def _write(self, state: TrainerState, kept: Kept | None = None, picture: bool = True) -> None:
+    def _write(self, state: TrainerState, kept: Kept | None = None) -> None:
         if not state.is_world_process_zero:
             return
         write_history(self._path("history.jsonl"), self.rows)
-        if not picture:
-            return
         began = time.monotonic()
+        if kept is None and self._cost > _DRAWING_SHARE * (began - (self.began or 0.0)):
+            return
         draw_curves(self.rows, self._path("curves"), self._drawn, self._loss, kept)
         self._notebook.show(self._path("curves.png"))
         self._cost += time.monotonic() - began

@@ -209,15 +209,19 @@ def _check_same_batch(before: PlanRecord, plan: Plan) -> None:
     Raises:
         CallError: A step would take another number of texts.
     """
-    each, now = plan.per_device_train_batch_size, plan.facts.processes
-    was = before.facts.get("processes", 1)
-    texts = before.value("per_device_train_batch_size") * was
-    if texts != each.value * now:
+    was, now = before.facts["processes"], plan.facts.processes
+    texts, would = _texts_a_step(before), _texts_a_step(plan_record(plan))
+    if texts != would:
         raise CallError(
             f"the run began on {was} process{'es' * (was > 1)} with {texts} texts a step, and on {now} a step would "
-            f"take {each.value * now}: start a number of processes that divides {texts}, and leave out "
+            f"take {would}: start a number of processes that divides {texts}, and leave out "
             "--per_device_train_batch_size"
         )
+
+
+def _texts_a_step(plan: PlanRecord) -> int:
+    batches = plan.facts["processes"] * plan.value("gradient_accumulation_steps")
+    return int(batches * plan.value("per_device_train_batch_size"))
 
 
 def _refuse_shards(training: Mapping[str, Any]) -> None:

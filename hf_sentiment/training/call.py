@@ -52,7 +52,9 @@ class Call:
             return True
         if str(self.training.get("eval_strategy") or "no") != "no":
             return True
-        return bool(self.training.get("load_best_model_at_end") or self.training.get("metric_for_best_model"))
+        return any(
+            self.training.get(name) for name in ("load_best_model_at_end", "metric_for_best_model", "eval_on_start")
+        )
 
     @property
     def said(self) -> dict[str, Any]:

@@ -31,8 +31,6 @@ class CheckedCheckpoints(TrainerCallback):
         folder = run_folder(args)
         checkpoint = folder / f"checkpoint-{state.global_step}"
         files = [path for path in checkpoint.rglob("*") if path.is_file()]
-        # Of several processes each writes its random state, which need not be whole yet.
-        files = [path for path in files if not path.name.startswith("rng_state_")]
         for judge in run_callbacks(JudgingCallback):
             files += judge.kept_files
         write_checksums(checkpoint, files)

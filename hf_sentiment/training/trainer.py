@@ -48,6 +48,11 @@ class ExactTrainer(Trainer):
             batch["labels"][max(0, rest - arguments.process_index * self._train_batch_size) :] = IGNORED_LABEL
         return batch
 
+    def _save_rng_state(self, output_dir: str) -> None:
+        """Each process writes its own: only then does the main one write what makes the checkpoint whole."""
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()
+
     def evaluation_loop(
         self,
         dataloader: DataLoader[Any],

@@ -102,12 +102,31 @@ def _run(call: dict[str, Any], port: int) -> dict[str, Any]:
         for rank, child in enumerate(children):
             if rank == call.get("rank", rank):
                 os.kill(child, signal.SIGKILL)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    codes = _codes(children)
     with os.fdopen(reading) as pipe:
         changes = [int(line) for line in pipe]
     said = Path(log).read_text(encoding="utf-8", errors="replace")
     seconds = time.monotonic() - began
     return {"codes": codes, "changes": max(changes, default=0), "seconds": seconds, "said": said[-3000:]}
+
+
+def _codes(children: Sequence[int]) -> list[int]:
+    """How each has ended; once one did so badly, the others are ended as a launcher does it."""
+    codes: list[int | None] = [None] * len(children)
+    strikes = [(10.0, signal.SIGKILL), (0.2, signal.SIGTERM)]
+    began = None
+    while None in codes:
+        time.sleep(0.01)
+        for rank, child in enumerate(children):
+            if codes[rank] is None and (found := os.waitpid(child, os.WNOHANG))[0]:
+                codes[rank] = os.waitstatus_to_exitcode(found[1])
+        if began is None and any(codes):
+            began = time.monotonic()
+        if began is not None and strikes and time.monotonic() - began > strikes[-1][0]:
+            number = strikes.pop()[1]
+            for child in (child for child, code in zip(children, codes, strict=True) if code is None):
+                os.kill(child, number)
+    return [code for code in codes if code is not None]
 
 
 def _serve() -> None:

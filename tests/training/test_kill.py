@@ -24,7 +24,7 @@ SUITES = {
     "half_way": ["--pooling", "mean", "--head_first", "true", "--fine_tuned_share", "0.5"],
     "steps": ["--eval_strategy", "steps", "--eval_steps", "3", "--save_steps", "5", "--save_strategy", "steps"],
 }
-KILLS = 10  # of each suite: 40
+KILLS = {1: 10, 2: 4}  # of each suite on so many processes: 40 and 16
 SEED = 17
 
 
@@ -53,22 +53,25 @@ def words_of(suite: str, tiny_checkpoint: Path, reviews_file: Path, epochs: int 
     return [*words, "--early_stopping_patience", "5", *SUITES[suite]]
 
 
+@pytest.mark.parametrize("ranks", list(KILLS))
 @pytest.mark.parametrize("suite", list(SUITES))
 def test_a_killed_run_ends_like_one_that_was_not(
-    suite: str, forks: Forks, tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path
+    suite: str, ranks: int, forks: Forks, tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path
 ) -> None:
     words = words_of(suite, tiny_checkpoint, reviews_file)
-    whole = forks.run(words, tmp_path / "whole")
-    assert whole["codes"] == [0], whole["said"]
+    whole = forks.run(words, tmp_path / "whole", ranks=ranks)
+    assert whole["codes"] == [0] * ranks, whole["said"]
     expected = outcome(tmp_path / "whole")
-    draw = random.Random(f"{SEED} {suite}")
-    for attempt in range(KILLS // 2):
-        moments = [draw.uniform(0.05, 1.0) * whole["seconds"] for _ in range(2)]
-        print(f"{suite}, attempt {attempt}: killed after {moments} of {whole['seconds']:.2f} s")
-        for moment in moments:  # twice, if it is not finished by then
-            forks.run(words, tmp_path / "killed", seconds=moment)
-        done = forks.run(words, tmp_path / "killed")
-        assert done["codes"] == [0], done["said"]
+    draw = random.Random(f"{SEED} {suite} {ranks}")
+    for attempt in range(KILLS[ranks] // 2):
+        for _ in range(2):  # twice, if it is not finished by then
+            kill: dict[str, Any] = {"seconds": draw.uniform(0.05, 1.0) * whole["seconds"]}
+            if ranks > 1 and draw.random() < 0.7:  # else all of them at once
+                kill["rank"] = draw.randrange(ranks)
+            print(f"{suite} on {ranks}, attempt {attempt}: {kill} of {whole['seconds']:.2f} s")
+            forks.run(words, tmp_path / "killed", ranks=ranks, **kill)
+        done = forks.run(words, tmp_path / "killed", ranks=ranks)
+        assert done["codes"] == [0] * ranks, done["said"]
         assert outcome(tmp_path / "killed") == expected, attempt
         shutil.rmtree(tmp_path / "killed")
 
@@ -88,3 +91,18 @@ def test_every_change_to_the_folder_is_once_the_moment_of_death(
         assert done["codes"] == [0], (change, done["said"])
         assert outcome(folder) == expected, change
         shutil.rmtree(folder)
+
+
+def test_a_checkpoint_is_of_all_processes_or_none(
+    forks: Forks, tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path
+) -> None:
+    """The second one writes its random state only, and dies before it does."""
+    words = words_of("steps", tiny_checkpoint, reviews_file)
+    whole = forks.run(words, tmp_path / "whole", ranks=2)
+    assert whole["codes"] == [0, 0], whole["said"]
+    for change in (1, 2, 3):
+        folder = tmp_path / f"killed-{change}"
+        assert forks.run(words, folder, ranks=2, rank=1, change=change)["codes"] == [1, -9]
+        done = forks.run(words, folder, ranks=2)
+        assert done["codes"] == [0, 0], done["said"]
+        assert outcome(folder) == outcome(tmp_path / "whole"), change

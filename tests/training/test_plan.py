@@ -190,6 +190,8 @@ def test_what_needs_validation_texts_says_so() -> None:
         make_plan(FEW, {"eval_strategy": "epoch"})
     with pytest.raises(CallError, match=r"--early_stopping_patience 3 needs validation texts: give --validation_share"):
         make_plan(FEW, {"early_stopping_patience": 3})
+    with pytest.raises(CallError, match="--eval_on_start true needs validation texts: give --validation_share"):
+        make_plan(FEW, {"eval_on_start": True})
 
 
 @pytest.mark.parametrize(

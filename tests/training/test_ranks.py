@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -21,9 +22,12 @@ import torch
 from safetensors.torch import load_file
 from transformers import TrainerControl, TrainerState
 
+from hf_sentiment.commands.train import _check_same_batch
 from hf_sentiment.compute import processes
+from hf_sentiment.errors import CallError
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.training.interruption import SeedEveryEpoch
+from hf_sentiment.training.plan import Facts, make_plan, plan_record
 
 SCRIPT = Path(__file__).with_name("ranks.py")
 
@@ -150,6 +154,15 @@ def test_only_train_is_for_several(
         2,
         [2],
     ) and err == "error: audit is for one process, and WORLD_SIZE is 2: only train shares work\n"
+
+
+def test_texts_a_step_are_counted_with_those_that_are_accumulated() -> None:
+    facts = Facts(num_train=500, tokens=20, max_position=128, hidden_size=384, layers=6, pooling="mean", halvings=2)
+    one, many, others = (make_plan(replace(facts, processes=number), {}) for number in (1, 8, 3))
+    assert (one.gradient_accumulation_steps.value, many.gradient_accumulation_steps.value) == (4, 2)
+    _check_same_batch(plan_record(one), many)
+    with pytest.raises(CallError, match="began on 1 process with 16 texts a step, and on 3 a step would take 15"):
+        _check_same_batch(plan_record(one), others)
 
 
 def test_a_shared_place_is_gone_in_the_end_and_after_a_kill(tmp_path: Path) -> None:

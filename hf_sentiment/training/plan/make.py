@@ -112,8 +112,10 @@ def _settle_evaluations(plan: Plan) -> Plan:
 def _without_evaluations(plan: Plan) -> Plan:
     """Nothing stops early and nothing is the best where nothing is evaluated."""
     stopping, metric = plan.early_stopping_patience, plan.metric_for_best_model
+    lacking = "validation texts: give --validation_share 0.2, or a file"
+    if plan.eval_on_start.by == "user" and plan.eval_on_start.value and not plan.facts.num_validation:
+        raise CallError(f"--eval_on_start true needs {lacking}")
     if stopping.by == "user" and stopping.value:
-        lacking = "validation texts: give --validation_share 0.2, or a file"
         if plan.facts.num_validation:
             lacking = "evaluations, and --eval_strategy is no: give --eval_strategy epoch"
         raise CallError(f"--early_stopping_patience {stopping.value} needs {lacking}")

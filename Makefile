@@ -33,7 +33,7 @@ demo-multilingual: $(VENV)/.installed  ## Another language: Chinese reviews with
 	$(BIN)/hf-sentiment train recipes/multilingual.yaml --output_dir runs/demo-multilingual
 
 test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two cores
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-engines: $(VENV)/.installed  ## Export every family of encoders, and ask transformers.js (minutes)
 	$(BIN)/python -m pytest -m engines
@@ -52,7 +52,7 @@ test-lowest:  ## The tests with the lowest supported version of every dependency
 	$(PYTHON) -m venv .venv-lowest
 	sed -nE 's/^    "([a-z0-9-]+)>=([0-9.]+)",$$/\1==\2/p' pyproject.toml > .venv-lowest/lowest.txt
 	.venv-lowest/bin/python -m pip install --quiet --requirement .venv-lowest/lowest.txt pytest pytest-xdist
-	.venv-lowest/bin/python -m pytest -n 2
+	.venv-lowest/bin/python -m pytest -n 2 --dist worksteal
 
 check: $(VENV)/.installed  ## Lint, format and types
 	$(BIN)/ruff check .

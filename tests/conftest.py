@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 
@@ -28,6 +29,12 @@ TINY = {
     "intermediate_size": 24,
     "max_position_embeddings": 48,
 }
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays: every training collects garbage, and need not look at it each time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

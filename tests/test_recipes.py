@@ -214,7 +214,7 @@ def test_a_wrong_call_of_the_script_is_one_line(
     assert capsys.readouterr().err.splitlines()[-1].startswith(message)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.faults)])
 def test_a_script_that_a_signal_stops_saves_fails_and_can_go_on(
     number: int, tmp_path: Path, tiny_checkpoint: Path, reviews_file: Path
 ) -> None:

@@ -113,7 +113,9 @@ def _run(script: str, *arguments: str, cwd: Path) -> str:
     return process.stdout
 
 
-@pytest.mark.parametrize("order", _ORDERS)
+@pytest.mark.parametrize(
+    "order", [pytest.param(order, marks=[pytest.mark.engines] * (order == "others-first")) for order in _ORDERS]
+)
 def test_known_to_the_auto_classes_in_any_import_order(order: str, tiny_folder: Path, tmp_path: Path) -> None:
     if order == "others-first":
         pytest.importorskip("sentence_transformers")

@@ -421,9 +421,8 @@ def test_wrong_settings_are_named(arguments: dict[str, Any]) -> None:
         OverfittingGapCallback(**arguments)
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 0, 2)])
 def test_with_lora_and_early_stopping_in_any_order(
-    overfitting: Make, order: tuple[int, ...], weights: Make, same: Make, tmp_path: Path
+    overfitting: Make, weights: Make, same: Make, tmp_path: Path
 ) -> None:
     def make(positions: tuple[int, ...], folder: str) -> Any:
         callbacks = [
@@ -440,16 +439,17 @@ def test_with_lora_and_early_stopping_in_any_order(
         )
 
     runs = []
-    for positions, folder in (((0, 1, 2), "first"), (order, "second")):
-        runs.append(make(positions, folder))
+    for order in ((0, 1, 2), (2, 1, 0), (1, 0, 2)):
+        runs.append(make(order, str(order)))
         runs[-1].train()
     alarm, stop = (
         next(c for c in runs[0].callback_handler.callbacks if isinstance(c, kind))
         for kind in (OverfittingGapCallback, EarlyStoppingCallback)
     )
     assert alarm.rollbacks >= 1 and stop.best_step < runs[0].state.global_step
-    assert same(weights(runs[1].model), weights(runs[0].model))
-    assert type(runs[1].model).__name__ == "BertForSentimentAnalysis"
+    for run in runs[1:]:
+        assert same(weights(run.model), weights(runs[0].model))
+        assert type(run.model).__name__ == "BertForSentimentAnalysis"
 
 
 def test_the_probe_is_stratified_and_the_same_every_time(make_rows: Make) -> None:

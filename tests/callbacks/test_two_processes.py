@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from launching import launch
 from safetensors.torch import load_file
-from two_processes import FAMILIES_IN_TWO, train_family
+from two_processes import CASES, FAMILIES_IN_TWO, train_family
 
 
-def test_three_families_in_two_processes_learn_what_one_learns(tmp_path: Path) -> None:
-    launch("two_processes.py", tmp_path, "families")
+@pytest.fixture(scope="module")
+def launched(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], str]:
+    """Where they wrote, what both found, and what was said."""
+    folder = tmp_path_factory.mktemp("two")
+    done = launch("two_processes.py", folder)
+    one, other = (json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1))
+    assert one == other
+    return folder, one, done.stderr
+
+
+def test_three_families_in_two_processes_learn_what_one_learns(
+    launched: tuple[Path, dict[str, Any], str], tmp_path: Path
+) -> None:
     for family in FAMILIES_IN_TWO:
-        one, other = (load_file(tmp_path / f"{family}-{rank}.safetensors") for rank in (0, 1))
+        one, other = (load_file(launched[0] / f"{family}-{rank}.safetensors") for rank in (0, 1))
         alone = train_family(family, tmp_path / "alone", 8).state_dict()
         for name, tensor in alone.items():
             assert one[name].equal(other[name]), name
             torch.testing.assert_close(one[name], tensor, atol=1e-5, rtol=1e-4)
 
 
-@pytest.mark.parametrize("case", ["full", "lora", "split"])
-def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
-    done = launch("two_processes.py", tmp_path, case)
-    one, other = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in (0, 1))
-    assert one == other and one["world"] == 2
-    history = [json.loads(line) for line in (tmp_path / "run" / "records" / "history.jsonl").read_text().splitlines()]
+@pytest.mark.parametrize("case", CASES)
+def test_two_processes_decide_alike(case: str, launched: tuple[Path, dict[str, Any], str]) -> None:
+    folder, one = launched[0] / case, launched[1][case]
+    assert one["world"] == 2
+    history = [json.loads(line) for line in (folder / "records" / "history.jsonl").read_text().splitlines()]
     assert len(history) == len(one["texts"])
-    assert done.stderr.count("the curve is drawn of the mean") == (1 if case == "split" else 0)
     for row in history:  # what the Trainer reports, doubled or not, and the mean over the texts of both processes
         own = row.get("own/eval_loss", row["eval_loss"])
         assert own == pytest.approx(row["gap/validation_loss"], rel=0.05)
@@ -39,6 +49,10 @@ def test_two_processes_decide_alike(case: str, tmp_path: Path) -> None:
     if case == "full":
         assert one["rollbacks"] >= 1 and one["alarms"]
     assert one["kind"] == "BertForSentimentAnalysis"
-    assert done.stderr.count("the model grows overconfident") + done.stderr.count("the model overfits") == len(
-        one["alarms"]
-    )
+
+
+def test_one_of_two_processes_speaks(launched: tuple[Path, dict[str, Any], str]) -> None:
+    _, found, said = launched
+    assert said.count("the curve is drawn of the mean") == 1  # in the case "split"
+    alarms = said.count("the model grows overconfident") + said.count("the model overfits")
+    assert alarms == sum(len(found[case]["alarms"]) for case in CASES)

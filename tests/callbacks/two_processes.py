@@ -1,6 +1,6 @@
 """A script for two processes: each trains with the suite and writes down what it decided. Launched by a test.
 
-In the case "families" each trains one encoder after the other, and writes down the weights' hashes.
+Each also trains one encoder after the other without the suite, and saves their weights.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.modeling_bert_sentiment import BertForSentimentAnalysis
 
+CASES = ("full", "lora", "split")
 FAMILIES_IN_TWO = ("roberta", "deberta-v2", "modernbert")
 
 
@@ -82,14 +83,17 @@ class Doubling(Trainer):
 
 
 def main() -> None:
-    folder, case = Path(sys.argv[1]), sys.argv[2]
-    if case == "families":
-        models = {family: train_family(family, folder, 4) for family in FAMILIES_IN_TWO}
-        for family, model in models.items():
-            save_file(model.state_dict(), folder / f"{family}-{os.environ['RANK']}.safetensors")
-        end_together(folder, int(os.environ["RANK"]), "{}")
+    folder, rank = Path(sys.argv[1]), os.environ["RANK"]
+    for family in FAMILIES_IN_TWO:
+        save_file(train_family(family, folder, 4).state_dict(), folder / f"{family}-{rank}.safetensors")
+    found = {case: train_with_suite(folder / case, case) for case in CASES}
+    end_together(folder, int(rank), json.dumps(found))
+
+
+def train_with_suite(folder: Path, case: str) -> dict[str, Any]:
+    """What was decided in a case."""
     arguments = TrainingArguments(
-        str(folder / "run"),
+        str(folder),
         num_train_epochs=8,
         per_device_train_batch_size=4,
         per_device_eval_batch_size=8,
@@ -104,9 +108,8 @@ def main() -> None:
     stop = EarlyStoppingCallback(9, min_delta="0.1se") if case != "split" else EarlyStoppingCallback(2, monitor="lucky")
     alarm = OverfittingGapCallback("warn" if case == "split" else "rollback")
     suite: list[Any] = [stop, LearningCurveCallback(), alarm, *([LoraCallback()] if case == "lora" else [])]
-    rank = arguments.process_index
     # What one process sees gets better at every evaluation, what the other sees worse: they must not part.
-    luck = iter(range(20) if rank == 1 else range(20, 0, -1))
+    luck = iter(range(20) if arguments.process_index == 1 else range(20, 0, -1))
     trainer = (Doubling if case == "split" else Trainer)(
         model=make_model(),
         args=arguments,
@@ -117,7 +120,7 @@ def main() -> None:
     )
     trainer.train()
     weights = b"".join(tensor.numpy().tobytes() for tensor in trainer.model.state_dict().values())
-    found = {
+    return {
         "world": arguments.world_size,
         "weights": hashlib.sha256(weights).hexdigest(),
         "step": trainer.state.global_step,
@@ -131,7 +134,6 @@ def main() -> None:
         ],
         "kind": type(trainer.model).__name__,
     }
-    end_together(folder, rank, json.dumps(found))
 
 
 def end_together(folder: Path, rank: int, found: str) -> None:

@@ -266,11 +266,11 @@ def test_a_share_of_0_makes_no_split(labeled):
 
 
 def test_a_small_share_is_small():
-    labels, groups = np.arange(1000) % 2, np.arange(1000)
+    labels, groups = np.arange(200) % 2, np.arange(200)
     for shares, sizes in (
-        ({"test": 0.02, "validation": 0.01}, [20, 10, 970]),
-        ({"test": 0.001, "validation": 0.1}, [10, 100, 890]),
-        ({"test": 0.15, "validation": 0.1}, [150, 100, 750]),
+        ({"test": 0.02, "validation": 0.01}, [4, 2, 194]),
+        ({"test": 0.001, "validation": 0.1}, [2, 20, 178]),
+        ({"test": 0.15, "validation": 0.1}, [30, 20, 150]),
     ):
         assert [len(rows) for rows in make_splits(labels, groups, shares, seed=0).values()] == sizes
 

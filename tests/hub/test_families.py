@@ -30,6 +30,8 @@ for folder in sys.argv[2:]:
     answers[folder] = [[row["score"] for row in answer] for answer in rows]
 print("\\n" + json.dumps(answers))
 """
+FEW = ("bert", "roberta", "deberta-v2", "modernbert")
+OTHERS = [pytest.param(family, marks=pytest.mark.engines) for family in FAMILIES if family not in FEW]
 # By family: where the published files lie here, and the probabilities that the run's own folder gives.
 _PUBLISHED: dict[str, tuple[Path, list[list[float]]]] = {}
 
@@ -76,7 +78,7 @@ def published(
     return of
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FEW, *OTHERS])
 def test_from_a_checkpoint_to_the_hub(family: str, published: Callable[[str], Any]) -> None:
     folder, _ = published(family)
     kind = "bert" if family == "bert" else "encoder"
@@ -85,8 +87,11 @@ def test_from_a_checkpoint_to_the_hub(family: str, published: Callable[[str], An
     assert len(list(folder.glob("*_sentiment.py"))) == (2 if family == "bert" else 4)
 
 
-def test_all_of_them_without_the_package(published: Callable[[str], Any], tmp_path: Path) -> None:
-    all_of_them = [published(family) for family in FAMILIES]
+@pytest.mark.parametrize("families", [FEW, pytest.param(tuple(FAMILIES), marks=pytest.mark.engines)], ids=len)
+def test_all_of_them_without_the_package(
+    families: tuple[str, ...], published: Callable[[str], Any], tmp_path: Path
+) -> None:
+    all_of_them = [published(family) for family in families]
     done = subprocess.run(
         [sys.executable, "-c", BLOCKED + _PIPELINES, json.dumps(TEXTS), *(str(folder) for folder, _ in all_of_them)],
         env={"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PATH": ""},
@@ -102,7 +107,7 @@ def test_all_of_them_without_the_package(published: Callable[[str], Any], tmp_pa
             assert there == pytest.approx(here, abs=1e-4), folder.parent.name
 
 
-@pytest.mark.parametrize("family", ["roberta", "deberta-v2", "modernbert"])
+@pytest.mark.parametrize("family", FEW[1:])
 def test_an_adapter(family: str, hub: Any, client: Any, reviews_file: Path, tmp_path: Path, monkeypatch: Any) -> None:
     from hf_sentiment import publish, train
     from hf_sentiment.hub import verification

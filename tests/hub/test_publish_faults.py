@@ -15,14 +15,16 @@ from hf_sentiment.hub.messages import HubError
 
 # ruff: noqa: F811  # fixtures that are imported
 
-# An error of one of two kinds, by turns; a connection that is cut before the server acts, and after.
-FAULTS = ["status", "cut before", "cut after"]
+# Errors, and connections that are cut before the server acts, and after: by turns, or each at every request.
+KINDS = ("500", "cut before", "403", "cut after")
+FAULTS = ["by turns", *(pytest.param(kind, marks=pytest.mark.faults) for kind in KINDS)]
 
 
 def inject(hub: Any, kind: str, turn: int, request: tuple[str, str, int]) -> Any:
     method, path, number = request
-    if kind == "status":
-        return hub.faults.add(("500", "403")[turn % 2], method, path, at=number)
+    kind = KINDS[turn % len(KINDS)] if kind == "by turns" else kind
+    if kind.isdigit():
+        return hub.faults.add(kind, method, path, at=number)
     return hub.faults.add("cut", method, path, at=number, after=kind == "cut after")
 
 

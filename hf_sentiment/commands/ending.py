@@ -129,7 +129,7 @@ def training_record(run: Run, arguments: SentimentArguments, seconds: float) -> 
         best_epoch=_best_epoch(run),
         stopped=next((judge.reason for judge in (stopping, alarm) if judge is not None and judge.reason), None),
         alarms=None if alarm is None else tuple(Alarm(**entry) for entry in alarm.alarms),
-        unlabeled_texts=run.unlabeled_texts,
+        unlabeled_texts=run.unlabeled_texts or run.plan.scored_texts,
         repeated=run.plan.facts.diverged,
         lora=arguments.lora_rank if run.plan.lora.value and not run.head_alone else None,
         device=run.trainer.args.device.type,

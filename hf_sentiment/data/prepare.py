@@ -88,12 +88,15 @@ class PreparedData:
             content={name: content_hash(split) for name, split in self.splits.items()},
         )
 
+    def learned(self) -> Dataset:
+        """What the model learns from: training texts, or those without labels; there may be neither."""
+        train = self.splits["train"]
+        return train if len(train) or self.unlabeled is None else self.unlabeled
+
     def _texts(self) -> Texts:
-        """What the model learns from: training texts, or those without labels; where there are neither, the others."""
-        for split in (self.splits["train"], self.unlabeled):
-            if split is not None and len(split):
-                return Texts([split])
-        return Texts(list(self.splits.values()))
+        """What the model learns from or, where that is nothing, the other texts."""
+        learned = self.learned()
+        return Texts([learned] if len(learned) else list(self.splits.values()))
 
 
 def load_rows(
@@ -287,13 +290,24 @@ def prepare_unlabeled(
         )
         rows.check("error")
         splits |= rows.labeled(raw)
-    unlabeled = None if unlabeled_file is None else _unlabeled(unlabeled_file, text_column, encoding)
+    unlabeled = None if unlabeled_file is None else read_unlabeled(unlabeled_file, text_column, encoding)
     told = "no labelled texts" if unlabeled is None else f"{len(unlabeled):,} texts without labels"
     told += "" if unlabeled_file is None else f" ({unlabeled_file.rpartition('/')[2]})"
     return _prepared(splits, rows, dict.fromkeys(splits, "given"), None, told, unlabeled=unlabeled)
 
 
-def _unlabeled(file: str, text_column: str | None, encoding: str | None) -> Dataset:
+def read_unlabeled(file: str, text_column: str | None = None, encoding: str | None = None) -> Dataset:
+    """The texts of a file, labelled or not: columns `text`, and a `label` that means nothing.
+
+    Args:
+        file: As in `load_data`.
+        text_column: Its column, where that is not found out.
+        encoding: Of the file, where it is not found out.
+
+    Raises:
+        CallError: As `load_data`.
+        DataError: As `load_data`.
+    """
     raw = load_data(test_file=file, text_column=text_column, label_optional=True, encoding=encoding)
     rows = raw.splits["test"]
     texts = [text for text in rows["text"] if text and text.strip()]

@@ -84,7 +84,9 @@ class SentimentArguments:
         None, "Share of the data for testing, where none is given. Default: by the plan; 0: none."
     )
     unlabeled_file: str | None = flag(
-        None, "Texts without labels, instead of labelled ones: the head is made of the lexicon and of them."
+        None,
+        "Texts without labels. Instead of labelled ones: the head is made of the lexicon and of them. Beside them: the "
+        "encoder is taught their VADER scores, where the labels tell that these are right.",
     )
     max_train_samples: int | None = flag(
         None, "Train on that many texts only, drawn at random; 0: on the lexicon alone."
@@ -172,11 +174,10 @@ class SentimentArguments:
             raise CallError(f"--fine_tuned_share must be more than 0 and at most 1, got {self.fine_tuned_share}")
         if self.unlabeled_file is not None:
             self._check_unlabeled()
-            return  # without the default data set
-        given = self.validation_file or self.test_file
+        given = self.validation_file or (self.test_file if self.unlabeled_file is None else None)
         if given and self.train_file is None and self.dataset_name is None:
             raise CallError(f"{given} is nothing to train on: name it with --train_file FILE or --dataset_name NAME")
-        if self.dataset_name is None and self.train_file is None:
+        if self.dataset_name is None and self.train_file is None and self.unlabeled_file is None:
             self.dataset_name = "starter"
 
     def source(self) -> dict[str, Any]:
@@ -185,19 +186,17 @@ class SentimentArguments:
         return {name: getattr(self, name) for name in (*names, "text_column", "label_column", "encoding")}
 
     def _check_unlabeled(self) -> None:
-        """Texts without labels stand alone: beside labels they gained nothing (benchmarks/README.md)."""
-        for name in ("train_file", "dataset_name", "validation_file", "max_train_samples"):
-            if getattr(self, name) is not None:
-                raise CallError(
-                    f"--unlabeled_file {self.unlabeled_file} and --{name}: beside labelled texts, unlabelled ones gain "
-                    "nothing: leave it out"
-                )
+        """Refuse what needs labelled texts where there are none."""
+        if self.folds is not None:
+            raise CallError(f"--folds and --unlabeled_file {self.unlabeled_file}: leave one of them out")
+        if self.train_file is not None or self.dataset_name is not None:
+            return
         if self.num_labels is not None:
             raise CallError(
                 f"--num_labels {self.num_labels}: texts without labels do not say what the labels are; name them "
                 "instead, --labels negative,neutral,positive"
             )
-        for name in ("validation_share", "test_share", "folds", "seeds"):
+        for name in ("validation_share", "test_share", "max_train_samples", "seeds"):
             if getattr(self, name) is not None:
                 raise CallError(f"--{name}: nothing is split off texts without labels: leave it out")
 

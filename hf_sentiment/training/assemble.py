@@ -222,7 +222,7 @@ def _tokenized(data: PreparedData, tokenizer: PreTrainedTokenizerBase, max_lengt
     """
     # What is measured at the end is the saved model, loaded as users load it: it tokenises for itself.
     texts = {name: split for name, split in data.splits.items() if len(split) and name != "test"}
-    if data.unlabeled is not None:
+    if data.unlabeled is not None and data.learned() is data.unlabeled:
         texts["unlabeled"] = data.unlabeled
     splits = {name: tokenize(split, tokenizer, max_length) for name, split in texts.items()}
     return {"train": data.splits["train"]} | splits

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.callbacks.shared import weights_are_finite
 from hf_sentiment.compute.quiet import without_reports
-from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabeled
+from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabeled, read_unlabeled
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, no_shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError
@@ -76,6 +77,11 @@ def load_planned_splits(call: Call, dataset: Any = None) -> PreparedData:
         DataError: As `load_splits`.
     """
     arguments = call.arguments
+    labeled = dataset is not None or arguments.dataset_name is not None or arguments.train_file is not None
+    if arguments.unlabeled_file is not None and labeled:
+        unlabeled = read_unlabeled(arguments.unlabeled_file, arguments.text_column, arguments.encoding)
+        call = replace(call, arguments=replace(arguments, unlabeled_file=None))
+        return replace(load_planned_splits(call, dataset), unlabeled=unlabeled)
     if arguments.unlabeled_file is not None:
         # Nothing is held out of texts without labels, and the labels' names are said, not found.
         return prepare_unlabeled(

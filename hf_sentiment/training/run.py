@@ -22,7 +22,7 @@ from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.head.first import fit_head_first, fit_zero_shot_head
 from hf_sentiment.head.fold_in import adjust_logits, fold_temperature, log_shares
-from hf_sentiment.head.lexicon import prepare_encoder
+from hf_sentiment.head.lexicon import learn_rules, prepare_encoder, readable
 from hf_sentiment.head.long_texts import fit_rule, lengths_rule
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.model import SentimentModel
@@ -164,6 +164,9 @@ class Run:
         if self.plan.lexicon.value:
             options = {"bfloat16": arguments.bf16, "progress": not arguments.disable_tqdm}
             prior = prepare_encoder(self.model, self.tokenizer, self.plan.lexicons, **options)
+            if self.plan.scored_texts and self.data.unlabeled is not None:
+                texts = readable(self.tokenizer, self.data.unlabeled["text"][:])
+                prior = learn_rules(self.model, self.tokenizer, prior, texts, **options)
         if prior is not None and not len(self.splits["train"]):
             # No label at all: what the labels' names mean has to do.
             self.unlabeled_texts = fit_zero_shot_head(self.model, self.tokenizer, prior, self.splits.get("unlabeled"))
@@ -211,9 +214,8 @@ class Run:
         """Write into the model's config by which rule it reads texts that are longer than those it learned from."""
         rule = None
         if self.plan.long_texts.value == "pieces":
-            texts, tokens = self.data.splits["train"], self.splits["train"]
-            if self.data.unlabeled is not None:
-                texts, tokens = self.data.unlabeled, self.splits["unlabeled"]
+            texts = self.data.learned()
+            tokens = self.splits["unlabeled" if texts is self.data.unlabeled else "train"]
             lengths = tokens["length"][:] if len(texts) else []
             rule = lengths_rule(texts["text"], lengths, self.plan.max_length.value, len(self.data.rule.labels))
             if "validation" in self.splits:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from safetensors.torch import load_file
 from transformers.trainer_utils import IntervalStrategy
 
@@ -295,6 +296,33 @@ def test_without_labels_and_without_a_test_nothing_is_claimed(
     assert code == 0, err
 
 
+def test_beside_labels_the_others_are_scored_where_the_scores_are_right(
+    call: list[str],
+    few: Path,
+    unlabeled_file: Path,
+    few_file: Path,
+    reviews: list[tuple[str, str]],
+    finish: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    scored = finish([*call, "--train_file", str(few_file), "--unlabeled_file", str(unlabeled_file)], tmp_path / "run")
+    facts = json.loads((scored / "records" / "plan.json").read_text())["facts"]
+    assert facts["rules_right"] > 0.9 and facts["unlabeled"] == 200
+    assert evaluation_of(scored)["training"]["unlabeled_texts"] == 200
+    assert "it was also taught their score of 200 texts without labels" in card_of(scored)
+    plain, taught = (load_file(folder / "model.safetensors") for folder in (few, scored))
+    layers = [name for name in plain if ".layer." in name]
+    assert all(not torch.equal(plain[name], taught[name]) for name in layers)
+    # Where the labels say something else than the words, nothing is learned from the others.
+    rows = [(text, ("negative", "positive")[number % 3 == 0]) for number, (text, _) in enumerate(reviews[::6])]
+    other = write(tmp_path / "other.csv", rows)
+    alone = finish([*call, "--train_file", str(other)], tmp_path / "alone")
+    unused = finish([*call, "--train_file", str(other), "--unlabeled_file", str(unlabeled_file)], tmp_path / "unused")
+    assert (alone / "model.safetensors").read_bytes() == (unused / "model.safetensors").read_bytes()
+    assert evaluation_of(unused)["training"]["unlabeled_texts"] == 0
+    assert "the texts without labels are not used" in card_of(unused)
+
+
 def test_without_labels_the_test_is_one(tested_without_labels: Path) -> None:
     evaluation = evaluation_of(tested_without_labels)
     assert (evaluation["split"], evaluation["texts"], "temperature" in evaluation) == ("test", 40, False)
@@ -353,7 +381,6 @@ def test_texts_without_labels_in_another_language_are_refused(call: list[str], t
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--unlabeled_file", "{un}", "--train_file", "{few}"], "--unlabeled_file {un} and --train_file: "),
         (["--unlabeled_file", "{un}", "--labels", "ham,spam"], "no labelled texts, and no lexicon (the labels are no"),
         (["--unlabeled_file", "{un}", "--labels", "ham,spam", "--lexicon", "true"], "ham, spam are no polarities"),
         (["--unlabeled_file", "{un}", "--lexicon", "false"], "no labelled texts, and no lexicon (set by you)"),
@@ -363,6 +390,7 @@ def test_texts_without_labels_in_another_language_are_refused(call: list[str], t
         (["--unlabeled_file", "{un}", "--imbalance", "class_weights"], "--imbalance needs labelled texts"),
         (["--train_file", "{all}", "--max_train_samples", "0", "--imbalance", "logit_adjustment"], "--imbalance needs"),
         (["--unlabeled_file", "{none}"], "none.csv"),
+        (["--unlabeled_file", "{none}", "--train_file", "{few}"], "none.csv"),
         (["--train_file", "{few}", "--eval_strategy", "epoch"], "--eval_strategy epoch needs validation texts"),
         (["--train_file", "{few}", "--early_stopping_patience", "2"], "needs validation texts"),
         (["--train_file", "{few}", "--layerwise_lr_decay", "0.9", "--lora", "true"], "--layerwise_lr_decay 0.9 and"),

@@ -24,7 +24,8 @@ from hf_sentiment.head.features import LinearHead, frozen_features
 from hf_sentiment.head.lexicon import is_taught, lexicon_phrases, lexicons_for, polarity, prepare_encoder, teach, words
 from hf_sentiment.head.lexicon.grammar import GRAMMARS
 from hf_sentiment.head.lexicon.phrases import plain_words, rule_valence
-from hf_sentiment.head.lexicon.teach import _regressor, input_embeddings
+from hf_sentiment.head.lexicon.rules import readable, rules_right
+from hf_sentiment.head.lexicon.teach import input_embeddings, regressor_of
 from hf_sentiment.head.lexicon.words import is_multilingual, pattern_words
 from hf_sentiment.inference.text_prefix import with_text_prefix
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
@@ -207,10 +208,37 @@ def test_a_damaged_file_is_made_anew(
 def test_a_checkpoint_that_was_fine_tuned_before_can_be_taught(make_tiny: Callable[..., Any]) -> None:
     model = make_tiny(pooling="mean", num_labels=3, class_weights=[0.5, 1.0, 2.0], label_smoothing=0.1)
     model.config.problem_type, model.config.label_rule = "single_label_classification", {"kind": "strings"}
-    regressor = _regressor(model).train()
+    regressor = regressor_of(model).train()
     loss = regressor(torch.tensor([[2, 5, 6, 3]]), labels=torch.tensor([1.5])).loss
     assert regressor.config.problem_type == "regression" and regressor.num_labels == 1 and loss.isfinite()
     assert model.config.problem_type == "single_label_classification" and model.config.class_weights is not None
+
+
+@pytest.mark.parametrize(
+    ("names", "labels", "right"),
+    [
+        (["negative", "positive"], [1, 0] * 8, 1.0),
+        (["positive", "negative"], [1, 0] * 8, 0.0),
+        (["negative", "neutral", "positive"], [2, 0] * 8 + [1] * 4, 1.0),
+        (["negative", "positive"], [1, 0] * 7, None),
+        (["ham", "spam"], [1, 0] * 8, None),
+    ],
+)
+def test_the_rules_are_judged_by_labels_that_are_not_neutral(
+    names: list[str], labels: list[int], right: float | None
+) -> None:
+    texts = (["a good film", "a terrible film"] * 8 + ["a film"] * 4)[: len(labels)]
+    assert rules_right(texts, np.array(labels), names) == right
+    if right is not None:  # a text about which the rules say nothing is half right
+        silent = rules_right(["a film", *texts[1:]], np.array(labels), names)
+        assert silent == pytest.approx(right + (0.5 - right) / 16)
+
+
+def test_texts_to_be_scored_are_read_whole_and_are_not_few(tiny_tokenizer: Any) -> None:
+    short, long = [f"the film was good {number}" for number in range(120)], ["good film " * 40]
+    assert sorted(readable(tiny_tokenizer, [*short, *long])) == sorted(short)
+    assert readable(tiny_tokenizer, short[:99]) == readable(tiny_tokenizer, []) == []
+    assert len(readable(tiny_tokenizer, short * 50)) == 2304  # three fifths of 120 batches of 32
 
 
 # A made-up file of each language in the form of Pattern's, and what its words are worth.

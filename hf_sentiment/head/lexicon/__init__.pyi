@@ -1,4 +1,7 @@
 from .phrases import lexicon_phrases as lexicon_phrases
+from .rules import learn_rules as learn_rules
+from .rules import readable as readable
+from .rules import rules_right as rules_right
 from .teach import LexiconPrior as LexiconPrior
 from .teach import is_taught as is_taught
 from .teach import polarity as polarity

@@ -93,6 +93,16 @@ def lexicon_phrases(
     return [known[number % len(known)].phrase(generator) for number in range(count)]
 
 
+def rule_valences(texts: Sequence[str]) -> list[float]:
+    """The sum of valences behind VADER's score of each text, at most 6 either way.
+
+    Args:
+        texts: English ones.
+    """
+    analyzer = SentimentIntensityAnalyzer()
+    return [_sum_behind(analyzer.polarity_scores(text)["compound"]) for text in texts]
+
+
 def _english(tokenizer: PreTrainedTokenizerBase, analyzer: SentimentIntensityAnalyzer) -> _Language:
     taken = {*analyzer.lexicon, *NEGATE, *BOOSTER_DICT}
     # In other languages a word that VADER does not know may have sentiment all the same.

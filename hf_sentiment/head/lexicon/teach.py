@@ -221,12 +221,9 @@ def _learn(
     bfloat16: bool,
     progress: bool,
 ) -> dict[str, torch.Tensor]:
-    """The head that tells the phrases' valence, and the encoder's weights where it had to be trained for it, in place.
-
-    A loop of its own: a second `Trainer` would change the settings that accelerate shares with the first.
-    """
+    """The head that tells the phrases' valence, and the weights of an encoder that had to be trained for it."""
     phrases = lexicon_phrases(tokenizer, STEPS * BATCH, languages)
-    regressor = _regressor(model)
+    regressor = regressor_of(model)
     head, known = _ridge(regressor, tokenizer, phrases[:RIDGE_PHRASES])
     head.copy_into(regressor.classifier)
     if known < KNOWN and "en" not in languages and is_multilingual(tokenizer):
@@ -236,26 +233,54 @@ def _learn(
         logger.info("The encoder tells the words of the sentiment lexicon as it is, and is not taught them")
         return _valence_head(regressor)
     logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
-    texts = [text for text, _ in phrases]
-    encodings = dict(tokenizer(texts, truncation=True, max_length=LONGEST_PHRASE))
-    valences = np.array([valence for _, valence in phrases], dtype=np.float32)
+    teach(regressor, tokenizer, phrases, LONGEST_PHRASE, bfloat16=bfloat16, progress=progress)
+    kept = {name for name, _ in input_embeddings(model.base_model)}
+    taught = {name: tensor for name, tensor in model.base_model.state_dict().items() if name not in kept}
+    return _valence_head(regressor) | {f"{_ENCODER}{name}": tensor.contiguous() for name, tensor in taught.items()}
+
+
+def teach(
+    regressor: SentimentModel,
+    tokenizer: PreTrainedTokenizerBase,
+    examples: Sequence[tuple[str, float]],
+    longest: int,
+    *,
+    bfloat16: bool,
+    progress: bool,
+) -> None:
+    """Train a model of one number to tell valences, once through the examples, in place.
+
+    A loop of its own: a second `Trainer` would change the settings that accelerate shares with the first.
+
+    Args:
+        regressor: As `regressor_of` makes it.
+        tokenizer: Of the model.
+        examples: Texts and their valences, as many as whole batches have.
+        longest: Tokens after which a text is cut.
+        bfloat16: Whether in mixed precision.
+        progress: Whether to show a bar.
+    """
+    encodings = dict(tokenizer([text for text, _ in examples], truncation=True, max_length=longest))
+    valences = np.array([valence for _, valence in examples], dtype=np.float32)
     # The embeddings stay: a word that no phrase has would be left behind.
-    embeddings = [one for _, one in input_embeddings(model.base_model) if one.requires_grad]
+    encoder = cast(PreTrainedModel, regressor.base_model)
+    embeddings = [one for _, one in input_embeddings(encoder) if one.requires_grad]
     for parameter in embeddings:
         parameter.requires_grad_(False)
     trained = [parameter for parameter in regressor.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.01, fused=True)
-    schedule = get_linear_schedule_with_warmup(optimizer, STEPS // 10, STEPS)
-    device = model.device
+    steps = len(examples) // BATCH
+    schedule = get_linear_schedule_with_warmup(optimizer, steps // 10, steps)
+    device = regressor.device
     torch.manual_seed(0)
     regressor.train()
     # No dropout in the encoder: no phrase comes twice, so nothing is learned by heart. That before the head stays: it
     # makes the head look at many features, and 16 labels then move it by less.
-    model.base_model.eval()
+    encoder.eval()
     # Plain attention: on phrases of eight tokens the backward pass of the fused one takes a sixth of the whole longer.
-    attention = model.config._attn_implementation
+    attention = encoder.config._attn_implementation
     if attention != "eager":  # of some encoders it is the only one, and cannot be set
-        model.set_attn_implementation("eager")
+        encoder.set_attn_implementation("eager")
     batches = _batches([len(ids) for ids in encodings["input_ids"]])
     for rows in tqdm(batches, desc="Lexicon", unit="batch", disable=not progress):
         batch = {name: tensor.to(device) for name, tensor in pad_batch(tokenizer, encodings, rows).items()}
@@ -267,12 +292,9 @@ def _learn(
         schedule.step()
         regressor.zero_grad()
     if attention != "eager":
-        model.set_attn_implementation(attention)
+        encoder.set_attn_implementation(attention)
     for parameter in embeddings:
         parameter.requires_grad_(True)
-    kept = {name for name, _ in input_embeddings(model.base_model)}
-    taught = {name: tensor for name, tensor in model.base_model.state_dict().items() if name not in kept}
-    return _valence_head(regressor) | {f"{_ENCODER}{name}": tensor.contiguous() for name, tensor in taught.items()}
 
 
 def _valence_head(regressor: SentimentModel) -> dict[str, torch.Tensor]:
@@ -280,7 +302,7 @@ def _valence_head(regressor: SentimentModel) -> dict[str, torch.Tensor]:
     return {"valence.weight": weight[0].clone(), "valence.bias": bias[0].clone()}
 
 
-def _regressor(model: SentimentModel) -> SentimentModel:
+def regressor_of(model: SentimentModel) -> SentimentModel:
     """The model's own encoder under a head of one number."""
     # Of a checkpoint that was fine-tuned before, none of what its head was trained with is the regressor's.
     own = {"id2label": {0: "valence"}, "label2id": {"valence": 0}, "problem_type": "regression"}

@@ -225,7 +225,7 @@ class TrainingRecord:
         best_epoch: Whose weights were kept, where the best were.
         stopped: Why it stopped early, if it did.
         alarms: Of overfitting; `None` where there was no alarm to sound.
-        unlabeled_texts: On how many texts without labels the head rests.
+        unlabeled_texts: How many texts without labels were learned from.
         repeated: Whether training diverged in low precision, and was repeated in float32.
         lora: The rank of the adapters, where they are what was trained.
         device: "cpu", "cuda", …

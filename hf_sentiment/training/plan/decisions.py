@@ -94,9 +94,14 @@ class Plan:
         return self.lexicon.value and not self.facts.taught
 
     @property
+    def scored_texts(self) -> int:
+        """How many texts without labels the encoder is taught VADER's scores of."""
+        return self.facts.scored_texts if self.lexicon.value else 0
+
+    @property
     def trains(self) -> bool:
         """Whether gradient steps are taken: of fine-tuning, or to teach the encoder the lexicon."""
-        return self.fine_tunes or self.teaches_lexicon
+        return self.fine_tunes or self.teaches_lexicon or self.scored_texts > 0
 
     @property
     def evaluates(self) -> bool:

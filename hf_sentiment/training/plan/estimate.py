@@ -11,6 +11,8 @@ TRAINING_PASSES = 3
 # What the lexicon takes, in token slots of a training step: 400 batches of 32 phrases of some eleven tokens, padded,
 # less what its frozen embeddings save, and the ridge regression before.
 LEXICON_TOKENS = 190_000
+# What VADER's scores take: 120 batches of 32 texts and phrases of some 16 tokens.
+SCORED_TOKENS = 60_000
 
 
 def expected_seconds(plan: Plan) -> float | None:
@@ -31,6 +33,8 @@ def expected_seconds(plan: Plan) -> float | None:
     steps = (epochs * facts.num_train + forward / TRAINING_PASSES) / facts.steps.texts / facts.processes
     if plan.teaches_lexicon:
         steps += LEXICON_TOKENS / facts.steps.tokens
+    if plan.scored_texts:
+        steps += SCORED_TOKENS / facts.steps.tokens
     return facts.steps.seconds * steps
 
 

@@ -12,7 +12,7 @@ from hf_sentiment.compute.hardware import memory_bytes, native_bfloat16
 from hf_sentiment.compute.processes import neighbours, started
 from hf_sentiment.data.language import main_language
 from hf_sentiment.data.prepare import PreparedData
-from hf_sentiment.head.lexicon import is_taught, lexicons_for, polarity
+from hf_sentiment.head.lexicon import is_taught, lexicons_for, polarity, readable, rules_right
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.call import Call
@@ -56,9 +56,9 @@ class TextSample:
             data: Labelled or unlabelled texts.
             tokenizer: Whose `model_max_length` is what the model reads.
         """
-        split = data.unlabeled
-        if split is None:
-            split = next((one for one in data.splits.values() if len(one)), data.splits["train"])
+        split = data.learned()
+        if not len(split):
+            split = next((one for one in data.splits.values() if len(one)), split)
         if not len(split):
             return cls([], np.array([LONGEST_DEFAULT]), 0.0, torch.tensor(tokenizer.all_special_ids))
         # A seed of its own, so that the plan of a file is the same whatever the run's seed is.
@@ -117,7 +117,14 @@ def gather_facts(
     # Asked for only where it is of use: it may have to be fetched.
     wanted = call.arguments.lexicon
     useful = facts.polarity and facts.sentence_encoder if wanted is None else wanted
-    return replace(facts, lexicons=lexicons_for(facts.language, tokenizer)) if useful else facts
+    if not useful:
+        return facts
+    facts = replace(facts, lexicons=lexicons_for(facts.language, tokenizer))
+    if data.unlabeled is None or not facts.num_train or "en" not in facts.lexicons:
+        return facts
+    train, unlabeled = data.splits["train"], readable(tokenizer, data.unlabeled["text"][:])
+    right = rules_right(train["text"][:], np.asarray(train["label"]), data.rule.labels)
+    return replace(facts, rules_right=right, unlabeled=len(unlabeled))
 
 
 def timed_facts(

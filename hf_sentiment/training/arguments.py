@@ -187,8 +187,6 @@ class SentimentArguments:
 
     def _check_unlabeled(self) -> None:
         """Refuse what needs labelled texts where there are none."""
-        if self.folds is not None:
-            raise CallError(f"--folds and --unlabeled_file {self.unlabeled_file}: leave one of them out")
         if self.train_file is not None or self.dataset_name is not None:
             return
         if self.num_labels is not None:
@@ -196,7 +194,7 @@ class SentimentArguments:
                 f"--num_labels {self.num_labels}: texts without labels do not say what the labels are; name them "
                 "instead, --labels negative,neutral,positive"
             )
-        for name in ("validation_share", "test_share", "max_train_samples", "seeds"):
+        for name in ("validation_share", "test_share", "max_train_samples", "folds", "seeds"):
             if getattr(self, name) is not None:
                 raise CallError(f"--{name}: nothing is split off texts without labels: leave it out")
 

@@ -70,7 +70,7 @@ def test_a_recipe_is_taken_and_flags_win(call: list[str], run_cli: Cli, tmp_path
     [
         (["--train_fiel", "x"], "did you mean --train_file"),
         (["--max_train_samples", "0", "--lexicon", "false"], "no labelled texts, and no lexicon"),
-        (["--unlabeled_file", "u.csv", "--folds", "2"], "--folds and --unlabeled_file u.csv"),
+        (["--unlabeled_file", "u.csv"], "u.csv"),
         (["--push_to_hub"], "--push_to_hub: "),
     ],
 )

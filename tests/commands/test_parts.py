@@ -105,7 +105,7 @@ def test_seeds_have_the_same_splits_and_other_weights(
     [
         ({"folds": 1}, "--folds must be at least 2, got 1"),
         ({"seeds": 0}, "--seeds must be at least 1, got 0"),
-        ({"unlabeled_file": "a.txt", "folds": 2}, "--folds and --unlabeled_file a.txt: leave one of them out"),
+        ({"unlabeled_file": "a.txt", "folds": 2}, "--folds: nothing is split off texts without labels: leave it out"),
     ],
 )
 def test_a_wrong_number_is_an_error(said: dict[str, Any], message: str) -> None:

@@ -130,7 +130,6 @@ def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
         ({"classifier_dropout": 1.0}, "--classifier_dropout must be at least 0 and less than 1, got 1.0"),
         ({"max_length": 1}, "--max_length must be at least 4, got 1"),
         ({"train_file": "a.csv", "dataset_name": "starter"}, "are two sources: name one"),
-        ({"unlabeled_file": "u.csv", "train_file": "a.csv", "folds": 2}, "--folds and --unlabeled_file u.csv: leave"),
         ({"unlabeled_file": "u.csv", "max_train_samples": 8}, "--max_train_samples: nothing is split off"),
         ({"unlabeled_file": "u.csv", "validation_file": "v.csv"}, "v.csv is nothing to train on"),
         ({"unlabeled_file": "u.csv", "num_labels": 3}, "--num_labels 3: .* --labels negative,neutral,positive"),

@@ -123,7 +123,7 @@ class Rows:
         return cls(
             given=given,
             split=given,
-            row=np.concatenate([np.asarray(raw.splits[name]["row"][:], dtype=np.int32) for name in names]),
+            row=np.concatenate([raw.splits[name].with_format("numpy")["row"][:] for name in names], dtype=np.int32),
             texts=texts,
             codes=codes,
             faults={

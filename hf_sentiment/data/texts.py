@@ -46,7 +46,11 @@ class Texts:
             for part, first, end in zip(self._parts, self._starts[:-1], self._starts[1:], strict=True):
                 of_part = (places >= first) & (places < end)
                 if of_part.any():
-                    texts[of_part] = part[(places[of_part] - first).tolist()].column("text").to_pylist()
+                    rows = places[of_part] - first
+                    # `datasets` reads a slice as it lies, and single rows one by one.
+                    slices = (np.diff(rows) == 1).all()
+                    key = slice(int(rows[0]), int(rows[-1]) + 1) if slices else rows.tolist()
+                    texts[of_part] = part[key].column("text").to_pylist()
             yield from (text or "" for text in texts)
 
     def tolist(self) -> list[str]:

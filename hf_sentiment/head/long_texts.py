@@ -33,7 +33,7 @@ def lengths_rule(texts: Sequence[str], tokens: Sequence[int], max_length: int, l
     if not len(texts):
         return rule
     drawn = np.random.default_rng(0).permutation(len(texts))[:_SAMPLE]
-    words, read = np.array([count_words(texts[row]) for row in drawn]), np.asarray(tokens)[drawn]
+    words, read = np.array([[count_words(texts[row]), tokens[row]] for row in drawn.tolist()]).T
     cut = read >= max_length
     # Of a text that was cut, about as many words were read as the others have in so many tokens.
     rate = np.median(words[~cut] / read[~cut]) if not cut.all() else 0.5

@@ -216,7 +216,7 @@ class Run:
         if self.plan.long_texts.value == "pieces":
             texts = self.data.learned()
             tokens = self.splits["unlabeled" if texts is self.data.unlabeled else "train"]
-            lengths = tokens["length"][:] if len(texts) else []
+            lengths = tokens["length"] if len(texts) else []
             rule = lengths_rule(texts["text"], lengths, self.plan.max_length.value, len(self.data.rule.labels))
             if "validation" in self.splits:
                 held_out = self.data.splits["validation"]

@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
 import torch
+from datasets.arrow_dataset import Column
 from torch.utils.data import DataLoader
 from transformers import Trainer
 from transformers.trainer_pt_utils import LengthGroupedSampler
@@ -25,11 +25,12 @@ class ExactTrainer(Trainer):
     """
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
-        sampler = super()._get_train_sampler(train_dataset)
+        # Not of the given one, which lacks the column of lengths: each text would be read for its own.
+        sampler = super()._get_train_sampler()
         if isinstance(sampler, LengthGroupedSampler):
             sampler.batch_size *= self.args.world_size
-            # Of a `datasets.Dataset` they are a column that is read anew for each row.
-            sampler.lengths = np.asarray(sampler.lengths[:])  # type: ignore[assignment]
+            if isinstance(sampler.lengths, Column):
+                sampler.lengths = sampler.lengths.source.with_format("numpy")[sampler.lengths.column_name][:]
         return sampler
 
     def get_batch_samples(

@@ -47,7 +47,8 @@ def time_line(plan: Plan) -> str | None:
     if steps is None or seconds is None:
         return None
     once = ", the lexicon included, which this encoder learns once if it has to" if plan.teaches_lexicon else ""
-    shared = f", {plan.facts.processes} processes" if plan.facts.processes > 1 else ""
+    several = plan.facts.processes > 1
+    shared = f", {plan.facts.processes} processes, their exchange of gradients not counted" if several else ""
     line = f"  About {duration(seconds)} of training on this machine ({plan.facts.device}{shared}){once}"
     if steps.slowdown < BUSY:
         return f"{line}."

@@ -126,15 +126,11 @@ class Duplicates:
     def _found(self) -> _Found:
         with tempfile.TemporaryFile() as file:
             whole, keys = _stored(map(duplicate_key, self._texts), file)
-            _, first, number = np.unique(whole, return_index=True, return_inverse=True)
-            numbers = number.astype(np.int32)
-            del number
+            numbers, repeated = _numbers(whole), later(whole)
             order = pc.sort_indices(keys).to_numpy()  # alphabetical
-            is_first = np.zeros(len(whole), dtype=bool)
-            is_first[first] = True
-            order = order[is_first[order]]
+            order = order[~repeated[order]].astype(np.uint32)
             pairs = near_pairs(_read(keys, order))
-        return _Found(whole, numbers, len(first), numbers[order][pairs].astype(np.int64))
+        return _Found(whole, numbers, len(order), numbers[order][pairs].astype(np.int64))
 
     @property
     def keys(self) -> np.ndarray:
@@ -172,10 +168,8 @@ class Duplicates:
             nodes += len(numbers) + 1
         pairs = np.concatenate(edges)
         graph = sparse.coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))
-        component = connected_components(graph, directed=False)[1][keys]
-        _, first, inverse = np.unique(component, return_index=True, return_inverse=True)
         # Components are numbered as the graph is walked: here by the first text of each.
-        return np.argsort(np.argsort(first)).astype(np.int32)[inverse]
+        return _numbers(connected_components(graph, directed=False)[1][keys])
 
 
 def _stored(keys: Iterator[str], file: IO[bytes]) -> tuple[np.ndarray, pa.LargeBinaryArray]:
@@ -208,19 +202,33 @@ def key_hashes(keys: Iterable[str]) -> np.ndarray:
 
 def later(*columns: np.ndarray) -> np.ndarray:
     """Whether each row repeats an earlier one in all of some integer columns; all of shape (n,)."""
-    numbers = numbered(*columns)
-    order = np.argsort(numbers, kind="stable")
-    numbers = numbers[order]
+    order, begins = _together(numbered(*columns))
     repeated = np.zeros(len(order), dtype=bool)
-    repeated[order[1:][numbers[1:] == numbers[:-1]]] = True
+    repeated[order[~begins]] = True
     return repeated
+
+
+def _together(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order in which equal values are together, the first before the others, and where in it each value begins."""
+    order = np.argsort(values, kind="stable")
+    ordered = values[order]
+    return order, np.append(True, ordered[1:] != ordered[:-1])[: len(order)]
+
+
+def _numbers(values: np.ndarray) -> np.ndarray:
+    """A number for each value, from 0 in order of first appearance; int32, of the same shape."""
+    order, begins = _together(values)
+    ranks = np.argsort(np.argsort(order[begins])).astype(np.int32)
+    numbers = np.empty(len(order), dtype=np.int32)
+    numbers[order] = ranks[np.cumsum(begins, dtype=np.int32) - 1]
+    return numbers
 
 
 def numbered(*columns: np.ndarray) -> np.ndarray:
     """A number for each row of some columns of integers from 0 on, the same for equal rows; shape (n,)."""
-    numbers = columns[0].astype(np.int64)
+    numbers = columns[0]
     for column in columns[1:]:
-        numbers = numbers * (int(column.max(initial=0)) + 1) + column
+        numbers = numbers * (np.int64(column.max(initial=0)) + 1) + column
     return numbers
 
 
@@ -259,7 +267,7 @@ def near_pairs(keys: Iterable[list[str]]) -> np.ndarray:
             entries.write(_prefixes(columns[of_part[0] : of_part[-1]], np.diff(of_part), frequency, first).tobytes())
         prefixes = np.memmap(entries, dtype=np.uint64, mode="r+")
         prefixes.sort()
-        batches = [_confirmed(columns, ends, pairs) for pairs in _candidates(prefixes, np.diff(ends))]
+        batches = [_confirmed(columns, ends, pairs) for pairs in _candidates(prefixes, np.diff(ends).astype(np.int32))]
     return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.int64)
 
 

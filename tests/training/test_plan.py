@@ -268,6 +268,25 @@ def test_a_lexicon_that_is_not_of_the_language_is_warned_of() -> None:
     assert plan_warnings(make_plan(replace(facts, lexicons=("en",)), {"lexicon": True})) == []
 
 
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ({"unlabeled": 300, "rules_right": 0.95}, None),
+        ({"unlabeled": 300, "rules_right": 0.75}, "right about 75% of the labelled ones, and gain from 90% on"),
+        ({"unlabeled": 300}, "16 labelled ones that are not neutral"),
+        ({"unlabeled": 0, "rules_right": 0.95}, "fewer than 100 of them have at most 64 tokens"),
+        ({"unlabeled": 300, "sentence_encoder": False}, "no lexicon (only measured for sentence encoders)"),
+    ],
+)
+def test_texts_without_labels_are_used_or_it_is_said_why_not(changed: dict[str, Any], why: str | None) -> None:
+    facts = replace(FEW, **changed)
+    plan = make_plan(facts, {})
+    assert plan.scored_texts == (300 if why is None else 0)
+    assert ("VADER's scores of 300 texts" in plan.lexicon.reason) == (why is None)
+    lines = [line for line in plan_warnings(plan) if "without labels are not used" in line]
+    assert len(lines) == (why is not None) and (why or "") in "".join(lines)
+
+
 def test_what_the_plan_takes_is_never_warned_of() -> None:
     for facts in (BERT_BASE, SENTENCE_ENCODER, FEW, replace(FEW, num_train=0), replace(FEW, lora=True)):
         assert plan_warnings(make_plan(facts, {})) == []

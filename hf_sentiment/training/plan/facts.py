@@ -48,9 +48,9 @@ class Facts:
         polarity: Whether the labels are polarities (negative, positive, stars, …).
         language: Of most of the texts, ISO 639-1; `None` where it cannot be told.
         lexicons: Languages whose lexicons the encoder can be taught for these texts.
-        rules_right: Share of the labelled texts about which VADER's score is right, where texts without labels stand
-            beside them.
-        unlabeled: Of those, how many can be learned from.
+        unlabeled: Of texts without labels that stand beside labelled ones, how many can be learned from; `None` where
+            there are no such texts.
+        rules_right: Share of the labelled texts about which VADER's score is right; `None` where that is of no use.
         unknown: Share of the tokens that the tokenizer does not know.
         metric: What the best weights are chosen by, where the user says it.
         parameters: Of the model.
@@ -79,8 +79,8 @@ class Facts:
     polarity: bool = False
     language: str | None = None
     lexicons: tuple[str, ...] = ()
+    unlabeled: int | None = None
     rules_right: float | None = None
-    unlabeled: int = 0
     unknown: float = 0.0
     metric: str | None = None
     parameters: int = 0
@@ -108,7 +108,7 @@ class Facts:
     @property
     def scored_texts(self) -> int:
         """How many texts without labels the encoder is taught VADER's scores of, if it is taught the lexicon."""
-        return self.unlabeled if self.rules_right is not None and self.rules_right >= RULES_RIGHT else 0
+        return self.unlabeled or 0 if self.rules_right is not None and self.rules_right >= RULES_RIGHT else 0
 
     @property
     def needs_lora(self) -> bool:

@@ -120,12 +120,10 @@ def _lexicon(facts: Facts) -> tuple[bool, str]:
     if not facts.lexicons:
         return False, f"no sentiment lexicon for the texts' language ({facts.language or 'unknown'})"
     reason = f"human valences of words ({', '.join(facts.lexicons)}) come before your labels"
-    if facts.rules_right is None:
-        return True, reason
-    right = f"VADER's scores, which are right about {facts.rules_right:.0%} of the labelled texts"
     if facts.scored_texts:
-        return True, f"{reason}, and {right}, of {facts.scored_texts:,} texts without labels"
-    return True, f"{reason}; the texts without labels are not used: {right}, are not good enough or they are too few"
+        reason += f", and VADER's scores of {facts.scored_texts:,} texts without labels"
+        reason += f", as they are right about {facts.rules_right:.0%} of the labelled ones"
+    return True, reason
 
 
 def _imbalance(facts: Facts) -> tuple[str, str]:

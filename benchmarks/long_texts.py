@@ -18,8 +18,8 @@ measured on the other half. Both labels weigh the same in accuracy and log loss.
 fit, each with the label of its document), and head-and-tail (the first and the last 45 words). Names are
 CORPUS-HOW-SEED. `amazon` is one half of the documents, of which 128 tokens are read, measured on the other half;
 `chinese` 300 reviews of more than 120 letters, of which 64 tokens are read, by the multilingual encoder, measured on
-400 others. `head` is the head alone, as the plan has it of so few texts, and `tuned` four epochs of all weights. Each
-model reads whole texts, cut at what it learned from; pieces by the rule that the run recorded; and head and tail.
+200 others. `head` is the head alone, as the plan has it of so few texts, and `tuned` four epochs of all weights. Each
+model reads whole texts, cut where it can read no more; pieces by the rule that the run recorded; and head and tail.
 
 Runs are kept in `--runs`; rows are appended to `--output` as they come, and what is there is not done again.
 """
@@ -182,7 +182,7 @@ def chinese(seed: int) -> tuple[Documents, Documents]:
     for label in (0, 1):
         drawn = draw.permutation([row for row, one in enumerate(every) if one["label"] == label])
         found[0].extend(every[row] for row in drawn[:150])
-        found[1].extend(every[row] for row in drawn[150:350])
+        found[1].extend(every[row] for row in drawn[150:250])
     return found
 
 

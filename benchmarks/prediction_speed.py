@@ -48,7 +48,7 @@ def main() -> None:
     texts = starter_data().shuffle(seed=0).select(range(options.texts))["text"][:]
     with tempfile.TemporaryDirectory() as place:
         model = options.model or _untrained(Path(place, "model"))
-        sides = _sides(str(model), Path(place), options.threads)
+        sides = _sides(str(model), Path(place), options.threads, texts)
         times = _turns(sides, texts, options.repeats)
         work = _operations(str(model), texts)
         logits = {name: sides[f"ours, {name}"](texts) for name in BACKENDS}
@@ -83,12 +83,12 @@ def _untrained(folder: Path) -> Path:
     return folder
 
 
-def _sides(model: str, place: Path, threads: int) -> dict[str, Callable[[list[str]], Any]]:
+def _sides(model: str, place: Path, threads: int, texts: list[str]) -> dict[str, Callable[[list[str]], Any]]:
     """What is timed, by name; the peak is one of them, so that it is measured beside the others."""
-    texts = place / "texts.csv"
-    texts.write_text("text\n" + "A film.\n" * 100)
-    export(model, place / "onnx", int8=True, force=True, text_file=str(texts))
-    export(model, place / "openvino", format="openvino")
+    given = place / "texts.jsonl"
+    given.write_text("".join(json.dumps({"text": text}) + "\n" for text in texts[:100]))
+    for form in ("onnx", "openvino"):
+        export(model, place / form, format=form, int8=True, force=True, text_file=str(given))
     pipe = pipeline("text-classification", model, trust_remote_code=False)
     encoder = SentenceTransformer(str(starter_model()), device="cpu")
     square = torch.randn(_SIDE, _SIDE)

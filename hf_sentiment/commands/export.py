@@ -90,7 +90,7 @@ def export(
     Examples:
         >>> export("runs/reviews", "exported", int8=True, test_file="test.csv").int8.changed  # doctest: +SKIP
     """
-    _check(format, int8, sum(source is not None for source in (test_file, dataset_name, text_file)))
+    _check(format, sum(source is not None for source in (test_file, dataset_name, text_file)))
     refuse_existing(Path(output))
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
     columns = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
@@ -102,8 +102,8 @@ def export(
         difference = _write(classifier, folder, format, compared)
         rounded = None
         if int8:
-            write_int8(folder)
-            rounded = _measure_int8(folder, given, num_threads, force)
+            write_int8(folder, format, given.texts)
+            rounded = _measure_int8(folder, given, format, num_threads, force)
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", *_PACKAGES[format])}
         record = ExportRecord(format, versions, len(compared), difference, rounded)
         write_record(folder / "records" / "export.json", record)
@@ -111,12 +111,10 @@ def export(
     return record
 
 
-def _check(format: str, int8: bool, sources: int) -> None:
+def _check(format: str, sources: int) -> None:
     """Before anything is loaded."""
     if format not in FORMATS:
         raise CallError(f"--format must be one of {', '.join(FORMATS)}, got {format!r}")
-    if int8 and format != "onnx":
-        raise CallError("--int8 is of ONNX: --format onnx")
     if sources > 1:
         raise CallError(f"name one source of texts: {_SOURCES}")
 
@@ -200,13 +198,13 @@ def _held_out(run: Path) -> _Texts:
     raise CallError(f"{what}: name texts: {_SOURCES}")
 
 
-def _measure_int8(folder: Path, given: _Texts, num_threads: int | None, force: bool) -> Int8Record:
+def _measure_int8(folder: Path, given: _Texts, format: str, num_threads: int | None, force: bool) -> Int8Record:
     """What 8 bits cost on the given texts.
 
     Raises:
         SentimentError: Too much.
     """
-    kinds = ("onnx", "onnx-int8")
+    kinds = (format, f"{format}-int8")
     loaded = [SentimentClassifier.from_pretrained(folder, kind, num_threads) for kind in kinds]
     exact, rounded = (_answers(classifier, given.texts) for classifier in loaded)
     changed, count = float((exact != rounded).any(axis=1).mean()), len(given.texts)

@@ -25,7 +25,7 @@ from hf_sentiment.records.atomic import refuse_existing, write_atomically
 
 # Helps of flags that several commands have.
 _LONG_TEXTS = "How texts longer than those that the model learned from are read: pieces or cut. Default: its own rule."
-_BACKEND = "'torch'; of an exported folder 'onnx', 'onnx-int8', 'openvino' or 'openvino-bf16'."
+_BACKEND = "'torch'; of an exported folder 'onnx', 'onnx-int8', 'openvino', 'openvino-bf16' or 'openvino-int8'."
 _JSON = "Print the result as JSON on stdout."
 
 
@@ -285,7 +285,7 @@ class Export(Command):
         quieten_libraries()
         record = export(output=self.output, **_without(self, "output", "json"))
         say(f"Largest difference of a logit from torch: {record.largest_difference:.1g}, on {record.texts} texts")
-        more = ", or onnx-int8" if self.int8 else ""
+        more = f", or {self.format}-int8" if self.int8 else ""
         say(f"Done: {self.output}. Try: hf-sentiment predict {self.output} FILE.csv --backend {self.format}{more}")
         if self.json:
             print(json.dumps(as_record(record)))

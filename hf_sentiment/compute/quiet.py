@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -24,6 +25,24 @@ def at_level(level: int, *names: str) -> Iterator[None]:
     finally:
         for logger, its_level in zip(loggers, before, strict=True):
             logger.setLevel(its_level)
+
+
+# What makes OpenVINO's telemetry, and that of onnxruntime, send nothing.
+_UNREPORTED = {"CI": "true", "ORT_DISABLE_TELEMETRY": "1"}
+
+
+@contextmanager
+def unreported() -> Iterator[None]:
+    """Within it, OpenVINO and onnxruntime do not tell their makers that they are imported or called."""
+    before = {name: os.environ.get(name) for name in _UNREPORTED}
+    os.environ.update(_UNREPORTED)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -98,8 +98,8 @@ class SentimentClassifier:
 
         Args:
             path_or_repo: A folder or a Hub id. Code in the repository is not run: this package has the model's.
-            backend: `"torch"`; or, for what `hf-sentiment export` wrote, `"onnx"`, `"onnx-int8"`, `"openvino"` or
-                `"openvino-bf16"`, which import neither torch nor transformers.
+            backend: `"torch"`; or, for what `hf-sentiment export` wrote, `"onnx"`, `"onnx-int8"`, `"openvino"`,
+                `"openvino-bf16"` or `"openvino-int8"`, which import neither torch nor transformers.
             num_threads: Threads of one prediction, by default the engine's own choice. torch has one number for the
                 whole process, which this sets.
             revision: Branch, tag or commit of a Hub repository.

@@ -1,10 +1,13 @@
 """What an Inference Endpoint calls: the exported model, by onnxruntime, without torch and without hf-sentiment."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when it is imported
 import onnxruntime
 from tokenizers import Tokenizer
 

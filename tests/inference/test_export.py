@@ -23,7 +23,7 @@ from transformers import AutoTokenizer
 from hf_sentiment import SentimentClassifier, evaluate, export, train
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.inference.backends import load_backend
-from hf_sentiment.inference.export import PROBES, parity
+from hf_sentiment.inference.export import PROBES, parity, write_int8
 from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
 
 pytest.importorskip("onnxruntime")
@@ -118,7 +118,7 @@ def test_threads_predict_at_once_with_onnx(exported: Path) -> None:
             assert found == pytest.approx(expected, abs=1e-6)
 
 
-def test_predicting_with_onnx_imports_neither_torch_nor_transformers(exported: Path) -> None:
+def test_predicting_with_onnx_imports_neither_torch_nor_transformers(exported: Path, tmp_path: Path) -> None:
     heavy = {"torch", "transformers", "datasets", "pandas", "sklearn", "scipy"}
     code = (
         "import sys\n"
@@ -127,10 +127,14 @@ def test_predicting_with_onnx_imports_neither_torch_nor_transformers(exported: P
         f"finally: print(sorted({heavy} & set(sys.modules)), file=sys.stderr)\n"
     )
     words = [sys.executable, "-c", code, "predict", str(exported), "-", "--backend", "onnx", "--num_threads", "1"]
-    done = subprocess.run(words, input="a good film\n\nawful\n", capture_output=True, text=True, check=True)
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    done = subprocess.run(
+        words, input="a good film\n\nawful\n", capture_output=True, text=True, check=True, env=environment
+    )
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["label"] is None for row in rows] == [False, True, False]
     assert done.stderr.splitlines()[-1] == "[]"
+    assert not (tmp_path / ".cache" / "Microsoft").exists()  # nor does onnxruntime tell its makers
 
 
 def run_alone(code: str, folder: Path) -> Any:
@@ -281,7 +285,6 @@ def test_of_large_logits_rounding_is_allowed_and_no_more(make_tiny: Any, tiny_to
             ["--output", "{new}", "--int8"],
             "8 bits are kept where a measurement allows it: name texts: --test_file FILE",
         ),
-        (["--output", "{new}", "--int8", "--format", "openvino"], "--int8 is of ONNX"),
         (["--output", "{new}", "--text_file", "a.csv", "--test_file", "b.csv"], "name one source of texts"),
     ],
 )
@@ -295,9 +298,24 @@ def test_a_wrong_call_is_one_line(
     assert not (tmp_path / "new").exists()
 
 
-def test_a_folder_without_the_graph_says_how_one_is_made(tiny_folder: Path) -> None:
-    with pytest.raises(CallError, match=r"has no onnx/model.onnx: hf-sentiment export RUN --format onnx --output DIR"):
-        SentimentClassifier.from_pretrained(tiny_folder, backend="onnx")
+@pytest.mark.parametrize(
+    ("kind", "flags"),
+    [
+        ("onnx", "onnx"),
+        ("onnx-int8", "onnx --int8"),
+        ("openvino-bf16", "openvino"),
+        ("openvino-int8", "openvino --int8"),
+    ],
+)
+def test_a_folder_without_the_graph_says_how_one_is_made(kind: str, flags: str, tiny_folder: Path) -> None:
+    with pytest.raises(CallError, match=rf"has no o.*: hf-sentiment export RUN --format {flags} --output DIR writes"):
+        SentimentClassifier.from_pretrained(tiny_folder, backend=kind)
+
+
+def test_without_nncf_one_line_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "nncf", None)
+    with pytest.raises(CallError, match=r'need nncf: `pip install --constraint constraints.txt "\.\[openvino-int8\]"`'):
+        write_int8(tmp_path, "openvino", TEXTS)
 
 
 def test_the_command_measures_on_labels(
@@ -328,6 +346,22 @@ def test_openvino_says_what_torch_says_to_several_threads(tiny_folder: Path, tmp
     assert not (tmp_path / "out" / "handler.py").exists()
 
 
+@pytest.mark.engines
+def test_8_bits_of_openvino_are_close_and_a_record_says_how_close(
+    tiny_folder: Path, texts_file: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("nncf", reason="no nncf: make install")
+    out = tmp_path / "out"
+    record = export(str(tiny_folder), out, format="openvino", int8=True, force=True, text_file=str(texts_file)).int8
+    texts = [row["text"] for row in csv.DictReader(texts_file.open(encoding="utf-8"))]
+    exact, rounded = (
+        SentimentClassifier.from_pretrained(out, kind, 1).logits(texts) for kind in ("openvino", "openvino-int8")
+    )
+    assert record is not None and float((exact.argmax(1) != rounded.argmax(1)).mean()) == record.changed
+    assert 0 < np.abs(exact - rounded).mean() < 0.1 * exact.std()
+    assert "`openvino/openvino_model_int8.xml` has weights of 8 bits" in (out / "README.md").read_text(encoding="utf-8")
+
+
 SIGNALLED = """
 import os, signal, sys, threading
 from pathlib import Path
@@ -347,8 +381,11 @@ def test_a_signal_is_handled_after_another_thread_has_dropped_an_openvino_graph(
     pytest.importorskip("openvino")
     export(str(tiny_folder), tmp_path / "out", format="openvino")
     graph = tmp_path / "out" / "openvino" / "openvino_model.xml"
-    done = subprocess.run([sys.executable, "-c", SIGNALLED, str(graph)], capture_output=True, text=True, check=False)
+    words = [sys.executable, "-c", SIGNALLED, str(graph)]
+    environment = {**os.environ, "HOME": str(tmp_path), "CI": ""}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=environment)
     assert (done.returncode, done.stdout) == (0, "handled\n"), done.stderr
+    assert not (tmp_path / "intel").exists()  # where OpenVINO keeps the name by which its makers know it
 
 
 JAVASCRIPT = """

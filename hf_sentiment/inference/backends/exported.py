@@ -19,6 +19,7 @@ FILES = {
     "onnx-int8": "onnx/model_quantized.onnx",
     "openvino": "openvino/openvino_model.xml",
     "openvino-bf16": "openvino/openvino_model.xml",
+    "openvino-int8": "openvino/openvino_model_int8.xml",
 }
 # What the backends read of a repository.
 READ = ("config.json", "tokenizer.json", "tokenizer_config.json")
@@ -87,6 +88,15 @@ class ExportedBackend:
         """
         if self.alone and len(rows) > 1:
             return np.concatenate([self.logits(tokens, [row]) for row in rows])
+        return self.engine.run(self.batch(tokens, rows))
+
+    def batch(self, tokens: Tokens, rows: Sequence[int]) -> dict[str, np.ndarray]:
+        """What the engine takes of them, padded to the longest, `[rows, longest]`.
+
+        Args:
+            tokens: What `tokenize` gave.
+            rows: Which of its texts are the batch.
+        """
         ids = tokens.columns["input_ids"]
         longest = max(len(ids[row]) for row in rows)
         batch = {name: np.zeros((len(rows), longest), dtype=np.int64) for name in self.engine.inputs}
@@ -97,7 +107,7 @@ class ExportedBackend:
             batch["attention_mask"][place, filled] = 1
             for name, column in tokens.columns.items():
                 batch[name][place, filled] = column[row]
-        return self.engine.run(batch)
+        return batch
 
 
 def _read(path: Path) -> Any:
@@ -122,7 +132,7 @@ def exported_folder(name: str, kind: str, revision: str | None = None) -> Path:
         wanted = [*READ, file, str(Path(file).with_suffix(".bin"))]
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=wanted))
     if not (folder / file).is_file():
-        form, _, int8 = kind.partition("-")
-        how = f"hf-sentiment export RUN --format {form} {'--int8 ' if int8 else ''}--output DIR"
+        form, _, precision = kind.partition("-")
+        how = f"hf-sentiment export RUN --format {form} {'--int8 ' if precision == 'int8' else ''}--output DIR"
         raise CallError(f"{name} has no {file}: {how} writes a folder that has")
     return folder

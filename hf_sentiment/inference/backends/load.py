@@ -6,7 +6,7 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.inference.backends.protocol import Backend
 
 # Beside torch those of `exported.FILES`, said here as that module imports its tokenizer.
-BACKENDS = ("torch", "onnx", "onnx-int8", "openvino", "openvino-bf16")
+BACKENDS = ("torch", "onnx", "onnx-int8", "openvino", "openvino-bf16", "openvino-int8")
 
 
 def load_backend(kind: str, name: str, num_threads: int | None = None, revision: str | None = None) -> Backend:
@@ -35,7 +35,7 @@ def load_backend(kind: str, name: str, num_threads: int | None = None, revision:
     if kind.startswith("openvino"):
         from hf_sentiment.inference.backends.with_openvino import openvino_engine
 
-        return ExportedBackend(folder, openvino_engine(folder / FILES[kind], num_threads, kind == "openvino-bf16"))
+        return ExportedBackend(folder, openvino_engine(folder / FILES[kind], num_threads, kind != "openvino"))
     from hf_sentiment.inference.backends.with_onnx import onnx_engine
 
     return ExportedBackend(folder, onnx_engine(folder / FILES[kind], num_threads), alone=kind == "onnx-int8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hf_sentiment.compute.quiet import unreported
 from hf_sentiment.errors import CallError, missing_extra
 from hf_sentiment.inference.backends.exported import Engine
 
@@ -18,10 +19,11 @@ def onnx_engine(path: Path, num_threads: int | None = None) -> Engine:
     Raises:
         CallError: There is no onnxruntime, or it cannot read the graph.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise missing_extra("onnx", "onnxruntime is not installed") from error
+    with unreported():
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise missing_extra("onnx", "onnxruntime is not installed") from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads or 0
     options.log_severity_level = 3

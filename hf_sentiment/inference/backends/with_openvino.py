@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hf_sentiment.compute.quiet import unreported
 from hf_sentiment.errors import CallError, missing_extra
 from hf_sentiment.inference.backends.exported import Engine
 
@@ -23,10 +24,11 @@ def openvino_engine(path: Path, num_threads: int | None = None, bfloat16: bool =
     Raises:
         CallError: OpenVINO is not installed, or cannot read the graph.
     """
-    try:
-        import openvino
-    except ImportError as error:
-        raise missing_extra("openvino", "openvino is not installed") from error
+    with unreported():
+        try:
+            import openvino
+        except ImportError as error:
+            raise missing_extra("openvino", "openvino is not installed") from error
     # Left to itself it computes in bfloat16 where the processor has it, and gives other logits.
     options = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if bfloat16 else "f32"}
     if num_threads is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from hf_sentiment.compute.quiet import at_level
+from hf_sentiment.compute.quiet import at_level, unreported
 from hf_sentiment.errors import CallError, first_line, missing_extra
 from hf_sentiment.inference.backends import FILES
 
@@ -36,16 +36,17 @@ def write_graph(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, fold
     """
     if form == "onnx" and 4 * model.num_parameters() > _MOST_BYTES:
         raise CallError("a graph of more than 2 GB is not written as ONNX: --format openvino")
-    try:
-        if form == "onnx":
-            import onnx_ir
-            from onnx_ir.passes.common import ClearMetadataAndDocStringPass
-            from transformers.exporters import OnnxConfig, OnnxExporter
-        else:
-            import openvino
-            from transformers.exporters import OpenVINOConfig, OpenVINOExporter
-    except ImportError as error:
-        raise missing_extra(_EXTRAS[form], f"{error.name} is not installed") from error
+    with unreported():
+        try:
+            if form == "onnx":
+                import onnx_ir
+                from onnx_ir.passes.common import ClearMetadataAndDocStringPass
+                from transformers.exporters import OnnxConfig, OnnxExporter
+            else:
+                import openvino
+                from transformers.exporters import OpenVINOConfig, OpenVINOExporter
+        except ImportError as error:
+            raise missing_extra(_EXTRAS[form], f"{error.name} is not installed") from error
     sample = dict(tokenizer(_SAMPLE, padding=True, return_tensors="pt"))
     shapes = {name: dict.fromkeys((0, 1), torch.export.Dim.AUTO) for name in sample}
     path = folder / FILES[form]
@@ -71,7 +72,8 @@ _EXTRAS = {"onnx": "export", "openvino": "openvino"}
 def silence() -> Iterator[None]:
     """Tracing prints its steps and warns of operators that no text encoder has; rounding advises what was done."""
     with (
-        at_level(logging.ERROR, "root", "torch.onnx", "transformers", "onnxscript"),
+        unreported(),
+        at_level(logging.ERROR, "root", "torch.onnx", "transformers", "onnxscript", "nncf"),
         contextlib.redirect_stdout(io.StringIO()),
         warnings.catch_warnings(action="ignore"),
     ):

@@ -84,7 +84,8 @@ def _pooling(facts: Facts) -> tuple[str, str]:
 def _max_length(facts: Facts) -> tuple[int, str]:
     # 16 at least: texts to come may be longer than a few short ones to train on.
     length = min(facts.max_position, LONGEST_DEFAULT, max(16, facts.tokens))
-    return length, f"99 % of the training texts have at most {facts.tokens} tokens"
+    cut = "; cutting longer ones was no worse than windows, or head and tail" if length < facts.tokens else ""
+    return length, f"99 % of the training texts have at most {facts.tokens} tokens{cut}"
 
 
 def _validation(facts: Facts) -> tuple[str, str]:
@@ -267,7 +268,7 @@ _LENGTHS = "texts of equal length together waste little padding"
 # In the order in which the plan is shown; each name is a field of `Plan`.
 RULES: tuple[Rule, ...] = (
     Rule("pooling", _pooling, f"{_DEVLIN}; {_REIMERS}"),
-    Rule("max_length", _max_length),
+    Rule("max_length", _max_length, _OURS),
     Rule("long_texts", _always("pieces", _PIECES), _OURS),
     Rule("validation", _validation, _OURS),
     Rule("lora", _lora, f"{_HU}; {_OURS}", fine_tuning=True),

@@ -114,15 +114,17 @@ def gather_facts(
         bfloat16=native_bfloat16(device) and computes_in_bfloat16(model),
         fp16=bool(call.training.get("fp16")),
     )
-    if data.unlabeled is not None and facts.num_train:
-        facts = replace(facts, unlabeled=len(readable(tokenizer, data.unlabeled["text"][:])))
+    unlabeled = (
+        readable(tokenizer, data.unlabeled["text"][:]) if data.unlabeled is not None and facts.num_train else None
+    )
+    facts = replace(facts, unlabeled=None if unlabeled is None else len(unlabeled))
     # Asked for only where it is of use: it may have to be fetched.
     wanted = call.arguments.lexicon
     useful = facts.polarity and facts.sentence_encoder if wanted is None else wanted
     if not useful:
         return facts
     facts = replace(facts, lexicons=lexicons_for(facts.language, tokenizer))
-    if facts.unlabeled is None or "en" not in facts.lexicons:
+    if not unlabeled or "en" not in facts.lexicons or main_language(unlabeled) != "en":
         return facts
     train = data.splits["train"].shuffle(seed=0).select(range(min(facts.num_train, _SAMPLE)))
     right = rules_right(train["text"][:], np.asarray(train["label"][:]), data.rule.labels)

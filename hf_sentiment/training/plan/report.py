@@ -46,11 +46,11 @@ def _why_unused(plan: Plan) -> str:
     right = plan.facts.rules_right
     if not plan.lexicon.value:
         return f"no lexicon ({plan.lexicon.reason})"
+    if not plan.facts.unlabeled:
+        return "fewer than 100 of them have at most 64 tokens"
     if right is None:
         return "VADER's scores are of English texts, and 16 labelled ones that are not neutral have to tell their worth"
-    if right < RULES_RIGHT:
-        return f"VADER's scores are right about {right:.0%} of the labelled ones, and gain from {RULES_RIGHT:.0%} on"
-    return "fewer than 100 of them have at most 64 tokens"
+    return f"VADER's scores are right about {right:.0%} of the labelled ones, and gain from {RULES_RIGHT:.0%} on"
 
 
 def plan_record(plan: Plan) -> PlanRecord:

@@ -25,8 +25,8 @@ from hf_sentiment.evaluation.seen import seen_record, seen_warning
 from hf_sentiment.evaluation.slices import sliced
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.parser import nearest
-from hf_sentiment.records.schema import FindingRecord, Measurement, RowCounts
-from hf_sentiment.records.serialization import from_json
+from hf_sentiment.records.schema import ExportRecord, FindingRecord, Measurement, RowCounts
+from hf_sentiment.records.serialization import from_json, read_record
 
 logger = logging.getLogger(__name__)
 
@@ -124,7 +124,10 @@ class _System:
 def _other(name: str, encoding: str | None, load: Callable[..., SentimentClassifier]) -> _System:
     # By the name too, so that the Hub is not asked for a file that is not there.
     is_file = Path(name).is_file() or Path(name).suffix.lower() in EXTENSIONS
-    return _of_file(name, encoding) if is_file else _of_model(name, load)
+    if is_file:
+        return _of_file(name, encoding)
+    exported = read_record(Path(name) / "records" / "export.json", ExportRecord)
+    return _of_model(name, load, backend="torch" if exported is None else exported.format)
 
 
 def _of_model(

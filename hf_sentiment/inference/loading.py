@@ -10,6 +10,7 @@ from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.errors import CallError, first_line
+from hf_sentiment.records.serialization import read_json
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -64,8 +65,9 @@ def loading_error(error: BaseException, name: str) -> str:
     if isinstance(error, SafetensorError):
         return f"its weights are damaged ({first_line(error)}): fetch them again"
     if "no file named model.safetensors" in str(error):
-        if Path(name, "records", "export.json").is_file():
-            return "it is an exported folder, which torch does not read: give `predict` or `evaluate` --backend onnx"
+        if exported := read_json(Path(name, "records", "export.json")):
+            how = f"give `predict` or `evaluate` --backend {exported['format']}"
+            return f"it is an exported folder, which torch does not read: {how}"
         return (
             "it has no safetensors weights, and others may hold code: save it anew (save_pretrained) where you trust it"
         )

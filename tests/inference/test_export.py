@@ -86,7 +86,9 @@ def test_8_bits_are_close_and_a_record_says_how_close(exported: Path, texts_file
     labeled = texts_file.with_name("labeled.csv")
     rows = "".join(f'"{text}",{label}\n' for text, label in zip(texts, labels, strict=True))
     labeled.write_text(f"text,label\n{rows}")
-    assert evaluate(str(exported), test_file=str(labeled), backend="onnx-int8").model.accuracy.value == 1
+    report = evaluate(str(exported), test_file=str(labeled), backend="onnx-int8", against=str(exported))
+    assert report.model.accuracy.value == 1 and report.against is not None
+    assert report.against.model.accuracy.value == pytest.approx(1 - record["int8"]["changed"])
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json"])
@@ -188,7 +190,7 @@ def test_torch_and_stock_loaders_are_told_that_there_are_no_weights(exported: Pa
 
     with pytest.raises(
         CallError,
-        match="is an exported folder, which torch does not read: give `predict` or `evaluate` --backend",
+        match=r"is an exported folder, which torch does not read: give `predict` or `evaluate` --backend onnx$",
     ):
         SentimentClassifier.from_pretrained(exported)
     with pytest.raises(OSError, match=r"no file named model\.safetensors"):

@@ -22,7 +22,7 @@ from hf_sentiment.data.labels import BINARY, LabelRule, infer_label_rule, labels
 from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
 from hf_sentiment.data.sources import RawData, load_data
 from hf_sentiment.data.splits import CHOSEN, SPLITS, TRAINED, Shares, make_splits, usual_shares
-from hf_sentiment.data.texts import Texts
+from hf_sentiment.data.texts import Texts, numbers
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.records.schema import (
     AuditRecord,
@@ -75,7 +75,7 @@ class PreparedData:
             model_name: As the user named the checkpoint.
         """
         findings = [*self.findings, contamination_finding(dataset_name, model_name)]
-        counts = {name: dict(Counter(map(str, split["label"][:]))) for name, split in self.splits.items()}
+        counts = {name: dict(Counter(map(str, numbers(split, "label")))) for name, split in self.splits.items()}
         return AuditRecord(
             source=self.description,
             languages=Languages(**language_record(self._texts())),
@@ -202,7 +202,7 @@ def prepare_data(
             logger.info("%s: %d of %d rows (%s)", name, len(part), rows.counts["train"]["kept"], origin[name])
     if max_train_samples is not None and max_train_samples < len(splits["train"]):
         # Drawn last: validation and test are the same, however few texts are trained on.
-        drawn, given = _draw(np.asarray(splits["train"]["label"][:]), max_train_samples, seed), len(splits["train"])
+        drawn, given = _draw(numbers(splits["train"], "label"), max_train_samples, seed), len(splits["train"])
         origin["train"] += f"; {len(drawn):,} of {given:,} drawn, {given - len(drawn):,} left out"
         splits["train"] = splits["train"].select(drawn)
         rows = rows.assigned("train", {"train": drawn})
@@ -341,7 +341,7 @@ def _draw(labels: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def _check_every_label(train: Dataset, rule: LabelRule) -> None:
-    present = set(train["label"][:])
+    present = set(numbers(train, "label").tolist())
     missing = [name for index, name in enumerate(rule.labels) if index not in present]
     if missing:
         raise DataError(f"no training text has the label {missing[0]!r}: add some, or leave it out with --labels")
@@ -350,6 +350,6 @@ def _check_every_label(train: Dataset, rule: LabelRule) -> None:
 def content_hash(split: Dataset) -> str:
     """A short hash of texts and labels in their order."""
     digest = hashlib.sha256()
-    for text, label in zip(Texts([split]), np.asarray(split["label"][:]), strict=True):
+    for text, label in zip(Texts([split]), numbers(split, "label"), strict=True):
         digest.update(f"{label}\x00{text}\x00".encode("utf-8", "surrogatepass"))
     return digest.hexdigest()[:16]

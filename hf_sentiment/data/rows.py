@@ -15,7 +15,7 @@ from datasets import Dataset, Value
 from hf_sentiment.data.labels import BAD, DROPPED, LabelRule, examine_rows
 from hf_sentiment.data.sources import RawData
 from hf_sentiment.data.splits import SPLITS, Duplicates
-from hf_sentiment.data.texts import Texts
+from hf_sentiment.data.texts import Texts, numbers
 from hf_sentiment.errors import CallError, DataError
 
 logger = logging.getLogger(__name__)
@@ -123,7 +123,7 @@ class Rows:
         return cls(
             given=given,
             split=given,
-            row=np.concatenate([raw.splits[name].with_format("numpy")["row"][:] for name in names], dtype=np.int32),
+            row=np.concatenate([numbers(raw.splits[name], "row") for name in names], dtype=np.int32),
             texts=texts,
             codes=codes,
             faults={

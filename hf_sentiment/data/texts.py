@@ -1,4 +1,4 @@
-"""Texts that stay where Arrow has them, as a rule in a mapped file, and are read some thousand at a time."""
+"""Columns that stay where Arrow has them, as a rule in a mapped file, and are read some thousand rows at a time."""
 
 from __future__ import annotations
 
@@ -9,6 +9,12 @@ import numpy as np
 from datasets import Dataset
 
 _BATCH = 10_000
+
+
+def numbers(dataset: Dataset, column: str) -> np.ndarray:
+    """A column of whole numbers, `[rows]`; at once, `datasets` would take 600 bytes for each row of a selection."""
+    blocks = dataset.select_columns(column).with_format("arrow").iter(_BATCH)
+    return np.concatenate([np.empty(0, dtype=np.int64), *(block.column(0).to_numpy() for block in blocks)])
 
 
 class Texts:

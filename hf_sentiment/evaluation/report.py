@@ -14,7 +14,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from hf_sentiment.data.language import words
 from hf_sentiment.data.sources import human_agreement
 from hf_sentiment.data.splits import label_folds
-from hf_sentiment.data.texts import Texts
+from hf_sentiment.data.texts import Texts, numbers
 from hf_sentiment.evaluation.baselines import MOST_TEXTS, majority_probabilities, tfidf_probabilities
 from hf_sentiment.evaluation.examples import confident_errors, label_examples
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, classification_metrics, paired_differences, reliability
@@ -111,7 +111,7 @@ def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, lab
     """
     record = evaluate_texts(probabilities, test, labels)
     if len(train):
-        baselines = _baseline_probabilities(Texts([train]), np.asarray(train["label"][:]), Texts([test]), len(labels))
+        baselines = _baseline_probabilities(Texts([train]), numbers(train, "label"), Texts([test]), len(labels))
         record = _compared(record, probabilities, baselines, np.asarray(test["label"][:]))
         if len(train) > MOST_TEXTS:
             record = replace(record, baselines=replace(record.baselines, drawn=MOST_TEXTS))

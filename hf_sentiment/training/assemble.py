@@ -29,6 +29,7 @@ from hf_sentiment.compute.processes import is_main, main_does, share_weights
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.sources import base_of
+from hf_sentiment.data.texts import numbers
 from hf_sentiment.data.tokenization import tokenize
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import TRAINER_METRICS, compute_metrics
@@ -132,7 +133,7 @@ def assemble(
     call, data, model, tokenizer, plan = planned.call, planned.data, planned.model, planned.tokenizer, planned.plan
     if plan.imbalance.value == "class_weights":
         # In the config, where the model's own training loss finds them, and evaluation losses do not.
-        labels = np.asarray(data.splits["train"]["label"][:])
+        labels = numbers(data.splits["train"], "label")
         weights = compute_class_weight("balanced", classes=np.arange(len(data.rule.labels)), y=labels)
         model.config.class_weights = weights.tolist()
     augmented = augmentation(plan.augment.value, data, model, tokenizer, plan.max_length.value, call.seed)

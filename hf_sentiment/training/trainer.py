@@ -14,6 +14,7 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import EvalLoopOutput
 
 from hf_sentiment.callbacks.shared import IGNORED_LABEL, per_text_losses
+from hf_sentiment.data.texts import numbers
 
 
 class ExactTrainer(Trainer):
@@ -30,7 +31,8 @@ class ExactTrainer(Trainer):
         if isinstance(sampler, LengthGroupedSampler):
             sampler.batch_size *= self.args.world_size
             if isinstance(sampler.lengths, Column):
-                sampler.lengths = sampler.lengths.source.with_format("numpy")[sampler.lengths.column_name][:]
+                lengths: Any = numbers(sampler.lengths.source, sampler.lengths.column_name)
+                sampler.lengths = lengths
         return sampler
 
     def get_batch_samples(

@@ -12,6 +12,7 @@ from hf_sentiment.compute.hardware import memory_bytes, native_bfloat16
 from hf_sentiment.compute.processes import neighbours, started
 from hf_sentiment.data.language import main_language
 from hf_sentiment.data.prepare import PreparedData
+from hf_sentiment.data.texts import numbers
 from hf_sentiment.head.lexicon import is_taught, lexicons_for, polarity, readable, rules_right
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
@@ -186,5 +187,4 @@ def token_percentile(lengths: np.ndarray) -> int:
 
 def label_counts(data: PreparedData) -> np.ndarray:
     """Training texts of each label, `[labels]`."""
-    # int64 also of no texts at all, which would be floats.
-    return np.bincount(np.asarray(data.splits["train"]["label"][:], dtype=np.int64), minlength=len(data.rule.labels))
+    return np.bincount(numbers(data.splits["train"], "label"), minlength=len(data.rule.labels))

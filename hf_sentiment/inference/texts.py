@@ -18,8 +18,8 @@ def no_text(value: object) -> str:
     """Why a value is no text that has a label; "" where it is one.
 
     Empty are `None`, NaN, white space, invisible characters, broken ones alone (U+FFFD), and what stands for an empty
-    cell (`NaN`, `N/A`, `-`; see `is_placeholder`). A number is not a text, whether it is a number or a string of one:
-    it depends on the file's format which of the two a cell with a number is.
+    cell (`NaN`, `N/A`, `-`; see `is_placeholder`). A number, true and false are no texts, nor are strings of them: it
+    depends on the file's format which of the two a cell is.
     """
     # Booleans are no empty cells, and no numbers either.
     if value is None or value is True or value is False:
@@ -34,6 +34,8 @@ def no_text(value: object) -> str:
             return f"{EMPTY} ({value.strip()})"
         if as_number(value) is not None:
             return f"{NOT_A_TEXT} (a number)"
+        if value.strip().lower() in ("true", "false"):
+            return f"{NOT_A_TEXT} ({value.strip().lower()})"
     return ""
 
 

@@ -61,7 +61,7 @@ NOTHING = [
     "-",
     "?",
 ]
-NO_TEXTS = [3, 2.5, True, b"good", ["good"], np.array(["a", "b"]), datetime.date(2026, 1, 1), "12345", " 4.5 ", "-1"]
+NO_TEXTS = [3, 2.5, True, b"a", ["a"], np.array(["a", "b"]), datetime.date(2026, 1, 1), "12345", " 4.5 ", "-1", "TRUE"]
 
 
 @pytest.mark.parametrize("value", [*NOTHING, *NO_TEXTS], ids=repr)

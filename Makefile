@@ -35,7 +35,7 @@ demo-multilingual: $(VENV)/.installed  ## Another language: Chinese reviews with
 test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two cores
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
-test-engines: $(VENV)/.installed  ## Export every family of encoders, and ask transformers.js (minutes)
+test-engines: $(VENV)/.installed  ## Export and publish every family of encoders, and ask transformers.js (minutes)
 	$(BIN)/python -m pytest -m engines
 
 test-faults: $(VENV)/.installed  ## Kill runs at any moment and take them up again; ask bad inputs (minutes)

@@ -262,12 +262,18 @@ def near_pairs(keys: Iterable[list[str]]) -> np.ndarray:
         if not ends[-1]:
             return np.empty((0, 2), dtype=np.int64)
         columns = np.memmap(shingles, dtype=np.int32, mode="r")
+        marks = np.zeros(len(ends) - 1, dtype=np.uint64)
         for first in range(0, len(ends) - 1, _KEYS):
             of_part = ends[first : first + _KEYS + 1]
-            entries.write(_prefixes(columns[of_part[0] : of_part[-1]], np.diff(of_part), frequency, first).tobytes())
+            part, sizes_of_part = columns[of_part[0] : of_part[-1]], np.diff(of_part)
+            entries.write(_prefixes(part, sizes_of_part, frequency, first).tobytes())
+            keys_of_part = np.repeat(np.arange(first, first + len(sizes_of_part)), sizes_of_part)
+            np.bitwise_or.at(marks, keys_of_part, np.uint64(1) << (part % 64).astype(np.uint64))
         prefixes = np.memmap(entries, dtype=np.uint64, mode="r+")
         prefixes.sort()
-        batches = [_confirmed(columns, ends, pairs) for pairs in _candidates(prefixes, np.diff(ends).astype(np.int32))]
+        batches = [
+            _confirmed(columns, ends, pairs) for pairs in _candidates(prefixes, np.diff(ends).astype(np.int32), marks)
+        ]
     return np.concatenate(batches) if batches else np.empty((0, 2), dtype=np.int64)
 
 
@@ -284,12 +290,13 @@ def _prefixes(columns: np.ndarray, sizes: np.ndarray, frequency: np.ndarray, fir
     return columns[chosen].astype(np.uint64) << np.uint64(32) | (key[chosen] + first).astype(np.uint64)
 
 
-def _candidates(prefixes: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]:
+def _candidates(prefixes: np.ndarray, sizes: np.ndarray, marks: np.ndarray) -> Iterator[np.ndarray]:
     """Batches of pairs that may be near, `[m, 2]`.
 
     Args:
         prefixes: Of all keys, as `_prefixes` gives them, sorted.
         sizes: The shingles of each key.
+        marks: Of each key, 64 bits in which each of its shingles sets one.
     """
     # Within a run of one column the rows ascend: pair each with the one `step` places on. So a shingle in more than
     # `_FREQUENT` prefixes (template text) links a text to its next neighbours in alphabetical order only, which keeps
@@ -307,6 +314,10 @@ def _candidates(prefixes: np.ndarray, sizes: np.ndarray) -> Iterator[np.ndarray]
             # |A ∩ B| is at most the smaller set, |A ∪ B| at least the larger: sizes alone rule most pairs out.
             smaller, larger = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
             alike = smaller >= NEAR * larger - _ROUNDING
+            # A bit that one alone has is of a shingle that one alone has, of which near sets have few.
+            left, right = left[alike], right[alike]
+            most = (1 - NEAR) / (1 + NEAR) * (sizes[left] + sizes[right]) + _ROUNDING
+            alike = np.bitwise_count(marks[left] ^ marks[right]) <= most
             batch.append(left[alike].astype(np.int64) * len(sizes) + right[alike])
             waiting += len(batch[-1])
             if waiting > _BATCH:

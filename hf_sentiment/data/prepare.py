@@ -204,6 +204,7 @@ def prepare_data(
         # Drawn last: validation and test are the same, however few texts are trained on.
         drawn, given = _draw(numbers(splits["train"], "label"), max_train_samples, seed), len(splits["train"])
         origin["train"] += f"; {len(drawn):,} of {given:,} drawn, {given - len(drawn):,} left out"
+        logger.info("train: %d of %d rows are drawn", len(drawn), given)
         splits["train"] = splits["train"].select(drawn)
         rows = rows.assigned("train", {"train": drawn})
     if max_train_samples != 0:

@@ -247,6 +247,7 @@ def test_a_workbook_with_several_tables(tmp_path):
         ("a.xls", b"x", "the Excel format before 2007: save it as .xlsx"),
         ("a.xlsx", b"text,label\n", "not an Excel workbook"),
         ("a.parquet", b"text,label\n", "not a Parquet file"),
+        ("a.json", b"\x1f\x8b\x08\x08\xd3h\n\x00\xff\xff", "a.json: packed by gzip: unpack it, or name it a.json.gz"),
         ("a.csv", b"<!DOCTYPE html><html>", "a web page, not a data file"),
         ("a.json", b'{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}', 'orient="records", lines=True'),
         ("a.json", b'{"text": ["a", "b"], "label": [1, 0]}', 'orient="records", lines=True'),

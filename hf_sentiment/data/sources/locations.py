@@ -91,6 +91,8 @@ def kind_by_content(path: Path, kind: str, name: str) -> str:
     # The first bytes: of OLE (.xls, or an encrypted workbook), Parquet, a zip archive, a web page, JSON.
     if start.startswith(b"\xd0\xcf\x11\xe0"):
         raise CallError(f"{name}: the Excel format before 2007, or a workbook with a password: save it as plain .xlsx")
+    if start.startswith(b"\x1f\x8b"):
+        raise DataError(f"{name}: packed by gzip: unpack it, or name it {Path(name).name}.gz")
     content = kind
     if start.startswith(b"PAR1"):
         content = "parquet"

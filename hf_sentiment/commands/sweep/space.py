@@ -26,6 +26,11 @@ _SAME = {*DATA, "seed", "data_seed", "output_dir", "model_name_or_path", "model_
 _AROUND = 10**0.5
 
 
+def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A trial's values as it is run with: numbers to three digits, which are what people read."""
+    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
+
+
 def planned_space(plan: Plan, said: Collection[str]) -> Space:
     """What the plan of a fine-tuning leaves open, without what was said."""
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution

@@ -135,6 +135,9 @@ class FlagParser(argparse.ArgumentParser):
         namespace, unknown = self.parse_known_args(list(words), nothing)
         if unknown:
             raise CallError(self._unknown(unknown[0]))
+        for name, value in vars(namespace).items():
+            if value == []:  # argparse drops `--`, which ends the flags, also where it is a value
+                raise CallError(f"--{name} needs a value, got --")
         return {name: value for name, value in vars(namespace).items() if value is not dataclasses.MISSING}
 
     def _flag_of(self, word: str) -> str | None:

@@ -17,7 +17,7 @@ from hf_sentiment.data.prepare import content_hash, load_rows
 from hf_sentiment.data.sources import read_file, table_rows
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.hub.card import keep_metadata, render_card, template_folder
+from hf_sentiment.hub.card import keep_metadata, read_card, render_card, template_folder
 from hf_sentiment.inference import pieces
 from hf_sentiment.inference.backends import TorchBackend
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -133,7 +133,7 @@ def _add_servers(folder: Path, format: str, model_card: Path) -> None:
     """The card, with the licence and language of the model's, and for ONNX what an Inference Endpoint runs."""
     card = render_card(folder)
     if model_card.is_file():
-        card = keep_metadata(card, model_card.read_text(encoding="utf-8"))
+        card = keep_metadata(card, read_card(model_card))
     (folder / "README.md").write_text(card, encoding="utf-8")
     if format == "onnx":
         for name in ("handler.py", "requirements.txt"):

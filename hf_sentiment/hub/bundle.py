@@ -25,6 +25,7 @@ from hf_sentiment.hub.card import (
     keep_metadata,
     loaders,
     quoted_texts,
+    read_card,
     render_card,
 )
 from hf_sentiment.hub.scan import check_files
@@ -140,7 +141,7 @@ def build_bundle(
     # The card is rendered anew, as it now has a repository; what somebody wrote into the run's own stays.
     written = records.folder / "README.md"
     if written.is_file():
-        before = written.read_text(encoding="utf-8")
+        before = read_card(written)
         text = keep_handwritten(keep_metadata(text, before) if exported else text, before)
     (target / "README.md").write_text(text, encoding="utf-8")
     metadata = check_card(text)

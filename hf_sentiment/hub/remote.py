@@ -18,6 +18,7 @@ from huggingface_hub.hf_api import RepoFile
 from huggingface_hub.utils.sha import git_hash
 
 from hf_sentiment.hub.bundle import Bundle
+from hf_sentiment.hub.card import read_card
 from hf_sentiment.hub.messages import explain
 
 _T = TypeVar("_T")
@@ -111,7 +112,7 @@ class Repository:
             path = self.api.hf_hub_download(
                 self.repo_id, "README.md", revision=head.commit, cache_dir=cache, repo_type=self.kind
             )
-            return Path(path).read_text(encoding="utf-8")
+            return read_card(Path(path), f"README.md of {self.repo_id}")
 
     def create(self) -> None:
         """Create the repository; private, for it is empty."""

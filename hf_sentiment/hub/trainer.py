@@ -18,7 +18,7 @@ from transformers.utils import PushInProgress
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.bundle import Bundle, build_bundle
-from hf_sentiment.hub.card import CardOptions, keep_handwritten, render_card
+from hf_sentiment.hub.card import CardOptions, keep_handwritten, read_card, render_card
 from hf_sentiment.hub.messages import HubError
 from hf_sentiment.hub.publication import Published, keep_what_people_wrote
 from hf_sentiment.hub.publish import publish
@@ -105,7 +105,7 @@ class _Pushes:
             options=self._options(license, language),
         )
         path = self.folder / "README.md"
-        present = path.read_text(encoding="utf-8") if path.is_file() else ""
+        present = read_card(path) if path.is_file() else ""
         write_atomically(path, keep_handwritten(text, present))
 
     def push_to_hub(

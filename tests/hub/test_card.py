@@ -25,6 +25,7 @@ from hf_sentiment.hub.card import (
     handwritten_sections,
     keep_handwritten,
     keep_metadata,
+    read_card,
     split_card,
 )
 from hf_sentiment.hub.card import render_card as render
@@ -372,6 +373,14 @@ def test_hand_written_sections_survive(run_folder: Path) -> None:  # noqa: F811
     for broken in (begin, begin + begin + end, f"{begin}{end}\n{begin}{end}"):
         with pytest.raises(SentimentError, match="hand-written"):
             keep_handwritten(new, broken)
+
+
+def test_a_card_that_is_no_utf_8_is_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(b"\x80--\nlanguage: en\n---\n# Mine\n")
+    for place, named in ((None, str(path)), ("README.md of me/reviews", "README.md of me/reviews")):
+        with pytest.raises(SentimentError, match=f"^{re.escape(named)}: not UTF-8, .*save it as UTF-8$"):
+            read_card(path, place)
 
 
 def test_metadata_set_on_the_hub_are_kept(run_folder: Path) -> None:  # noqa: F811

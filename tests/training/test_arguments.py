@@ -119,6 +119,8 @@ def test_broken_yaml_names_its_line(tmp_path: Path) -> None:
         parse_call([recipe])
     with pytest.raises(CallError, match="a recipe is a list of `name: value` lines"):
         parse_call([write(tmp_path / "s.yaml", "- seed\n")])
+    with pytest.raises(CallError, match=r"d\.yaml: --seeds needs a value, got --$"):
+        parse_call([write(tmp_path / "d.yaml", "seeds: '--'\n")])
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from .facts import result_facts as result_facts
 from .facts import training_facts as training_facts
 from .handwritten import handwritten_sections as handwritten_sections
 from .handwritten import keep_handwritten as keep_handwritten
+from .handwritten import read_card as read_card
 from .metadata import check_card as check_card
 from .metadata import is_repo_id as is_repo_id
 from .metadata import keep_metadata as keep_metadata

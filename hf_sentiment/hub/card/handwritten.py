@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from hf_sentiment.errors import SentimentError
 
@@ -19,6 +20,24 @@ def handwritten_sections(card: str) -> dict[str, str]:
         SentimentError: A section does not end, begins twice, or stands inside another: keeping it would be guesswork.
     """
     return {name: card[start:end] for name, start, end in _spans(card)}
+
+
+def read_card(path: Path, place: str | None = None) -> str:
+    """The text of a card that is there.
+
+    Args:
+        path: The file.
+        place: What it is called in the error, by default the path.
+
+    Raises:
+        SentimentError: It is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise SentimentError(
+            f"{place or path}: not UTF-8, so what people wrote into it cannot be kept: save it as UTF-8"
+        ) from error
 
 
 def keep_handwritten(card: str, present: str) -> str:

@@ -152,8 +152,8 @@ def audit(
     rule = rows.rule
     model, tokenizer = load_model(ours, rows)
     max_length = ours.max_length or tokenizer.model_max_length
-    features = None
-    if label_errors or (label_errors is None and len(rows.usable) <= DEFAULT_TEXTS):
+    features, usable = None, len(rows.usable)
+    if usable and (label_errors or (label_errors is None and usable <= DEFAULT_TEXTS)):
         features = _features(rows, model, tokenizer, max_length)
     findings = audit_rows(
         rows,

@@ -83,6 +83,12 @@ def test_wrong_calls(run_cli: Cli, messy: Path, tmp_path: Path) -> None:
         assert message in err.splitlines()[-1] and "Traceback" not in err
 
 
+def test_a_file_without_a_usable_row_is_audited_too(run_cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "one.json").write_text('[{"text": "", "label": false}]')
+    code, out, err = run_cli("audit", "--train_file", tmp_path / "one.json")
+    assert code == 1 and "row 1: empty text" in out + err and "--debug" not in err, (out, err)
+
+
 def test_help(run_cli: Cli) -> None:
     code, out, _ = run_cli("audit", "--help")
     assert code == 0 and "--fix" in out and "--train_file" in out and "Exit code" in out

@@ -19,7 +19,7 @@ import pytest
 
 from hf_sentiment.commands.sweep import sweep
 from hf_sentiment.commands.sweep.choice import candidates_of, choose
-from hf_sentiment.commands.sweep.space import extent, planned_space, read_space, with_own
+from hf_sentiment.commands.sweep.space import extent, planned_space, read_space, values_of, with_own
 from hf_sentiment.commands.sweep.trials import Job, ask, open_study, tell
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.records.atomic import write_json
@@ -178,6 +178,17 @@ def test_the_space_follows_the_plan() -> None:
 
 OWN = {"learning_rate": 1e-4, "num_train_epochs": 4.0, "per_device_train_batch_size": 16, "optim": "adamw_torch_fused"}
 OWN |= {"head_first": True, "seed": 42, "max_length": None}
+
+
+def test_drawn_numbers_have_three_digits_and_the_users_choices_all_of_theirs() -> None:
+    from optuna import create_trial
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    space: Any = {"learning_rate": FloatDistribution(1e-5, 1e-3), "weight_decay": CategoricalDistribution([0.012345])}
+    space["num_train_epochs"] = IntDistribution(1, 5000)
+    values = {"learning_rate": 0.000123456, "weight_decay": 0.012345, "num_train_epochs": 1234}
+    trial = create_trial(params=values, distributions=space, value=0.0)
+    assert values_of(trial) == values | {"learning_rate": 0.000123}
 
 
 def test_a_space_of_the_users(tmp_path: Path) -> None:

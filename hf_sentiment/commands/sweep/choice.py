@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hf_sentiment.callbacks.learning_curve import draw_parallel, draw_shares, save_figure
-from hf_sentiment.commands.sweep.space import rounded
+from hf_sentiment.commands.sweep.space import values_of
 from hf_sentiment.commands.sweep.trials import Job, perform
 from hf_sentiment.errors import SentimentError
 from hf_sentiment.evaluation.metrics import RESAMPLES
@@ -36,7 +36,7 @@ def candidates_of(study: Study, repeat: int) -> dict[int, dict[str, Any]]:
     if not ranked:
         raise SentimentError(f"no setting could be judged: {study.trials[0].user_attrs.get('failed', 'all stopped')}")
     chosen = ranked[:repeat] + [trial for trial in ranked[repeat:] if trial.number == 0]
-    return {trial.number: rounded(trial.params) for trial in chosen}
+    return {trial.number: values_of(trial) for trial in chosen}
 
 
 def choose(job: Job, study: Study, candidates: Mapping[int, Mapping[str, Any]], seeds: Sequence[int]) -> SweepSummary:
@@ -97,7 +97,7 @@ def table_of(study: Study) -> list[dict[str, Any]]:
         state = one.state.name.lower()
         # The value of one that was stopped is its last evaluation's, which is no other trial's.
         row = {"trial": one.number, "state": state, "log_loss": one.value if state == "complete" else None}
-        rows.append(row | one.user_attrs | {"values": rounded(one.params)})
+        rows.append(row | one.user_attrs | {"values": values_of(one)})
     return rows
 
 

@@ -17,6 +17,7 @@ from hf_sentiment.training.plan import GUARDS, Plan
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
+    from optuna.trial import FrozenTrial, Trial
 
     Space = dict[str, BaseDistribution]
 
@@ -26,9 +27,12 @@ _SAME = {*DATA, "seed", "data_seed", "output_dir", "model_name_or_path", "model_
 _AROUND = 10**0.5
 
 
-def rounded(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A trial's values as it is run with: numbers to three digits, which are what people read."""
-    return {name: float(f"{value:.3g}") if isinstance(value, float) else value for name, value in values.items()}
+def values_of(trial: Trial | FrozenTrial) -> dict[str, Any]:
+    """A trial's values as it is run with: what is drawn from a range has three digits, which are what people read."""
+    from optuna.distributions import FloatDistribution
+
+    ranges = {name for name, one in trial.distributions.items() if isinstance(one, FloatDistribution)}
+    return {name: float(f"{value:.3g}") if name in ranges else value for name, value in trial.params.items()}
 
 
 def planned_space(plan: Plan, said: Collection[str]) -> Space:

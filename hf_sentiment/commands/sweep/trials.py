@@ -21,7 +21,7 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from hf_sentiment.commands.command import quieten_libraries
 from hf_sentiment.commands.parts import HELD, Part, run_part
-from hf_sentiment.commands.sweep.space import rounded
+from hf_sentiment.commands.sweep.space import values_of
 from hf_sentiment.commands.train import run_training
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, softmax
@@ -230,7 +230,7 @@ def _try(job: Job, study: Study, trial: Trial) -> None:
         return trial.should_prune()
 
     try:
-        outcome: Outcome | SentimentError = perform(job, trial.number, rounded(trial.params), job.seed, report)
+        outcome: Outcome | SentimentError = perform(job, trial.number, values_of(trial), job.seed, report)
     except (Interrupted, CallError):
         raise  # it is nothing that the setting did
     except SentimentError as error:

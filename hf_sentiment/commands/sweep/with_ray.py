@@ -15,7 +15,7 @@ from ray.tune.schedulers import MedianStoppingRule
 from ray.tune.search import Searcher
 
 from hf_sentiment.commands.parts import strip
-from hf_sentiment.commands.sweep.space import rounded
+from hf_sentiment.commands.sweep.space import values_of
 from hf_sentiment.commands.sweep.trials import BEFORE, Job, Task, ask, perform, stale_trials, tell
 from hf_sentiment.errors import SentimentError
 
@@ -40,7 +40,7 @@ class _Asking(Searcher):
         if trial is None:
             return Searcher.FINISHED
         self.trials[trial_id] = trial
-        return {"number": trial.number, "values": rounded(trial.params)}
+        return {"number": trial.number, "values": values_of(trial)}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         trial, result = self.trials.pop(trial_id), result or {}

@@ -5,15 +5,24 @@ from __future__ import annotations
 import logging
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
-import torch
 from transformers import PreTrainedTokenizerBase
 
 from hf_sentiment.compute.processes import main_does, share_weights
 from hf_sentiment.compute.randomness import untouched_random_state
+from hf_sentiment.head.features import LinearHead
 from hf_sentiment.head.lexicon.phrases import lexicon_phrases, rule_valences
-from hf_sentiment.head.lexicon.teach import BATCH, LexiconPrior, polarity, regressor_of, teach
+from hf_sentiment.head.lexicon.teach import (
+    BATCH,
+    LexiconPrior,
+    plain_model,
+    polarity,
+    regressor_of,
+    teach,
+    valence_head,
+)
 from hf_sentiment.model import SentimentModel
 
 logger = logging.getLogger(__name__)
@@ -89,8 +98,7 @@ def learn_rules(
         bfloat16: Whether in mixed precision.
         progress: Whether to show a bar.
     """
-    plain = getattr(model, "get_base_model", None)
-    model = model if plain is None else plain()
+    model = plain_model(model)
 
     def learned() -> LexiconPrior:
         logger.info("Teaching the encoder VADER's scores of %d texts without labels", len(texts))
@@ -99,13 +107,11 @@ def learn_rules(
         examples += lexicon_phrases(tokenizer, STEPS * BATCH - len(examples))
         random.Random(0).shuffle(examples)
         regressor = regressor_of(model)
-        with torch.no_grad():
-            regressor.classifier.weight.copy_(torch.as_tensor(prior.weight)[None])
-            regressor.classifier.bias.fill_(prior.bias)
+        LinearHead(prior.weight[None], np.array([prior.bias])).copy_into(regressor.classifier)
         with untouched_random_state():
             teach(regressor, tokenizer, examples, LONGEST, bfloat16=bfloat16, progress=progress)
-        weight, bias = regressor.classifier.weight.detach().cpu(), regressor.classifier.bias.detach().cpu()
-        return LexiconPrior(weight[0].numpy().copy(), float(bias[0]), prior.polarity)
+        head = valence_head(regressor)
+        return replace(prior, weight=head["valence.weight"].numpy(), bias=float(head["valence.bias"]))
 
     prior = main_does(learned)
     share_weights(model.base_model)

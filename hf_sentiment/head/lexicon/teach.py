@@ -131,12 +131,16 @@ def prepare_encoder(
         bfloat16: Whether in mixed precision.
         progress: Whether to show a bar.
     """
-    # With adapters it is a model of peft's; they, which are what is trained, are in the plain model inside it too.
-    plain = getattr(model, "get_base_model", None)
-    model = model if plain is None else plain()
+    model = plain_model(model)
     prior = main_does(lambda: _prepared(model, tokenizer, languages, bfloat16, progress))
     share_weights(model.base_model)
     return prior
+
+
+def plain_model(model: SentimentModel) -> SentimentModel:
+    """The model itself or, with adapters, the one inside peft's, which has them, and they are what is trained, too."""
+    plain = getattr(model, "get_base_model", None)
+    return model if plain is None else plain()
 
 
 def _prepared(
@@ -231,12 +235,12 @@ def _learn(
         _, known = _ridge(regressor, tokenizer, lexicon_phrases(tokenizer, RIDGE_PHRASES, ("en",)))
     if known >= KNOWN:
         logger.info("The encoder tells the words of the sentiment lexicon as it is, and is not taught them")
-        return _valence_head(regressor)
+        return valence_head(regressor)
     logger.info("Teaching the encoder the sentiment lexicon: %d phrases, once", STEPS * BATCH)
     teach(regressor, tokenizer, phrases, LONGEST_PHRASE, bfloat16=bfloat16, progress=progress)
     kept = {name for name, _ in input_embeddings(model.base_model)}
     taught = {name: tensor for name, tensor in model.base_model.state_dict().items() if name not in kept}
-    return _valence_head(regressor) | {f"{_ENCODER}{name}": tensor.contiguous() for name, tensor in taught.items()}
+    return valence_head(regressor) | {f"{_ENCODER}{name}": tensor.contiguous() for name, tensor in taught.items()}
 
 
 def teach(
@@ -297,7 +301,8 @@ def teach(
         parameter.requires_grad_(True)
 
 
-def _valence_head(regressor: SentimentModel) -> dict[str, torch.Tensor]:
+def valence_head(regressor: SentimentModel) -> dict[str, torch.Tensor]:
+    """Where valence is in the pooled output, under the names that the cache has for it."""
     weight, bias = regressor.classifier.weight.detach().cpu(), regressor.classifier.bias.detach().cpu()
     return {"valence.weight": weight[0].clone(), "valence.bias": bias[0].clone()}
 

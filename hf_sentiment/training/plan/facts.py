@@ -108,7 +108,8 @@ class Facts:
     @property
     def scored_texts(self) -> int:
         """How many texts without labels the encoder is taught VADER's scores of, if it is taught the lexicon."""
-        return self.unlabeled or 0 if self.rules_right is not None and self.rules_right >= RULES_RIGHT else 0
+        right = self.rules_right is not None and self.rules_right >= RULES_RIGHT
+        return (self.unlabeled or 0) if right else 0
 
     @property
     def needs_lora(self) -> bool:

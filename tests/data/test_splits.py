@@ -275,6 +275,21 @@ def test_a_small_share_is_small():
         assert [len(rows) for rows in make_splits(labels, groups, shares, seed=0).values()] == sizes
 
 
+def test_thousands_of_groups_stay_whole_and_each_split_has_its_share_of_every_label():
+    draw = np.random.default_rng(0)
+    sizes = np.concatenate([[400, 90], draw.integers(1, 4, size=6_000)])  # two large groups, and two thousand each
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    labels = draw.permutation(3)[groups % 3]
+    labels[:400] = draw.integers(0, 3, size=400)
+    order = draw.permutation(len(groups))
+    groups, labels = groups[order], labels[order]
+    parts = make_splits(labels, groups, {"validation": 0.1, "test": 0.15}, seed=0)
+    assert sorted(np.concatenate(list(parts.values())).tolist()) == list(range(len(groups)))
+    assert sum(len(np.unique(groups[rows])) for rows in parts.values()) == len(sizes)
+    for name, share in {"validation": 0.1, "test": 0.15}.items():
+        assert np.bincount(labels[parts[name]]) / np.bincount(labels) == pytest.approx(share, abs=0.005)
+
+
 def test_the_usual_share_is_a_fifth_of_little_data():
     assert [usual_shares(texts).test for texts in (2, 999, 1000, 50_000, 2_000_000)] == [0.2, 0.2, 0.1, 0.1, 0.025]
     assert usual_shares(999).validation == 0.2

@@ -306,19 +306,21 @@ def _candidates(prefixes: np.ndarray, sizes: np.ndarray, marks: np.ndarray) -> I
     for start in range(0, len(prefixes), _ENTRIES):
         block = prefixes[start : start + _ENTRIES + _FREQUENT]
         column, row = (block >> np.uint64(32)).astype(np.uint32), (block & np.uint64(2**32 - 1)).astype(np.uint32)
-        for step in range(1, min(_FREQUENT, len(column) - 1) + 1):
-            together = np.flatnonzero(column[step : step + _ENTRIES] == column[:-step][:_ENTRIES])
-            if not len(together):
+        # Beside each entry what is asked of its key: pairs lie near each other here, and anywhere among all keys.
+        size, mark = sizes[row], marks[row]
+        left = np.arange(min(_ENTRIES, len(block)))
+        for step in range(1, _FREQUENT + 1):
+            left = left[: np.searchsorted(left, len(block) - step)]
+            left = left[column[left] == column[left + step]]  # what is in another run now will be so at every step
+            if not len(left):
                 break
-            left, right = row[together], row[together + step]
             # |A ∩ B| is at most the smaller set, |A ∪ B| at least the larger: sizes alone rule most pairs out.
-            smaller, larger = np.minimum(sizes[left], sizes[right]), np.maximum(sizes[left], sizes[right])
-            alike = smaller >= NEAR * larger - _ROUNDING
+            ours, theirs = size[left], size[left + step]
+            alike = left[np.minimum(ours, theirs) >= NEAR * np.maximum(ours, theirs) - _ROUNDING]
             # A bit that one alone has is of a shingle that one alone has, of which near sets have few.
-            left, right = left[alike], right[alike]
-            most = (1 - NEAR) / (1 + NEAR) * (sizes[left] + sizes[right]) + _ROUNDING
-            alike = np.bitwise_count(marks[left] ^ marks[right]) <= most
-            batch.append(left[alike].astype(np.int64) * len(sizes) + right[alike])
+            most = (1 - NEAR) / (1 + NEAR) * (size[alike] + size[alike + step]) + _ROUNDING
+            alike = alike[np.bitwise_count(mark[alike] ^ mark[alike + step]) <= most]
+            batch.append(row[alike].astype(np.int64) * len(sizes) + row[alike + step])
             waiting += len(batch[-1])
             if waiting > _BATCH:
                 yield _as_pairs(batch, len(sizes))
@@ -329,7 +331,8 @@ def _candidates(prefixes: np.ndarray, sizes: np.ndarray, marks: np.ndarray) -> I
 
 def _as_pairs(batch: list[np.ndarray], rows: int) -> np.ndarray:
     """Distinct pairs out of their numbers `left * rows + right`; shape (m, 2)."""
-    return np.column_stack(np.divmod(np.unique(np.concatenate(batch)), rows))
+    numbers = np.sort(np.concatenate(batch))  # `np.unique` hashes: ten times as slow for millions
+    return np.column_stack(np.divmod(numbers[np.append(True, numbers[1:] != numbers[:-1])], rows))
 
 
 def _confirmed(columns: np.ndarray, ends: np.ndarray, pairs: np.ndarray) -> np.ndarray:

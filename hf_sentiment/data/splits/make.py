@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
+from hf_sentiment.data.splits.duplicates import key_hashes
 from hf_sentiment.errors import DataError
 
 # Up to this many groups, `StratifiedGroupKFold` weighs all of them; it takes minutes for hundreds of thousands.
@@ -152,12 +153,21 @@ def _folds(labels: np.ndarray, groups: np.ndarray, shares: Mapping[str, float], 
     # The exact way weighs every group against every fold.
     if number <= _FEW_GROUPS:
         return _stratified(labels, groups, count, seed)
-    # Most texts are alone in their group, and for those the plain stratified folds are as good and far faster.
-    alone = (np.bincount(groups) == 1)[groups]
+    # So of many groups only the largest are, of as many rows as even the folds of the very largest. The others are
+    # dealt out by their kind (so many rows of this label, so many of that), as single rows are by their label.
+    sizes = np.bincount(groups)
+    falling = np.argsort(-sizes, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(sizes[falling]), count * sizes.max())) + 1
+    large = np.zeros(number, dtype=bool)
+    large[falling[: max(enough, _FEW_GROUPS)]] = True
+    weighed = (large & (sizes > 1))[groups]
     folds = np.empty(len(labels), dtype=np.int64)
-    for part, own in ((alone, None), (~alone, groups)):
-        if part.any():
-            folds[part] = _stratified(labels[part], None if own is None else own[part], count, seed)
+    if weighed.any():
+        folds[weighed] = _stratified(labels[weighed], groups[weighed], count, seed)
+    small, member = np.unique(groups[~weighed], return_inverse=True)
+    kinds = np.zeros(len(small), dtype=np.uint64)  # of the same labels, the same sum
+    np.add.at(kinds, member, key_hashes(map(str, range(int(labels.max()) + 1)))[labels[~weighed]])
+    folds[~weighed] = _stratified(np.unique(kinds, return_inverse=True)[1], None, count, seed)[member]
     return folds
 
 

@@ -11,6 +11,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from hf_sentiment.errors import CallError, first_line
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 # Seconds for which processes wait for each other: the main one reads, audits and tokenises all texts meanwhile.
 _PATIENCE = 3 * 3600
+# Numbers whose exchange is timed.
+_TIMED = 2**22
 # Whether the main process is at work for all of them: what it calls then has no others to talk to.
 _alone = False
 
@@ -173,6 +176,22 @@ def merged(array: np.ndarray) -> np.ndarray:
     tensor = torch.from_numpy(array).to(_device())
     distributed.all_reduce(tensor)
     return tensor.cpu().numpy()
+
+
+def exchange_seconds() -> float:
+    """How long the processes take to add up one float32 of all of them, on a CPU; each must call this. Alone 0."""
+    if count() == 1:
+        return 0.0
+    import time
+
+    import torch
+    from torch import distributed
+
+    numbers, ends = torch.zeros(_TIMED, device=_device()), [time.perf_counter()]
+    for _ in range(3):
+        distributed.all_reduce(numbers)
+        ends.append(time.perf_counter())
+    return min(end - begin for begin, end in pairwise(ends)) / _TIMED
 
 
 def in_slices(function: Callable[[Sequence[Any]], np.ndarray], items: Sequence[Any]) -> np.ndarray:

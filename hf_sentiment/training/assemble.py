@@ -25,7 +25,7 @@ from hf_sentiment.callbacks.learning_curve import LearningCurveCallback
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import StopAtDivergence, less_is_better
-from hf_sentiment.compute.processes import is_main, main_does, share_weights
+from hf_sentiment.compute.processes import exchange_seconds, is_main, main_does, share_weights
 from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.sources import base_of
@@ -72,7 +72,11 @@ class Planned:
 
 
 def prepare_plan(
-    arguments: SentimentArguments, training: Mapping[str, Any], dataset: Any = None, before: PlanRecord | None = None
+    arguments: SentimentArguments,
+    training: Mapping[str, Any],
+    dataset: Any = None,
+    before: PlanRecord | None = None,
+    exchange: float = 0.0,
 ) -> Planned:
     """Data, model and plan of a call; nothing is trained.
 
@@ -81,6 +85,7 @@ def prepare_plan(
         training: As in `assemble`.
         dataset: As in `assemble`.
         before: As in `assemble`.
+        exchange: Seconds in which the processes add up one number of their gradients.
 
     Raises:
         CallError: An argument that is wrong.
@@ -99,9 +104,8 @@ def prepare_plan(
     facts = gather_facts(call, data, sample, model, tokenizer)
     facts = replace(facts, diverged=diverged, halvings=0 if before is None else before.halvings)
     # Twice: which batch a step is timed on follows from the plan, and the number format of the plan from the time.
-    facts = timed_facts(
-        make_plan(facts, call.said), call, sample, model, tokenizer, None if before is None else before.steps
-    )
+    steps = None if before is None else before.steps
+    facts = timed_facts(make_plan(facts, call.said), call, sample, model, tokenizer, steps, exchange)
     plan = make_plan(facts, call.said)
     for line in plan_warnings(plan):
         logger.warning(line)
@@ -167,9 +171,10 @@ def _prepared(
 ) -> tuple[Planned, dict[str, Dataset]]:
     """As `prepare_plan`, with the tokenised texts; of several processes the main one makes the plan and all data."""
     made: list[Planned] = []
+    exchange = exchange_seconds()
 
     def make() -> tuple[Call, Plan, tuple[PreparedData, dict[str, Dataset]]]:
-        planned = prepare_plan(arguments, training, dataset, before)
+        planned = prepare_plan(arguments, training, dataset, before, exchange)
         made.append(planned)
         splits = _tokenized(planned.data, planned.tokenizer, planned.plan.max_length.value)
         data = planned.data

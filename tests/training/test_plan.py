@@ -306,6 +306,18 @@ def test_the_expected_time_grows_with_the_epochs_and_is_only_said_where_measured
     assert [duration(s) for s in (0.2, 40, 300, 9000)] == ["1 s", "40 s", "5 min", "2.5 h"]
 
 
+def test_processes_share_the_texts_and_exchange_their_gradients() -> None:
+    alone = replace(ENGLISH_POLARITY, steps=STEPS, taught=True, num_validation=0)
+    two = replace(alone, processes=2, exchange=0.04)
+    one, half, whole = (
+        expected_seconds(make_plan(facts, {"num_train_epochs": 3.0}))
+        for facts in (alone, replace(two, exchange=0.0), two)
+    )
+    steps = 3 * alone.num_train / STEPS.texts / 2
+    assert half == pytest.approx(one / 2)  # type: ignore[operator]
+    assert whole == pytest.approx(half + 0.04 * steps)  # type: ignore[operator]
+
+
 def test_the_lexicons_time_is_only_in_it_where_it_has_yet_to_be_taught() -> None:
     lines, times = {}, {}
     for taught in (False, True):

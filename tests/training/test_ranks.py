@@ -112,7 +112,8 @@ def test_two_processes_do_what_one_does(
         torch.testing.assert_close(load_file(two / "model.safetensors")[name], tensor, atol=1e-4, rtol=1e-4)
     assert other["training"]["processes"] == 2 and "on 2 processes of 1 CPU thread" in (two / "README.md").read_text()
     plan = json.loads((two / "records" / "plan.json").read_text())
-    assert plan["facts"]["processes"] == 2 and plan["decisions"]["per_device_train_batch_size"]["value"] == 8
+    assert plan["facts"]["exchange"] > 0 and plan["facts"]["processes"] == 2
+    assert plan["decisions"]["per_device_train_batch_size"]["value"] == 8
 
     assert sorted(path.name for path in two.iterdir()) == sorted(path.name for path in one.iterdir())
     for once in ("  per_device_train_batch_size", "Fitting the head", "Learning curve: ", "Done: ", "'train_runtime'"):

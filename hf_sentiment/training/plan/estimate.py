@@ -35,7 +35,8 @@ def expected_seconds(plan: Plan) -> float | None:
         steps += LEXICON_TOKENS / facts.steps.tokens
     if plan.scored_texts:
         steps += SCORED_TOKENS / facts.steps.tokens
-    return facts.steps.seconds * steps
+    exchanged = epochs * facts.num_train / facts.steps.texts / facts.processes * facts.exchange
+    return facts.steps.seconds * steps + exchanged
 
 
 def time_line(plan: Plan) -> str | None:
@@ -47,8 +48,7 @@ def time_line(plan: Plan) -> str | None:
     if steps is None or seconds is None:
         return None
     once = ", the lexicon included, which this encoder learns once if it has to" if plan.teaches_lexicon else ""
-    several = plan.facts.processes > 1
-    shared = f", {plan.facts.processes} processes, their exchange of gradients not counted" if several else ""
+    shared = f", {plan.facts.processes} processes" if plan.facts.processes > 1 else ""
     line = f"  About {duration(seconds)} of training on this machine ({plan.facts.device}{shared}){once}"
     if steps.slowdown < BUSY:
         return f"{line}."

@@ -60,6 +60,7 @@ class Facts:
         bfloat16: Whether the device has bfloat16 of its own, and the encoder computes in it.
         fp16: Whether the user asks for float16.
         steps: How long a training step takes, where that is measured: on a CPU.
+        exchange: Seconds in which the processes add up the gradients of a step.
         taught: Whether the cache has the encoder as the lexicon leaves it.
         diverged: Whether this is the repetition, in float32, of a training that diverged in lower precision.
         halvings: How many times memory ran out in training.
@@ -90,6 +91,7 @@ class Facts:
     bfloat16: bool = False
     fp16: bool = False
     steps: StepTimes | None = None
+    exchange: float = 0.0
     taught: bool = False
     diverged: bool = False
     halvings: int = 0

@@ -139,6 +139,7 @@ def timed_facts(
     model: SentimentModel,
     tokenizer: PreTrainedTokenizerBase,
     steps: StepTimes | None = None,
+    exchange: float = 0.0,
 ) -> Facts:
     """The facts with how long a step takes on a CPU, and whether the lexicon is there already.
 
@@ -149,8 +150,14 @@ def timed_facts(
         model: Stays as it is.
         tokenizer: Of the model.
         steps: What was measured before, if it was.
+        exchange: Seconds in which the processes add up one number of their gradients.
     """
-    facts = replace(plan.facts, steps=steps, taught=plan.lexicon.value and is_taught(model, tokenizer, plan.lexicons))
+    lora = plan.lora.value
+    words = sample.words if only_occurring(call.training.get("optim", _OPTIMIZER), plan.augment.value, lora) else None
+    absent = 0 if words is None else (len(tokenizer) - len(words)) * model.config.hidden_size
+    gradients = 0 if lora else plan.facts.parameters - absent
+    taught = plan.lexicon.value and is_taught(model, tokenizer, plan.lexicons)
+    facts = replace(plan.facts, steps=steps, exchange=exchange * gradients, taught=taught)
     if steps is not None or facts.device != "cpu" or not sample.texts:
         return facts
     trains = replace(plan, facts=facts).trains
@@ -166,9 +173,6 @@ def timed_facts(
     formats = (False, True) if undecided else (bool(bf16),)
     # Without training the time of a step only tells how long forward passes take.
     rounds = {} if trains else {"rounds": 1}
-    lora = plan.lora.value
-    exact = only_occurring(call.training.get("optim", _OPTIMIZER), plan.augment.value, lora)
-    words = sample.words if exact else None
     return replace(facts, steps=time_steps(model, dict(batch), formats, adapters=lora, words=words, **rounds))
 
 

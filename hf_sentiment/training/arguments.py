@@ -288,6 +288,7 @@ def parse_arguments(
             raise CallError(f"--{name} is not for this script: leave it out, or use `hf-sentiment train`")
     accelerated = torch.accelerator.is_available()
     said.setdefault("dataloader_pin_memory", accelerated)  # on a CPU it only warns
+    said.setdefault("ddp_find_unused_parameters", False)  # no parameter is idle, and to look for one takes time
     if not processes.sharded():
         said.setdefault("use_cpu", not accelerated)  # or processes do not meet there
         processes.join(said["use_cpu"], said.get("ddp_timeout"))

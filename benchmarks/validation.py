@@ -4,10 +4,13 @@
     python benchmarks/validation.py --report
 
 The weights along a training are the same whatever the validation texts are: only which of them are kept, and the
-temperature, follow from those. So each training is made once, on all `n` texts, as `hf-sentiment train` does it with a
-validation file. At every evaluation the logits of 600 other texts and of the test texts are taken. Then validation
-texts are drawn from the 600 again and again, and what the package would keep is told by its own `Monitor`, with
-patience, with the comparison with the head alone and with a temperature. Rules:
+temperature, follow from those. So each training is made once, on all `n` texts, as `hf-sentiment train` does it. From
+2,000 texts on it is made twice: with enough validation texts for a temperature, labels are not smoothed. At every
+evaluation the logits of 600 other texts and of the test texts are taken. Then validation texts are drawn from the 600
+again and again, and what the package would keep is told by its own `Monitor`, with patience, with the comparison with
+the head alone and with a temperature.
+
+Rules:
 
 - none: the last weights, without a temperature: what `train` does without a validation file
 - last: the last weights, with a temperature
@@ -41,6 +44,7 @@ from hf_sentiment.head.features import frozen_features
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assemble import assemble
 from hf_sentiment.training.interpolation import copy_weights, interpolate_weights
+from hf_sentiment.training.plan.rules import MANY_TEXTS
 from hf_sentiment.training.run import Run
 
 OUTPUT = Path(__file__).parent / "results" / "validation.jsonl"
@@ -99,7 +103,7 @@ def train(name: str, size: int, seed: int, training: dict[str, Any]) -> tuple[Co
     dataset = DatasetDict(train=table(pool.select(rows)["text"][:], labels, names), test=few)
     with tempfile.TemporaryDirectory() as folder:
         quiet = {"output_dir": folder, "report_to": [], "disable_tqdm": True, "seed": seed, "save_strategy": "no"}
-        run = assemble(SentimentArguments(), quiet | training, dataset)
+        run = assemble(SentimentArguments(validation_share=0.0), quiet | training, dataset)
         splits = {
             part: tokenize(split, run.tokenizer, LONGEST) for part, split in (("reserve", reserve), ("test", test))
         }
@@ -139,12 +143,15 @@ def kept(course: Course, rows: np.ndarray, labels: np.ndarray, rule: str, plain:
     return choice
 
 
-def figures(course: Course, labels: np.ndarray, references: np.ndarray, seed: int) -> dict[str, dict[str, float]]:
+def figures(
+    courses: dict[int, Course], labels: np.ndarray, references: np.ndarray, seed: int
+) -> dict[str, dict[str, float]]:
     """By rule and validation texts: means over draws of accuracy and log loss, and how often the last stays."""
     generator = np.random.default_rng(seed)
-    last = len(course.plain) - 1
-    found = {"none 0": _measured(course.ending[last]["test"], references) | {"last": 1.0}}
+    found = {"none 0": _measured(courses[0].ending[-1]["test"], references) | {"last": 1.0}}
     for texts in VALIDATION:
+        course = courses[texts]
+        last = len(course.plain) - 1
         rows: dict[str, list[dict[str, float]]] = {rule: [] for rule in RULES}
         for _ in range(DRAWS):
             drawn = generator.permutation(len(labels))[:texts]
@@ -176,8 +183,11 @@ def work(options: argparse.Namespace) -> None:
             continue
         began = time.process_time()
         course, labels, references = train(name, size, seed, HOT if options.hot else {})
+        courses = dict.fromkeys((0, *VALIDATION), course)
+        if size >= MANY_TEXTS and not options.hot:
+            courses[400] = train(name, size, seed, {"label_smoothing_factor": 0.0})[0]
         row: dict[str, Any] = {"task": name, "n": size, "seed": seed, "hot": options.hot}
-        for rule, values in figures(course, labels, references, seed).items():
+        for rule, values in figures(courses, labels, references, seed).items():
             row[rule] = {key: round(value, 5) for key, value in values.items()}
         row["seconds"] = round(time.process_time() - began, 1)
         with options.output.open("a", encoding="utf-8") as file:

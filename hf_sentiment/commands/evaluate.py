@@ -17,6 +17,7 @@ from hf_sentiment.data.labels import LabelRule, infer_label_rule, labels_of, rul
 from hf_sentiment.data.prepare import load_rows
 from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
 from hf_sentiment.data.sources import EXTENSIONS, RawData, table_rows
+from hf_sentiment.data.texts import numbers
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
 from hf_sentiment.evaluation.probabilities import ProbabilityFile, label_key
@@ -186,7 +187,7 @@ def _measured(this: _System, other: _System | None, raw: RawData, rows: Rows, co
     """The report of one system, beside another and by slices where these are asked for."""
     slices = _columns(raw, columns)  # a wrong name is said before a model predicts for minutes
     test, labels = rows.labeled(raw)["test"], rows.rule.labels
-    references = np.asarray(test["label"][:])
+    references = numbers(test, "label")
     values = this.probabilities(raw, test, labels)
     _refuse_predictions(this, raw, values.argmax(axis=1), references)
     report = evaluate_texts(values, test, labels)

@@ -16,6 +16,7 @@ from hf_sentiment.commands.evaluate import label_rule
 from hf_sentiment.data.prepare import content_hash, load_rows
 from hf_sentiment.data.sources import read_file, table_rows
 from hf_sentiment.data.tables import WantedColumns, choose_columns
+from hf_sentiment.data.texts import numbers
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.card import keep_metadata, read_card, render_card, template_folder
 from hf_sentiment.inference import pieces
@@ -170,7 +171,7 @@ def _given_texts(
     )
     rows.check("error")
     test = rows.labeled(raw)["test"]
-    return _Texts(test["text"][:], np.array(test["label"][:]))
+    return _Texts(test["text"][:], numbers(test, "label"))
 
 
 def _held_out(run: Path) -> _Texts:
@@ -192,7 +193,7 @@ def _held_out(run: Path) -> _Texts:
             why = f" cannot be read again ({error})"
         else:
             if content_hash(test) == audit.content["test"]:
-                return _Texts(test["text"][:], np.array(test["label"][:]))
+                return _Texts(test["text"][:], numbers(test, "label"))
             why = " are others now"
     what = f"the test texts of {run}{why}" if why else "8 bits are kept where a measurement allows it"
     raise CallError(f"{what}: name texts: {_SOURCES}")

@@ -15,6 +15,7 @@ from datasets import Dataset, DatasetDict
 from hf_sentiment.compute.quiet import at_level
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.splits import Duplicates, make_splits
+from hf_sentiment.data.texts import numbers
 from hf_sentiment.errors import CallError, DataError
 from hf_sentiment.evaluation.metrics import classification_metrics, softmax
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -101,7 +102,7 @@ def run_parts(train: Runner, run: Run, dataset: Any, arguments: Mapping[str, Any
             logger.info("Fold %d of %d", number, folds)
             logits = run_part(train, part, said, folder / "folds" / f"fold-{number}", keep)
             out_of_fold[part.held] = logits
-            figures.append(classification_metrics(softmax(logits), np.asarray(labels["label"][:])[part.held]))
+            figures.append(classification_metrics(softmax(logits), numbers(labels, "label")[part.held]))
         ranges = (Range.of([figure[name] for figure in figures]) for name in ("accuracy", "log_loss"))
         spread = Spread("folds", tuple(len(part.held) for part in parts), *ranges)
     for other in range(seed + 1, seed + (seeds or 1)):
@@ -140,7 +141,7 @@ def fold_parts(data: PreparedData, folds: int, seed: int) -> Iterator[Part]:
     groups = Duplicates(train["text"][:]).groups(known=train["group"][:] if "group" in train.features else None)
     shares = {f"fold {number}": 1 / folds for number in range(1, folds)}
     try:  # the rest, "train", is the last fold
-        made = make_splits(np.asarray(train["label"][:]), groups, shares, seed=seed, label_names=data.rule.labels)
+        made = make_splits(numbers(train, "label"), groups, shares, seed=seed, label_names=data.rule.labels)
     except DataError as error:
         raise DataError(f"--folds {folds}: {error}") from error
     for held in made.values():

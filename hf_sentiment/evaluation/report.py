@@ -49,7 +49,7 @@ def evaluate_texts(probabilities: np.ndarray, test: Dataset, labels: Sequence[st
         test: Labelled texts.
         labels: Names, in index order.
     """
-    texts, references = test["text"][:], np.asarray(test["label"][:])
+    texts, references = test["text"][:], numbers(test, "label")
     predictions = np.asarray(probabilities).argmax(axis=1)
     indices = list(range(len(labels)))
     # Four arrays `[labels]`; a label that no text has, or is given, counts as 0.
@@ -112,7 +112,7 @@ def evaluate_split(probabilities: np.ndarray, train: Dataset, test: Dataset, lab
     record = evaluate_texts(probabilities, test, labels)
     if len(train):
         baselines = _baseline_probabilities(Texts([train]), numbers(train, "label"), Texts([test]), len(labels))
-        record = _compared(record, probabilities, baselines, np.asarray(test["label"][:]))
+        record = _compared(record, probabilities, baselines, numbers(test, "label"))
         if len(train) > MOST_TEXTS:
             record = replace(record, baselines=replace(record.baselines, drawn=MOST_TEXTS))
     if "ratings" in test.column_names:
@@ -129,7 +129,7 @@ def evaluate_folds(probabilities: np.ndarray, train: Dataset, labels: Sequence[s
         labels: Names, in index order.
         seed: Of the baselines' folds.
     """
-    texts, references = train["text"][:], np.asarray(train["label"][:])
+    texts, references = train["text"][:], numbers(train, "label")
     baselines: dict[str, np.ndarray] = {}  # [texts, labels] each, filled fold by fold
     for rest, held in label_folds(references, len(labels), seed):
         rest_texts, held_texts = [texts[row] for row in rest], [texts[row] for row in held]

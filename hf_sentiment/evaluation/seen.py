@@ -8,6 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from hf_sentiment.data.splits import CHOSEN, TRAINED, how_seen, read_seen_texts
+from hf_sentiment.data.texts import numbers
 from hf_sentiment.evaluation.report import with_intervals
 from hf_sentiment.records.schema import Seen, Unseen
 
@@ -35,7 +36,7 @@ def seen_record(model: str | Path, test: Dataset, probabilities: np.ndarray) -> 
     rest = np.flatnonzero(how == "")
     metrics = None
     if 0 < len(rest) < len(how):
-        metrics = with_intervals(probabilities[rest], np.asarray(test["label"][:])[rest])
+        metrics = with_intervals(probabilities[rest], numbers(test, "label")[rest])
     return Seen(
         trained_on=int(np.sum(how == TRAINED)),
         chosen_on=int(np.sum(how == CHOSEN)),

@@ -20,6 +20,7 @@ from hf_sentiment.commands.sweep.trials import Job, open_study, stale_trials, wo
 from hf_sentiment.commands.train import RunResult, call_record, run_training
 from hf_sentiment.compute import processes
 from hf_sentiment.data.splits import FOLDS
+from hf_sentiment.data.texts import numbers
 from hf_sentiment.errors import CallError, SentimentError, missing_extra
 from hf_sentiment.records.folder import RunFolder
 from hf_sentiment.records.schema import SweepSummary
@@ -156,7 +157,7 @@ def _prepare(
     part = part_arguments(said, plan, data.rule.labels) | {"calibrate": calibrate, "disable_tqdm": True}
     metric = ("eval_calibrated_loss" if calibrate else "eval_loss") if watched else None
     alarm = _alarm(said) if watched else {}
-    references, seed, keep = np.asarray(judged["label"][:]), planned.call.seed, ours.keep_checkpoints
+    references, seed, keep = numbers(judged, "label"), planned.call.seed, ours.keep_checkpoints
     job = Job(folder, parts, references, part | alarm, varied, metric, seed, trials, jobs, keep)
     logger.info("%d settings, judged by the log loss of %s. What is varied:", trials, job.judges)
     rows = [[name, shown(values[name]), extent(one)] for name, one in varied.items()]

@@ -128,7 +128,7 @@ def gather_facts(
     if not unlabeled or "en" not in facts.lexicons or main_language(unlabeled) != "en":
         return facts
     train = data.splits["train"].shuffle(seed=0).select(range(min(facts.num_train, _SAMPLE)))
-    right = rules_right(train["text"][:], np.asarray(train["label"][:]), data.rule.labels)
+    right = rules_right(train["text"][:], numbers(train, "label"), data.rule.labels)
     return replace(facts, rules_right=right)
 
 

@@ -35,7 +35,7 @@ SCRIPT = Path(__file__).with_name("ranks.py")
 def start(processes: int, words: list[str], *script: str) -> subprocess.Popen[str]:
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes)]
     return subprocess.Popen(
-        [*launcher, *(script or ("-m", "hf_sentiment")), "train", *words],
+        [*launcher, *(script or ("-m", "hf_sentiment", "train")), *words],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -97,7 +97,7 @@ def test_two_processes_do_what_one_does(
     monkeypatch.setenv("NOTES", str(tmp_path))
     one, two = tmp_path / "one", tmp_path / "two"
     finish(words, one)
-    err = ended(start(2, [*words, "--output_dir", str(two)], str(SCRIPT)))
+    err = ended(start(2, [*words, "--output_dir", str(two)], str(SCRIPT), "train"))
 
     assert (tmp_path / "0").read_text() == (tmp_path / "1").read_text()  # the weights of both
     rows = history(two)
@@ -233,6 +233,16 @@ def test_a_run_that_loses_a_process_goes_on_with_other_numbers_of_them(
 
 def _step(checkpoint: Path) -> int:
     return int(checkpoint.name.partition("-")[2])
+
+
+@pytest.mark.faults
+def test_the_script_trains_on_two_processes_without_a_warning(words: list[str], tmp_path: Path) -> None:
+    script = Path(__file__).parents[2] / "recipes" / "finetune.py"
+    lasts = words.index("--head_first")
+    said = [*words[:lasts], "--pooling", "mean", "--max_steps", "4", "--eval_strategy", "epoch"]
+    err = ended(start(2, [*said, "--output_dir", str(tmp_path / "run")], str(script)))
+    assert "Warning" not in err
+    assert (tmp_path / "run" / "model.safetensors").is_file() and (tmp_path / "run" / "test_results.json").is_file()
 
 
 @pytest.mark.faults

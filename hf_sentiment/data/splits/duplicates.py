@@ -97,7 +97,10 @@ def duplicate_key(text: str) -> str:
 
 
 class _Found(NamedTuple):
-    """What a search found: hash and number of each text's key, how many there are, and which are near, `[m, 2]`."""
+    """What a search found: hash and number of each text's key, how many there are, and which are near, `[m, 2]`.
+
+    Numbers are int32: of two million texts that are much alike there may be eight million pairs.
+    """
 
     hashes: np.ndarray
     numbers: np.ndarray
@@ -130,7 +133,7 @@ class Duplicates:
             order = pc.sort_indices(keys).to_numpy()  # alphabetical
             order = order[~repeated[order]].astype(np.uint32)
             pairs = near_pairs(_read(keys, order))
-        return _Found(whole, numbers, len(order), numbers[order][pairs].astype(np.int64))
+        return _Found(whole, numbers, len(order), numbers[order][pairs])
 
     @property
     def keys(self) -> np.ndarray:
@@ -164,7 +167,7 @@ class Duplicates:
         if known is not None:
             numbers = {group: i for i, group in enumerate(dict.fromkeys(known)) if group is not None}
             linked = [(keys[i], nodes + numbers[group]) for i, group in enumerate(known) if group is not None]
-            edges.append(np.array(linked, dtype=np.int64).reshape(-1, 2))
+            edges.append(np.array(linked, dtype=np.int32).reshape(-1, 2))
             nodes += len(numbers) + 1
         pairs = np.concatenate(edges)
         graph = sparse.coo_array((np.ones(len(pairs), dtype=np.int8), (pairs[:, 0], pairs[:, 1])), shape=(nodes, nodes))

@@ -10,11 +10,13 @@ import argparse
 import dataclasses
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, NoReturn, get_args, get_origin, get_type_hints
+from urllib.request import url2pathname
 
 import yaml
 
@@ -189,13 +191,53 @@ def _options(name: str, hint: Any) -> dict[str, Any]:
         return {"type": get_args(hint)[0], "nargs": "+", "metavar": shown}
     if hint is bool:  # its value may be left out: a recipe has one, and so has a flag that overrides it
         return {"type": _truth, "nargs": "?", "const": True, "metavar": "true|false"}
-    return {"type": hint, "metavar": shown}
+    return {"type": _local if hint is Path else hint, "metavar": shown}
 
 
 def _truth(said: str) -> bool:
     if said.lower() not in _TRUTH:
         raise argparse.ArgumentTypeError(f"expected true or false, got {said!r}")
     return _TRUTH[said.lower()]
+
+
+def _local(said: str) -> Path:
+    try:
+        return local_file(said)
+    except CallError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def place_of(said: str | os.PathLike[str]) -> str:
+    """A path or URL as it was said; of a `file:` URL the path.
+
+    Args:
+        said: By the user.
+
+    Raises:
+        CallError: A `file:` URL of another machine.
+    """
+    said = os.fspath(said)
+    if not said.lower().startswith("file:/"):
+        return said
+    host, _, path = said[len("file:") :].removeprefix("//").partition("/")
+    if host.lower() not in ("", "localhost"):
+        raise CallError(f"{said} is a file on the machine {host}: one on this machine is file:///PATH")
+    return url2pathname(f"/{path}")
+
+
+def local_file(said: str | os.PathLike[str]) -> Path:
+    """The path of a file to write, which may be a `file:` URL.
+
+    Args:
+        said: By the user.
+
+    Raises:
+        CallError: A URL of another kind.
+    """
+    place = place_of(said)
+    if re.match(r"[A-Za-z][\w+.:-]+:/", place):  # a `Path` has one of its two slashes
+        raise CallError(f"{place}: a single file is written on this machine alone: name one here, and copy it there")
+    return Path(place).expanduser()
 
 
 def nearest(said: str, known: Iterable[str]) -> str:

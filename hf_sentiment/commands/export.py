@@ -23,6 +23,7 @@ from hf_sentiment.inference import pieces
 from hf_sentiment.inference.backends import TorchBackend
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.export import PROBES, check_parity, write_folder, write_graph, write_int8
+from hf_sentiment.parser import local_file
 from hf_sentiment.records.atomic import folder_atomically, refuse_existing
 from hf_sentiment.records.schema import AuditRecord, ExportRecord, Int8Record
 from hf_sentiment.records.serialization import read_json, read_record, without_version, write_record
@@ -92,7 +93,8 @@ def export(
         >>> export("runs/reviews", "exported", int8=True, test_file="test.csv").int8.changed  # doctest: +SKIP
     """
     _check(format, sum(source is not None for source in (test_file, dataset_name, text_file)))
-    refuse_existing(Path(output))
+    output = local_file(output)
+    refuse_existing(output)
     classifier = SentimentClassifier.from_pretrained(model, revision=revision, num_threads=num_threads)
     columns = {"text_column": text_column, "label_column": label_column, "encoding": encoding}
     given = _given_texts(classifier, model, test_file, dataset_name, text_file, columns, int8)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError
@@ -26,6 +26,7 @@ from hf_sentiment.inference.scoring import (
     score_folder,
     write_rows,
 )
+from hf_sentiment.parser import local_file, place_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,22 +110,22 @@ def predict(
         >>> print(predict("runs/reviews", "new.csv", output="labelled.csv"))  # doctest: +SKIP
         >>> frame = predict("runs/reviews", frame)  # doctest: +SKIP
     """
+    data, output = (place_of(it) if isinstance(it, str | os.PathLike) else it for it in (data, output))
     if _is_of_folders(data, output, engine):
-        folders = os.fspath(data), os.fspath(cast("str", output))
-        call = ScoringCall(model, *folders, text_column, columns, encoding, revision, long_texts, num_threads, backend)
-        return score_folder(call, engine)
+        how = text_column, columns, encoding, revision, long_texts, num_threads, backend
+        return score_folder(ScoringCall(model, data, output, *how), engine)
     name = find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
     load = partial(SentimentClassifier.from_pretrained, model, backend, num_threads, revision, long_texts)
-    if not isinstance(data, str | os.PathLike):
+    if not isinstance(data, str):
         return _with_columns(data, output, text_column, columns, load)
-    rows = read_rows(os.fspath(data), text_column, encoding)
+    rows = read_rows(data, text_column, encoding)
     kept = chosen_columns(rows.columns, columns, rows.name)
     if output is None:
         return _print(rows, kept, load())
     # What a part must have been begun with, so that the rest goes with it; nothing goes on with a stream.
     begun = {"input": rows.digest(), "model": digest_of(name, revision), "text_column": text_column, "columns": kept}
     begun |= {"encoding": encoding, "long_texts": long_texts, "backend": backend}
-    return write_file(rows, kept, load(), Path(output), begun if begun["input"] else None)
+    return write_file(rows, kept, load(), local_file(output), begun if begun["input"] else None)
 
 
 def _print(rows: InputRows, kept: Sequence[str], classifier: SentimentClassifier) -> PredictedRows:
@@ -148,7 +149,7 @@ def write_file(
         rows: Of a file or a stream.
         kept: Their columns that are kept, in order.
         classifier: The model.
-        output: A name that `check_output` lets pass.
+        output: As `check_output` has it.
         call: What was asked for; see `open_output`.
     """
     # What a sheet has no room for is said before the work, not after it.
@@ -161,13 +162,13 @@ def write_file(
     return done
 
 
-def _is_of_folders(data: Any, output: str | os.PathLike[str] | None, engine: str) -> bool:
+def _is_of_folders(data: Any, output: str | None, engine: str) -> bool:
     """Whether a folder is to become a folder; what is wrong about either is said before any work."""
     if engine not in ENGINES:
         raise CallError(f"--engine must be one of {', '.join(ENGINES)}, got {engine!r}")
-    if isinstance(data, str | os.PathLike) and output is not None:
+    if isinstance(data, str) and output is not None:
         _check_outside(data, output)
-        if not PurePath(output).suffix and is_folder(os.fspath(data)):
+        if not PurePath(output).suffix and is_folder(data):
             return True
     if engine != "local":
         raise CallError(f"--engine {engine} reads a folder and writes one: give both, --output without an extension")
@@ -176,10 +177,13 @@ def _is_of_folders(data: Any, output: str | os.PathLike[str] | None, engine: str
     return False
 
 
-def _check_outside(data: str | os.PathLike[str], output: str | os.PathLike[str] | None) -> None:
+def _check_outside(data: str, output: str) -> None:
     """Of a folder that is read the next call would read the output too."""
-    folder = Path(data).expanduser()
-    if output is not None and folder.is_dir() and folder.resolve() in Path(output).expanduser().resolve().parents:
+    inside = output.startswith(f"{data.rstrip('/')}/")
+    if "://" not in data + output:
+        folder = Path(data).expanduser()
+        inside = folder.is_dir() and folder.resolve() in Path(output).expanduser().resolve().parents
+    if inside:
         raise CallError(f"--output {output} is in the folder that is read, {data}: name a file outside of it")
 
 

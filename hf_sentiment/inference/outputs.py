@@ -27,6 +27,7 @@ import pyarrow.parquet as pq
 
 from hf_sentiment.data.sources import text_cell
 from hf_sentiment.errors import CallError, DataError
+from hf_sentiment.parser import local_file
 from hf_sentiment.records.atomic import refuse_existing
 from hf_sentiment.records.resumable import Part, resumable_file
 
@@ -293,16 +294,17 @@ class Parquet(Output):
 OUTPUTS = (".csv", ".tsv", ".xlsx", ".parquet", ".jsonl", ".ndjson")
 
 
-def check_output(path: str | os.PathLike[str]) -> None:
-    """See that a file of predictions can be written there.
+def check_output(said: str | os.PathLike[str]) -> Path:
+    """The path of a file of predictions, which can be written there.
 
     Raises:
-        CallError: It exists, or its format is not known.
+        CallError: It exists, it is not on this machine, or its format is not known.
     """
-    path = Path(path)
+    path = local_file(said)
     if path.suffix.lower() not in OUTPUTS:
         raise CallError(f"--output {path}: unknown file type {path.suffix or '(none)'}; known: {', '.join(OUTPUTS)}")
     refuse_existing(path)
+    return path
 
 
 def check_excel_size(rows: int, columns: int = 0) -> None:
@@ -328,7 +330,7 @@ def open_output(
     """The output of a file by its extension: written beside it, and there under its name once it is whole.
 
     Args:
-        path: A name that `check_output` lets pass.
+        path: As `check_output` has it.
         columns: Those of the input that are kept, in order.
         labels: The model's, in order.
         types: Column → type, for a Parquet file; strings where it is not said.

@@ -95,7 +95,8 @@ def read_rows(file: str, text_column: str | None = None, encoding: str | None = 
     if folder.is_dir():
         return FolderRows(folder, wanted, encoding)
     if not folder.suffix and not folder.exists():
-        raise CallError(f"{file}: no such file or folder")
+        elsewhere = "a file's URL has its extension, and a folder there becomes a folder: --output without an extension"
+        raise CallError(f"{file}: {elsewhere if '://' in file else 'no such file or folder'}")
     return _file_rows(file, wanted, encoding, plain=text_column is None)
 
 

@@ -124,6 +124,37 @@ def test_folders_may_be_of_any_file_system(folder: Path, tiny_folder: Path) -> N
         predict(str(tiny_folder), "zzz://a", output=here)
 
 
+def test_a_file_url_is_the_path_and_other_urls_are_no_single_file(
+    folder: Path, tiny_folder: Path, run_cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder.parent)
+    for url, path in (
+        (f"file://{folder.parent}/u.csv", "u.csv"),
+        (f"file://localhost{folder.parent}/a%20b.csv", "a b.csv"),
+    ):
+        assert run_cli("predict", tiny_folder, f"file://{folder}/b.csv", "--output", url)[0] == 0
+        assert folder.with_name(path).is_file()
+    assert predict(str(tiny_folder), f"file://{folder}", output="w.csv").rows == 1_006
+    assert predict(str(tiny_folder), folder, output=f"file://localhost{folder.parent}/u4").rows == 1_005
+    assert files(folder.with_name("u4"))
+    for command in ("predict", "evaluate"):
+        words = (
+            [tiny_folder, folder / "b.csv"] if command == "predict" else [tiny_folder, "--test_file", folder / "b.csv"]
+        )
+        code, _, err = run_cli(command, *words, "--output", "s3://bucket/scored.csv")
+        assert code == 2 and "s3://bucket/scored.csv: a single file is written on this machine alone" in err
+    for wrong in ("file://elsewhere/x.csv", Path("s3://bucket/scored.csv")):
+        with pytest.raises(CallError, match=r"is a file on the machine elsewhere|written on this machine alone"):
+            predict(str(tiny_folder), folder / "b.csv", output=wrong)
+    assert sorted(path.name for path in folder.parent.iterdir()) == ["a b.csv", "in", "u.csv", "u4", "w.csv"]
+    with pytest.raises(CallError, match="memory://in: a file's URL has its extension"):
+        predict(str(tiny_folder), "memory://in", output="p.csv")
+    monkeypatch.chdir(folder)
+    assert "1,005 rows in memory://dot: " in str(predict(str(tiny_folder), ".", output="memory://dot"))
+    with pytest.raises(CallError, match="is in the folder that is read"):
+        predict(str(tiny_folder), "memory://dot", output="memory://dot/out")
+
+
 def test_wrong_calls_are_said_before_any_work(folder: Path, tiny_folder: Path) -> None:
     with pytest.raises(CallError, match="--engine must be one of local, ray, got 'dask'"):
         predict(str(tiny_folder), folder, output=folder.with_name("out"), engine="dask")

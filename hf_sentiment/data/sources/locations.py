@@ -14,6 +14,7 @@ from datasets import DownloadConfig, DownloadManager
 from datasets.exceptions import DatasetsError
 
 from hf_sentiment.errors import CallError, DataError, first_line
+from hf_sentiment.parser import place_of
 
 logger = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ def kind_of(name: str) -> tuple[str, str, str | None]:
 
 def local_path(name: str) -> Path:
     """The file itself, unpacked, or the cached download of a URL."""
-    manager = DownloadManager()
+    manager, name = DownloadManager(), place_of(name)
     try:
         if "://" in name:
             return Path(manager.download_and_extract(name) if name.lower().endswith(".gz") else manager.download(name))

@@ -50,7 +50,7 @@ def score_folder(call: ScoringCall, engine: str = "local") -> PredictedRows:
     ours = {key: value for key, value in asdict(call).items() if key not in ("folder", "output", "num_threads")}
     ours |= {"model": digest_of(name, call.revision), "shard_rows": SHARD_ROWS}
     ours = json.loads(json.dumps(ours))  # as it is read back
-    total, broken = PredictedRows(output=Path(call.output)), []
+    total, broken = PredictedRows(output=call.output), []
     with _locked(output):
         output.begin(ours)
         finished = output.finished(shards)

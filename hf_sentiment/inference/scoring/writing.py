@@ -34,14 +34,14 @@ class PredictedRows:
         unlabeled: What was noted of rows without a label, and of how many.
         noted: What was noted of rows with one.
         renamed: Columns of the file that are called something else in the output, and what.
-        output: The file, or `None` for standard output.
+        output: The file, the folder or its URL, or `None` for standard output.
     """
 
     rows: int = 0
     unlabeled: Counter[str] = field(default_factory=Counter)
     noted: Counter[str] = field(default_factory=Counter)
     renamed: dict[str, str] = field(default_factory=dict)
-    output: Path | None = None
+    output: Path | str | None = None
 
     def add(self, prediction: Prediction) -> None:
         """Count a row."""

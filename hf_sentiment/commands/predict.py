@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError
@@ -113,7 +113,7 @@ def predict(
     data, output = (place_of(it) if isinstance(it, str | os.PathLike) else it for it in (data, output))
     if _is_of_folders(data, output, engine):
         how = text_column, columns, encoding, revision, long_texts, num_threads, backend
-        return score_folder(ScoringCall(model, data, output, *how), engine)
+        return score_folder(ScoringCall(model, data, cast("str", output), *how), engine)
     name = find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
     load = partial(SentimentClassifier.from_pretrained, model, backend, num_threads, revision, long_texts)
     if not isinstance(data, str):

@@ -214,7 +214,7 @@ class FolderRows(InputRows):
         if broken:
             # All of them at once, and before any work: none is left out in silence.
             first, *others = broken
-            more = f"; nor can {', '.join(others[:3])}{', …' if len(others) > 3 else ''} be used" if others else ""
+            more = f"; nor can {few(others)} be used" if others else ""
             raise type(broken[first])(f"{broken[first]}{more}")
         if not self._files:
             raise CallError(f"{folder}: no file in it has rows of a known type ({', '.join(sources.EXTENSIONS)})")
@@ -250,6 +250,15 @@ class FolderRows(InputRows):
         """Of all names and contents."""
         contents = "\n".join(f"{name}\t{rows.digest()}" for name, rows in self._files.items())
         return hashlib.sha256(contents.encode()).hexdigest()
+
+
+def few(names: Sequence[str]) -> str:
+    """Some of many names, in a line.
+
+    Args:
+        names: At least one.
+    """
+    return ", ".join(names[:3]) + (f" and {len(names) - 3:,} more" if len(names) > 3 else "")
 
 
 def _file_rows(file: str, wanted: WantedColumns, encoding: str | None, *, plain: bool) -> FileRows:

@@ -52,7 +52,9 @@ def file_atomically(path: str | os.PathLike[str]) -> Iterator[Path]:
         # mkstemp makes files that only their owner can read; a run's records are as readable as any other file.
         beside.chmod(0o666 & ~current_umask())
         os.replace(beside, path)
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # of a full disk the system says no name
         beside.unlink(missing_ok=True)
         raise
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -20,11 +22,12 @@ from fsspec.implementations.memory import MemoryFileSystem
 
 from hf_sentiment.commands.predict import predict
 from hf_sentiment.errors import CallError, DataError
-from hf_sentiment.inference.scoring import shards
+from hf_sentiment.inference.scoring import score, shards
 
 Cli = Callable[..., tuple[int, str, str]]
 WORDS = ["the", "film", "was", "not", "very", "good", "great", "fine", "bad", "awful", "dull", "boring"]
 RECORDS = "_hf_sentiment"
+WRITERS = {"output": "copyfile", "on the way": "fetched"}
 
 
 def texts(count: int, seed: int) -> list[str]:
@@ -94,9 +97,73 @@ def test_only_what_is_missing_is_made(folder: Path, tiny_folder: Path, caplog: p
     assert changed == {"b.csv"}
     with pytest.raises(CallError, match="files of another call are there \\(another columns\\)"):
         predict(str(tiny_folder), folder, output=output, columns="id")
-    (folder / "c.jsonl").write_text('{"text": "good film"}\n')
-    with pytest.raises(CallError, match=r"c\.jsonl has changed since c\.jsonl was written: remove that file"):
+
+
+def test_a_file_that_was_only_written_again_is_the_same(
+    folder: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    output, made = folder.with_name("out"), folder.with_name("out") / "c.jsonl"
+    predict(str(tiny_folder), folder, output=output)
+    for path in folder.rglob("*.*"):
+        os.utime(path, (1, 1))
+    with caplog.at_level("INFO"):
+        assert predict(str(tiny_folder), folder, output=output).rows == 1_005
+    assert "6 shards, 5 of them finished already" in caplog.text  # of a file without rows nothing is kept
+    (folder / "c.jsonl").write_text((folder / "c.jsonl").read_text().replace("bad", "BAD"))
+    with pytest.raises(CallError, match=f"^c.jsonl has changed since {made} was made of it: remove {made} to"):
         predict(str(tiny_folder), folder, output=output)
+    made.unlink()
+    (folder / "d.csv").write_text("id,text\n1,fine\n")
+    (folder / "b.csv").unlink()
+    caplog.clear()
+    assert predict(str(tiny_folder), folder, output=output).rows == 1_003
+    assert f"{output}: the input of b.csv is not there any more; it is kept" in caplog.text
+    assert (output / "b.csv").is_file() and '"BAD film"' in made.read_text()
+
+
+def test_a_call_that_came_to_nothing_is_replaced_and_damaged_records_are_said(folder: Path, tiny_folder: Path) -> None:
+    output = folder.with_name("out")
+    for wrong, message in (
+        ({"columns": "nosuch"}, r'^--columns: b\.csv has no column "nosuch"$'),
+        ({"text_column": "nosuch"}, r'^[^/]*\bb\.csv.* no column "nosuch"[^/]*$'),
+        ({"backend": "onnx"}, "^(?!.*all others are done)"),
+    ):
+        with pytest.raises(CallError, match=message):
+            predict(str(tiny_folder), folder, output=output, **wrong)
+        assert not output.exists()
+    call = output / RECORDS / "call.json"
+    call.parent.mkdir(parents=True)
+    call.write_text('{"columns": "nosuch"}')  # as a kill before the first file leaves it
+    assert predict(str(tiny_folder), folder, output=output, columns="text").rows == 1_005
+    for content in ("{", ""):
+        (output / RECORDS / "b.csv.json").write_text(content)
+        assert predict(str(tiny_folder), folder, output=output, columns="text").rows == 1_005
+        assert json.loads((output / RECORDS / "b.csv.json").read_text())["rows"] == 3
+    call.write_text("{")
+    with pytest.raises(CallError, match=f"^--output {output}: {call} is damaged, .*: name another folder, or remove"):
+        predict(str(tiny_folder), folder, output=output, columns="text")
+
+
+@pytest.mark.parametrize("where", ["output", "on the way"])
+def test_a_full_disk_stops_at_once_and_names_the_place(
+    where: str, folder: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, run_cli: Cli
+) -> None:
+    tries = []
+
+    def full(*_: object, **__: object) -> None:
+        tries.append(1)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    output = folder.with_name("out")
+    with monkeypatch.context() as patched:
+        patched.setattr(shards.shutil if where == "output" else score, WRITERS[where], full)
+        code, _, err = run_cli("predict", tiny_folder, folder, "--output", output)
+    place = output if where == "output" else tempfile.gettempdir()
+    assert code == 1 and err.splitlines()[-1] == (
+        f"error: {place}: No space left on device: make room there, or name another place"
+    )
+    assert len(tries) == 1 and files(output) == {} and "the same command again goes on" in err
+    assert predict(str(tiny_folder), folder, output=output).rows == 1_005
 
 
 def test_a_file_that_cannot_be_read_stops_no_other(folder: Path, tiny_folder: Path) -> None:
@@ -167,6 +234,9 @@ def test_wrong_calls_are_said_before_any_work(folder: Path, tiny_folder: Path) -
     (other / "mine.txt").write_text("keep")
     with pytest.raises(CallError, match="exists and is not overwritten"):
         predict(str(tiny_folder), folder, output=other)
+    with pytest.raises(CallError, match="exists and is not overwritten"):
+        predict(str(tiny_folder), folder / "day=1", output=folder)
+    assert not list(folder.parent.rglob(RECORDS))
     (folder / "b.txt").write_text("fine\n")
     (folder / "b.txt.csv").write_text("text\nfine\n")
     with pytest.raises(CallError, match=r"two files in it would both be b\.txt\.csv"):

@@ -19,13 +19,14 @@ from tqdm.auto import tqdm
 from hf_sentiment.errors import CallError, DataError, missing_extra
 from hf_sentiment.inference.locating import digest_of, find_checkpoint
 from hf_sentiment.inference.scoring.score import ScoringCall, ShardScorer
-from hf_sentiment.inference.scoring.shards import SHARD_ROWS, OutputFolder, Shard, find_shards
+from hf_sentiment.inference.scoring.shards import SHARD_ROWS, OutputFolder, Shard, find_shards, open_place
 from hf_sentiment.inference.scoring.writing import PredictedRows
 
 logger = logging.getLogger(__name__)
 
 # No word to its makers, and none from its inside: it complains of how Ray Data itself begins its actors.
 _ENVIRONMENT = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "fatal"}
+ENGINES = ("local", "ray")
 # Of a cluster that is begun here: only names and counts go through it.
 _OBJECT_STORE = 100 * 2**20
 
@@ -43,6 +44,7 @@ def score_folder(call: ScoringCall, engine: str = "local") -> PredictedRows:
     Raises:
         CallError: A wrong argument, or an output of another call.
         DataError: Files that cannot be read; all others are done.
+        OSError: The output, or the disk for what is on the way, cannot be written; nothing else is tried.
     """
     name = find_checkpoint(call.model, call.revision)
     shards = find_shards(call.folder)
@@ -51,17 +53,27 @@ def score_folder(call: ScoringCall, engine: str = "local") -> PredictedRows:
     ours |= {"model": digest_of(name, call.revision), "shard_rows": SHARD_ROWS}
     ours = json.loads(json.dumps(ours))  # as it is read back
     total, broken = PredictedRows(output=call.output), []
+    # What is refused is refused before anything is written.
+    output.check(ours)
+    finished = output.finished(shards, open_place(call.folder)[0])
+    missing = [shard for shard in shards if shard.name not in finished]
+    scorer = ShardScorer(call) if missing else None
+    records: Iterator[dict[str, Any]] = iter(())
+    if scorer is not None:
+        if not finished:
+            scorer.check(missing)
+        records = map(scorer.score, missing) if engine == "local" else _by_ray(missing, call)
     with _locked(output):
         output.begin(ours)
-        finished = output.finished(shards)
-        missing = [shard for shard in shards if shard.name not in finished]
         logger.info("%s: %d shards%s", call.folder, len(shards), _there(len(finished)))
+        output.say_what_has_no_input(shards)
         for record in finished.values():
             _add(total, record)
-        records = _ENGINES[engine](missing, call) if missing else iter(())
         try:
             with tqdm(total=len(shards), initial=len(finished), unit=" shards", desc="Predicting") as bar:
                 for record in records:
+                    if "failed" in record:
+                        raise OSError(*record["failed"])
                     _add(total, record)
                     if "error" in record:
                         broken.append(record["error"])
@@ -100,11 +112,6 @@ def _locked(output: OutputFolder) -> Iterator[None]:
             yield
     except Timeout as error:
         raise CallError(f"--output {output.place}: another process is writing it: wait for it") from error
-
-
-def _here(shards: Sequence[Shard], call: ScoringCall) -> Iterator[dict[str, Any]]:
-    scorer = ShardScorer(call)
-    return map(scorer.score, shards)
 
 
 def _by_ray(shards: Sequence[Shard], call: ScoringCall) -> Iterator[dict[str, Any]]:
@@ -157,7 +164,3 @@ def _cluster() -> Iterator[None]:
             yield
     finally:
         ray.shutdown()
-
-
-_ENGINES = {"local": _here, "ray": _by_ray}
-ENGINES = tuple(_ENGINES)

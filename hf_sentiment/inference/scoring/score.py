@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import tempfile
@@ -14,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from hf_sentiment.compute.quiet import at_level
-from hf_sentiment.errors import NoRows, SentimentError, first_line
+from hf_sentiment.errors import CallError, NoRows, SentimentError, first_line
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.outputs import open_output
-from hf_sentiment.inference.rows import read_rows
-from hf_sentiment.inference.scoring.shards import OutputFolder, Shard, fetched, open_place
+from hf_sentiment.inference.rows import InputRows, read_rows
+from hf_sentiment.inference.scoring.shards import OutputFolder, Shard, digest_of_file, fetched, open_place
 from hf_sentiment.inference.scoring.writing import chosen_columns, write_rows
 
 
@@ -74,35 +75,85 @@ class ShardScorer:
         """Read, predict and write a shard.
 
         Returns:
-            The record: what became of its rows; or why it cannot be used, as `error`.
+            The record: what became of its rows; or why it cannot be used, as `error`; or what of an `OSError` ends all
+            work, as `failed`.
         """
         # Who was killed between a shard and the news of it has it done already.
-        if done := self.output.finished([shard]):
+        if done := self.output.finished([shard], self.system):
             return done[shard.name]
         with _scratch() as place:
             try:
-                path = fetched(self.system, shard, place)
-                try:
-                    return self._score(shard, path, place)
-                except NoRows:
-                    record = {"rows": 0, "unlabeled": {}, "noted": {}}
-                    self.output.finish(shard, None, record)
-                    return record
-                except SentimentError as error:
-                    return {"error": str(error).replace(str(path), shard.source)}
-            except OSError as error:
-                return {"error": f"{shard.source}: {first_line(error)}"}
+                record, written = self._score(shard, place)
+            except (SentimentError, OSError) as error:
+                if full := _full(error):
+                    return {"failed": [full.errno, full.strerror or first_line(full), tempfile.gettempdir()]}
+                return {"error": _said(error, shard, place)}
+            try:
+                self.output.finish(shard, written, record)
+            except OSError as error:  # nor would another shard find room there
+                return {"failed": [error.errno, error.strerror or first_line(error), self.call.output]}
+        return record
 
-    def _score(self, shard: Shard, path: Path, place: Path) -> dict[str, Any]:
+    def check(self, shards: Sequence[Shard]) -> None:
+        """See that the call is right of a file; an argument that is wrong of all is no fault of the files.
+
+        Args:
+            shards: Files are looked at until one will do.
+
+        Raises:
+            CallError: Of no file it is, and what is wrong of the first.
+        """
+        call = self.call
+        if call.columns is call.text_column is call.encoding is None:
+            return
+        wrong = []
+        for shard in shards:
+            with _scratch() as place:
+                try:
+                    self._read(shard, place)
+                    return
+                except NoRows:
+                    continue
+                except CallError as error:
+                    wrong.append(_said(error, shard, place))
+                except (SentimentError, OSError):
+                    continue  # whoever scores it says that it is broken
+        if wrong:
+            raise CallError(wrong[0])
+
+    def _read(self, shard: Shard, place: Path) -> tuple[Path, InputRows, list[str]]:
+        path = fetched(self.system, shard, place)
         rows = read_rows(str(path), self.call.text_column, self.call.encoding)
-        kept = chosen_columns(rows.columns, self.call.columns, rows.name)
+        return path, rows, chosen_columns(rows.columns, self.call.columns, rows.name)
+
+    def _score(self, shard: Shard, place: Path) -> tuple[dict[str, Any], Path | None]:
+        """The record of a shard, and the file; of an input without a row there is none."""
+        try:
+            path, rows, kept = self._read(shard, place)
+        except NoRows:
+            return {"rows": 0, "unlabeled": {}, "noted": {}}, None
+        record: dict[str, Any] = {"digest": digest_of_file(path)}
         written = place / "out" / Path(shard.name).name
         types = rows.types() if written.suffix.lower() == ".parquet" else None
         with open_output(written, kept, self.classifier.labels, types) as output:
             done = write_rows(rows, self.classifier, output, progress=False)
-        record = {"rows": done.rows, "unlabeled": done.unlabeled, "noted": done.noted, "renamed": done.renamed}
-        self.output.finish(shard, written, record)
-        return record
+        record |= {"rows": done.rows, "unlabeled": done.unlabeled, "noted": done.noted, "renamed": done.renamed}
+        return record, written
+
+
+def _said(error: Exception, shard: Shard, place: Path) -> str:
+    """An error that names the file as it is below the folder that is read."""
+    if not isinstance(error, SentimentError):
+        return f"{shard.source}: {first_line(error)}"
+    copy = str(place / Path(shard.path).name)
+    return str(error).replace(copy, shard.source).replace(shard.path, shard.source)
+
+
+def _full(error: BaseException | None) -> OSError | None:
+    """A full disk, of which a reader's error may have been made."""
+    while error is not None and getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
+        error = error.__cause__ or error.__context__
+    return error if isinstance(error, OSError) else None
 
 
 @contextmanager

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import logging
 import shutil
+import tempfile
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -22,13 +25,17 @@ from fsspec.implementations.local import LocalFileSystem
 from hf_sentiment.data import sources
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.inference.outputs import OUTPUTS
+from hf_sentiment.inference.rows import few
 from hf_sentiment.records.atomic import file_atomically, write_atomically
+
+logger = logging.getLogger(__name__)
 
 # Rows of a Parquet file that go into one file of the output: minutes of a core's work, which is what a kill costs.
 SHARD_ROWS = 65_536
 # Where the output keeps what it knows of itself: readers of folders pass over such a name.
 _RECORDS = "_hf_sentiment"
-# What tells that a file has changed, by the names that file systems have for it.
+_CALL, _LOCK = f"{_RECORDS}/call.json", f"{_RECORDS}/lock"
+# What tells that a file may have changed, by the names that file systems have for it; the size is the first.
 _VERSION = ("size", "mtime", "ETag", "etag", "LastModified", "last_modified", "updated", "md5Hash")
 _FOOTERS_AT_ONCE = 16
 _KINDS = {"parquet": ".parquet", "jsonl": ".jsonl", "json": ".jsonl", "tsv": ".tsv", "excel": ".xlsx", "csv": ".csv"}
@@ -159,6 +166,24 @@ def fetched(system: AbstractFileSystem, shard: Shard, place: Path) -> Path:
     return target
 
 
+def digest_of_file(path: Path) -> str:
+    """What tells a content from others.
+
+    Args:
+        path: On this machine.
+    """
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_same(record: Mapping[str, Any], shard: Shard, system: AbstractFileSystem) -> bool:
+    """Whether an input whose time is another has the content that it had; of another size it has not."""
+    if str(record["version"]).split()[:1] != shard.version.split()[:1]:
+        return False
+    with tempfile.TemporaryDirectory(prefix="hf-sentiment-") as place:
+        return bool(digest_of_file(fetched(system, shard, Path(place))) == record.get("digest"))
+
+
 class OutputFolder:
     """The folder that is written: its files, and a record of each that is finished.
 
@@ -174,9 +199,9 @@ class OutputFolder:
     @property
     def lock(self) -> str | None:
         """A file to lock while it is written; `None` where no file system of this machine has it."""
-        return f"{self.root}/{_RECORDS}/lock" if self.is_local else None
+        return f"{self.root}/{_LOCK}" if self.is_local else None
 
-    def begin(self, call: Mapping[str, Any]) -> None:
+    def check(self, call: Mapping[str, Any]) -> None:
         """See that it is empty, or of the same call.
 
         Args:
@@ -185,24 +210,41 @@ class OutputFolder:
         Raises:
             CallError: It is neither.
         """
-        path = f"{self.root}/{_RECORDS}/call.json"
-        if self.system.exists(path):
-            before = json.loads(self.system.cat_file(path))
-            if different := [name for name, value in call.items() if before.get(name) != value]:
-                raise CallError(
-                    f"--output {self.place}: files of another call are there (another {', '.join(different)}): run "
-                    "that command again to go on with it, or name another folder"
-                )
-        elif any(not name.startswith(_RECORDS) for name in self._files()):
+        there = self._files()
+        if not there - {_CALL, _LOCK}:
+            return  # of a call that came to nothing
+        if _CALL not in there:
             raise CallError(f"--output {self.place} exists and is not overwritten: name another folder, or remove it")
-        else:
-            self._write(path, json.dumps(call, indent=2))
+        before = self._read(_CALL)
+        if not before:
+            raise CallError(
+                f"--output {self.place}: {self.path_of(_CALL)} is damaged, and what command wrote it is not known: "
+                "name another folder, or remove this one"
+            )
+        if different := [name for name, value in call.items() if before.get(name) != value]:
+            raise CallError(
+                f"--output {self.place}: files of another call are there (another {', '.join(different)}): run that "
+                "command again to go on with it, or name another folder"
+            )
 
-    def finished(self, shards: list[Shard]) -> dict[str, dict[str, Any]]:
+    def begin(self, call: Mapping[str, Any]) -> None:
+        """Write the call down, if it can be begun or gone on with; as `check`.
+
+        Args:
+            call: What was asked for, as plain JSON.
+        """
+        self.check(call)
+        self._write(_CALL, json.dumps(call, indent=2))
+
+    def finished(self, shards: list[Shard], system: AbstractFileSystem) -> dict[str, dict[str, Any]]:
         """Name → record of the shards that are finished.
 
+        Args:
+            shards: Of the input.
+            system: Of the input.
+
         Raises:
-            CallError: The input of one of them has changed since.
+            CallError: The content of one of them is another since.
         """
         if len(shards) == 1:  # as each is asked for once more before it is made
             named = (_record(shards[0]), shards[0].name)
@@ -211,18 +253,37 @@ class OutputFolder:
             there = self._files()
         finished = {}
         for shard in shards:
-            if _record(shard) not in there:
-                continue
-            record = json.loads(self.system.cat_file(f"{self.root}/{_record(shard)}"))
-            if record["rows"] and shard.name not in there:
-                continue  # removed, to be made again
-            if record["version"] != shard.version:
+            record = self._read(_record(shard)) if _record(shard) in there else {}
+            changed = record.get("version") != shard.version
+            if not {"version", "rows"} <= record.keys() or (shard.name not in there if record["rows"] else changed):
+                continue  # damaged, removed, or without rows until now: to be made again
+            if changed and not _is_same(record, shard, system):
+                written = self.path_of(shard.name)
                 raise CallError(
-                    f"--output {self.place}: {shard.source} has changed since {shard.name} was written: remove that "
-                    "file to have it made again, or name another folder"
+                    f"{shard.source} has changed since {written} was made of it: remove {written} to have it made "
+                    "again, or name another --output"
                 )
             finished[shard.name] = record
         return finished
+
+    def say_what_has_no_input(self, shards: list[Shard]) -> None:
+        """A line about what was made of files that are not there any more, or are in other shards now.
+
+        Args:
+            shards: All of the input.
+        """
+        there, names = self._files(), {shard.name for shard in shards}
+        stale = sorted(name for name in there - names if f"{_RECORDS}/{name}.json" in there)
+        if stale:
+            logger.warning("%s: the input of %s is not there any more; it is kept", self.place, few(stale))
+
+    def path_of(self, name: str) -> str:
+        """A file of it as the user would name it.
+
+        Args:
+            name: Below the folder.
+        """
+        return f"{self.place.rstrip('/')}/{name}"
 
     def finish(self, shard: Shard, written: Path | None, record: Mapping[str, Any]) -> None:
         """Put a whole file under its name, and then its record.
@@ -242,13 +303,21 @@ class OutputFolder:
             beside_there = f"{folder}/.{name}.{uuid.uuid4().hex}"
             self.system.put_file(str(written), beside_there)
             self.system.mv(beside_there, target)
-        self._write(f"{self.root}/{_record(shard)}", json.dumps({**record, "version": shard.version}))
+        self._write(_record(shard), json.dumps({**record, "version": shard.version}))
 
     def _files(self) -> set[str]:
         """All that there are, below the folder."""
         return {path.removeprefix(self.root).lstrip("/") for path in self.system.find(self.root)}
 
-    def _write(self, path: str, content: str) -> None:
+    def _read(self, name: str) -> dict[str, Any]:
+        """A record; of a damaged one nothing."""
+        try:
+            return dict(json.loads(self.system.cat_file(f"{self.root}/{name}")))
+        except (ValueError, TypeError):
+            return {}
+
+    def _write(self, name: str, content: str) -> None:
+        path = f"{self.root}/{name}"
         if self.is_local:
             write_atomically(path, content)
         else:  # a store of objects has whole ones alone

@@ -198,6 +198,7 @@ def test_the_script_trains_without_held_out_texts_from_a_taught_encoder(
         (["--imbalance", "class_weights"], "error: --imbalance is not for this script: leave it out"),
         (["--train_fiel", "r.csv"], "error: unknown argument --train_fiel, did you mean --train_file?"),
         (["--train_file", "nowhere.csv"], "error: nowhere.csv: no such file"),
+        (["--resume_from_checkpoint", "run/checkpoint-9"], "error: --resume_from_checkpoint run/checkpoint-9: no chec"),
     ],
 )
 def test_a_wrong_call_of_the_script_is_one_line(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,9 @@ class LoraCallback(SuiteCallback):
             # Of the two that judge texts or tokens; without one, peft could not load the adapter again.
             task_type="TOKEN_CLS" if type(model).__name__.endswith("ForTokenClassification") else "SEQ_CLS",
         )
-        with untouched_random_state():
+        with untouched_random_state(), warnings.catch_warnings():
+            # peft asks for an attribute that transformers is about to rename.
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")
             torch.manual_seed(seed)  # the same adapters at every start, so that a resumed run is the same run
             wrapped = get_peft_model(base, config)
         _take_place(model, wrapped)

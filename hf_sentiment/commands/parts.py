@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -77,7 +78,9 @@ class Parts:
         return tuple(spreads)
 
 
-def run_parts(train: Runner, run: Run, dataset: Any, arguments: Mapping[str, Any], folder: Path) -> Parts | None:
+def run_parts(
+    train: Runner, run: Run, dataset: Any, arguments: Mapping[str, Any], folder: Path, parts: Sequence[Part] = ()
+) -> Parts | None:
     """Make the runs of `--folds` and `--seeds` that are not there yet; `None` where neither is asked for.
 
     Args:
@@ -86,6 +89,7 @@ def run_parts(train: Runner, run: Run, dataset: Any, arguments: Mapping[str, Any
         dataset: As in `train`.
         arguments: As in `train`.
         folder: Of the run.
+        parts: The folds.
     """
     folds, seeds, keep = arguments.get("folds"), arguments.get("seeds"), bool(arguments.get("keep_checkpoints"))
     if folds is None and seeds is None:
@@ -97,7 +101,7 @@ def run_parts(train: Runner, run: Run, dataset: Any, arguments: Mapping[str, Any
         # The temperature is that of the final run, fitted on the logits of all folds.
         said = part_arguments(arguments, run.plan, run.data.rule.labels) | {"calibrate": False}
         out_of_fold, labels = np.empty((len(run.splits["train"]), len(run.data.rule.labels))), run.data.splits["train"]
-        figures, parts = [], list(fold_parts(run.data, folds, data_seed))
+        figures = []
         for number, part in enumerate(parts, start=1):
             logger.info("Fold %d of %d", number, folds)
             logits = run_part(train, part, said, folder / "folds" / f"fold-{number}", keep)
@@ -131,6 +135,17 @@ def part_arguments(arguments: Mapping[str, Any], plan: Plan, labels: Sequence[st
     return {**settled, **said, **columns, **shares, "imbalance": "class_weights" if weighted else "none"}
 
 
+def folds_of(run: Run, folds: int | None) -> list[Part]:
+    """The parts of `--folds`; none where they are not asked for.
+
+    Raises:
+        DataError: As `fold_parts`.
+    """
+    arguments = run.trainer.args
+    seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
+    return list(fold_parts(run.data, folds, seed)) if folds else []
+
+
 def fold_parts(data: PreparedData, folds: int, seed: int) -> Iterator[Part]:
     """The training texts in so many parts, each judged by a run on the others; no near-duplicate straddles two.
 
@@ -143,7 +158,8 @@ def fold_parts(data: PreparedData, folds: int, seed: int) -> Iterator[Part]:
     try:  # the rest, "train", is the last fold
         made = make_splits(numbers(train, "label"), groups, shares, seed=seed, label_names=data.rule.labels)
     except DataError as error:
-        raise DataError(f"--folds {folds}: {error}") from error
+        reason = re.split("; |: add", str(error))[0]
+        raise DataError(f"--folds {folds} are too many ({reason}): say fewer") from error
     for held in made.values():
         rest = np.setdiff1d(np.arange(len(train)), held)
         yield Part(DatasetDict(train=named(train.select(rest), data)), train.select(held), held)

@@ -18,7 +18,7 @@ from datasets.fingerprint import Hasher
 from transformers import TrainerCallback, set_seed
 
 from hf_sentiment.commands.ending import end_records, training_record, unlabeled_probabilities
-from hf_sentiment.commands.parts import Parts, run_parts
+from hf_sentiment.commands.parts import Parts, folds_of, run_parts
 from hf_sentiment.compute import processes
 from hf_sentiment.compute.processes import in_slices, main_does
 from hf_sentiment.data.splits import joined, read_seen_texts, write_seen_texts
@@ -131,7 +131,7 @@ def _train(
     processes.join(bool(training.get("use_cpu")), training.get("ddp_timeout"))
     # What was asked for, not what is planned: the same command is the same run, whatever the plan says by then.
     call = call_record(ours, training, dataset)
-    folder = main_does(lambda: RunFolder.open(training["output_dir"], call))
+    folder = main_does(lambda: RunFolder.open(training["output_dir"], call, sweep is not None))
     if main_does(lambda: folder.finished):  # said twice, nothing is done twice
         if not ours.keep_checkpoints:
             main_does(folder.clear_up)  # only after a kill is there anything left
@@ -146,8 +146,9 @@ def _train(
             chosen = {name: run.plan.decisions[name] for name in run.plan.decisions.keys() & sweep.values.keys()}
             told: Any = {name: dataclasses.replace(one, reason="chosen by the sweep") for name, one in chosen.items()}
             run.plan = dataclasses.replace(run.plan, **told)
+        folds = folds_of(run, ours.folds)
         main_does(lambda: _begin(run, ours, dataset, folder, call, checkpoint, before))
-        parts = run_parts(run_training, run, dataset, arguments, folder.path)
+        parts = run_parts(run_training, run, dataset, arguments, folder.path, folds)
         if parts:
             set_seed(run.trainer.args.seed)  # as if they had not been
         while (facts := _fit(run, folder, checkpoint, began, watching)) is not None:
@@ -212,10 +213,13 @@ def _check_same_batch(before: PlanRecord, plan: Plan) -> None:
     was, now = before.facts["processes"], plan.facts.processes
     texts, would = _texts_a_step(before), _texts_a_step(plan_record(plan))
     if texts != would:
+        each, rest = divmod(texts, now * plan.gradient_accumulation_steps.value)
+        remedy = f"start a number of processes that divides {texts}"
+        if not rest:
+            remedy = f"say --per_device_train_batch_size {each}"
         raise CallError(
             f"the run began on {was} process{'es' * (was > 1)} with {texts} texts a step, and on {now} a step would "
-            f"take {would}: start a number of processes that divides {texts}, and leave out "
-            "--per_device_train_batch_size"
+            f"take {would}: {remedy}"
         )
 
 

@@ -37,6 +37,10 @@ _DAMAGED = "damaged-"
 _LOCK = ".lock"
 # The folders of runs that a run is made of: other seeds, folds, and the trials of a sweep.
 PARTS = ("seeds", "folds", "trials")
+# What a sweep was asked for.
+SWEEP_CALL = Path("trials", "call.json")
+# What may be said otherwise where a run goes on: other processes take other parts of a step, whose size is checked.
+_SHARED_OUT = {"per_device_train_batch_size"}
 # What the records of a sweep begin with; they are there before its winner begins.
 SWEEP = "sweep"
 # What the folder begins with that a model is saved into before it is moved to its place.
@@ -59,20 +63,25 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def open(cls, output_dir: str | os.PathLike[str], call: dict[str, Any]) -> RunFolder:
+    def open(cls, output_dir: str | os.PathLike[str], call: dict[str, Any], of_sweep: bool = False) -> RunFolder:
         """The folder of a new run, or of the one that is there and was called in the same way.
 
         Args:
             output_dir: The folder.
             call: What is asked for, as plain JSON.
+            of_sweep: Whether it is the run of what a sweep there has chosen.
 
         Raises:
-            CallError: The folder holds something else, or a run that was called with other arguments.
+            CallError: The folder holds something else, an unfinished sweep, or a run of other arguments.
         """
         folder = cls(Path(output_dir))
         record = folder.records / "arguments.json"
         for leftover in folder.path.glob(f"{_SHARED}*"):  # of a kill
             shutil.rmtree(leftover)
+        if (folder.path / SWEEP_CALL).is_file() and not (of_sweep or folder.finished):
+            raise CallError(
+                f"{output_dir} holds a sweep: say its command again to go on with it, or name another --output_dir"
+            )
         # `arguments.json` is written first of all: without it this is no run, or one that was killed before it began.
         if not record.is_file():
             if folder.path.is_file() or folder._holds_something():
@@ -85,7 +94,8 @@ class RunFolder:
         if not folder.finished and not any((path / "trainer_state.json").is_file() for path in folder._checkpoints()):
             return folder  # nothing was learned yet that another call would mix with
         # What is not said and what is said to be `None` are the same.
-        different = sorted(name for name in before.keys() | call.keys() if before.get(name) != call.get(name))
+        names = (before.keys() | call.keys()) - (set() if folder.finished else _SHARED_OUT)
+        different = sorted(name for name in names if before.get(name) != call.get(name))
         if different:
             name = different[0]
             raise CallError(

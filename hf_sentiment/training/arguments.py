@@ -293,6 +293,9 @@ def parse_arguments(
         said.setdefault("use_cpu", not accelerated)  # or processes do not meet there
         processes.join(said["use_cpu"], said.get("ddp_timeout"))
     theirs = TrainingArguments(**said)
+    checkpoint = theirs.resume_from_checkpoint
+    if checkpoint is not None and not Path(checkpoint, "trainer_state.json").is_file():
+        raise CallError(f"--resume_from_checkpoint {checkpoint}: no checkpoint there: name a folder checkpoint-N")
     for name, watches in (
         ("early_stopping_patience", bool(ours.early_stopping_patience)),
         ("alarm", ours.alarm in ("stop", "rollback")),

@@ -16,6 +16,7 @@ from hf_sentiment.data.prepare import prepare_data
 from hf_sentiment.errors import CallError, DataError
 
 Finish = Callable[[Sequence[str], Path], Path]
+Cli = Callable[..., tuple[int, str, str]]
 
 
 def read(path: Path) -> Any:
@@ -40,7 +41,7 @@ def test_each_text_is_judged_by_a_run_on_the_others_and_duplicates_stay_together
             {"a good film number 0", "A good film, number 0!"},
         )
         assert {"positive", "negative"} == set(part.texts["train"]["label"])
-    with pytest.raises(DataError, match=r"--folds 9: label .* has only 7 training rows, 6 of them different"):
+    with pytest.raises(DataError, match=r"--folds 9 are too many \(label .* only 7 .*, 6 of them .*\): say fewer"):
         list(fold_parts(data, 9, seed=1))
 
 
@@ -49,6 +50,13 @@ def folds(finish: Finish, tiny_checkpoint: Path, reviews_file: Path, tmp_path_fa
     words = ["--model_name_or_path", str(tiny_checkpoint), "--train_file", str(reviews_file), "--folds", "2"]
     words += ["--max_train_samples", "40", "--num_train_epochs", "1", "--report_to", "none"]
     return finish(words, tmp_path_factory.mktemp("folds") / "run")
+
+
+def test_too_many_folds_leave_nothing(tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path, run_cli: Cli) -> None:
+    words = ["--model_name_or_path", tiny_checkpoint, "--train_file", reviews_file, "--max_train_samples", "40"]
+    code, _, said = run_cli("train", *words, "--folds", "90", "--output_dir", tmp_path / "run")
+    assert code == 1 and said.splitlines()[-1].startswith("error: --folds 90 are too many (")
+    assert not (tmp_path / "run").exists()
 
 
 def test_folds_measure_and_the_final_model_is_trained_on_all(folds: Path) -> None:

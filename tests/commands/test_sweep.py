@@ -61,6 +61,13 @@ def test_a_sweep_is_killed_and_taken_up(
     assert "RUNNING" in before.values()
     times = {path: path.stat().st_mtime_ns for path in folder.glob("trials/*/records/held_out.npy")}
     # Something else is refused, and the same goes on.
+    code, _, said = run_cli("train", *words[1:5], "--output_dir", folder)
+    assert code == 2 and f"error: {folder} holds a sweep: say its command again" in said
+    study, content = folder / "trials" / "study.sqlite", (folder / "trials" / "study.sqlite").read_bytes()
+    study.write_bytes(b"no database at all, but a text" * 50)
+    code, _, said = run_cli(*words)
+    assert code == 1 and said.splitlines()[-1].startswith(f"error: {study} cannot be used (")
+    study.write_bytes(content)
     code, _, said = run_cli(*words, "--learning_rate", "1e-4")
     assert code == 2 and "holds a sweep with other arguments (another learning_rate)" in said
     code, out, said = run_cli(*words, "--json")
@@ -71,6 +78,9 @@ def test_a_sweep_is_killed_and_taken_up(
     check_records(folder, json.loads(out), said)
     code, _, said = run_cli(*words)
     assert code == 0 and "is finished already, and nothing was changed" in said
+    for more, name in (({"--learning_rate": "1e-4"}, "learning_rate"), ({"--trials": 6}, "trials")):
+        code, _, said = run_cli(*words, *(word for pair in more.items() for word in pair))
+        assert code == 2 and f"holds a sweep with other arguments (another {name})" in said
 
 
 def check_records(folder: Path, table: dict[str, Any], said: str) -> None:
@@ -225,11 +235,13 @@ def test_a_space_of_the_users(tmp_path: Path) -> None:
         ("per_device_train_batch_size: {low: 1.5, high: 3}", "1.5 should be of the type int"),
         ("- learning_rate", "a space is a list of `name: [16, 32]`"),
         ("learning_rate: {", "not a YAML file"),
+        (None, "cannot be read (No such file or directory): name a YAML file"),
     ],
 )
-def test_a_wrong_space_is_one_line(content: str, message: str, tmp_path: Path) -> None:
+def test_a_wrong_space_is_one_line(content: str | None, message: str, tmp_path: Path) -> None:
     file = tmp_path / "space.yaml"
-    file.write_text(content)
+    if content is not None:
+        file.write_text(content)
     with pytest.raises(CallError) as wrong:
         read_space(str(file), OWN, {"optim"})
     assert message in str(wrong.value) and str(wrong.value).startswith(f"--space {file}")
@@ -258,6 +270,7 @@ def test_a_head_alone_has_nothing_to_vary(tiny_sentence_encoder: Path, reviews_f
             lexicon=False,
             output_dir=str(tmp_path / "sweep"),
         )
+    assert not (tmp_path / "sweep").exists()
     # A folder with something else in it is left alone.
     write_json(tmp_path / "sweep" / "mine.json", {})
     with pytest.raises(CallError, match="exists and is no run of this command"):

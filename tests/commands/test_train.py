@@ -698,3 +698,17 @@ def test_a_kill_while_the_first_record_is_written_does_not_block_the_folder(tmp_
     (tmp_path / "other" / "records" / "invoices.csv").write_text("mine")
     with pytest.raises(CallError, match="exists and is no run of this command"):
         RunFolder.open(tmp_path / "other", {"seed": 1})
+
+
+def test_the_batch_of_a_process_may_be_said_anew_until_the_run_is_finished(tmp_path: Path) -> None:
+    from hf_sentiment.records.folder import RunFolder
+
+    folder, call = RunFolder(tmp_path), {"seed": 1, "per_device_train_batch_size": 4}
+    folder.begin(call)
+    (tmp_path / "checkpoint-1").mkdir()
+    (tmp_path / "checkpoint-1" / "trainer_state.json").write_text("{}")
+    other = call | {"per_device_train_batch_size": 8}
+    assert RunFolder.open(tmp_path, other) == folder
+    (folder.records / "evaluation.json").write_text("{}")
+    with pytest.raises(CallError, match="other arguments \\(per_device_train_batch_size was 4, now 8\\)"):
+        RunFolder.open(tmp_path, other)

@@ -269,3 +269,7 @@ def test_steps_of_another_size_are_refused(words: list[str], tmp_path: Path) -> 
     err = ended(start(3, words), 1)
     line = "error: the run began on 2 processes with 8 texts a step, and on 3 a step would take 12: start a number of"
     assert sum(one.startswith(line) for one in err.splitlines()) == 1
+    err = ended(start(1, words), 1)
+    assert "with 8 texts a step, and on 1 a step would take 4: say --per_device_train_batch_size 8\n" in err
+    err = ended(start(1, [*words, "--per_device_train_batch_size", "8"]))
+    assert "Going on with the unfinished run, from checkpoint-" in err and "Done: " in err

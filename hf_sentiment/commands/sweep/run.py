@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from hf_sentiment.compute import processes
 from hf_sentiment.data.splits import FOLDS
 from hf_sentiment.data.texts import numbers
 from hf_sentiment.errors import CallError, SentimentError, missing_extra
-from hf_sentiment.records.folder import RunFolder
+from hf_sentiment.records.folder import SWEEP, SWEEP_CALL, RunFolder
 from hf_sentiment.records.schema import SweepSummary
 from hf_sentiment.records.serialization import read_record, write_record
 from hf_sentiment.table import table_lines
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 # Seeds of each of the best, where `--seeds` does not say it.
 _SEEDS = 3
-# What was asked for, by which the same command is known.
-_CALL = Path("trials", "call.json")
 
 
 @dataclass(frozen=True)
@@ -90,19 +89,38 @@ def sweep(
     _check_call({"trials": trials, "jobs": jobs, "repeat": repeat}, backend, arguments)
     folder = Path(arguments["output_dir"])
     call = {**call_record(*split_arguments(arguments), dataset), "repeat": repeat}
-    if not (folder / _CALL).is_file():
+    if not (folder / SWEEP_CALL).is_file():
         RunFolder.open(folder, call)  # refuses what is there
     elif RunFolder(folder).finished:
+        _check_same(folder, call, trials)
         logger.warning("%s is finished already, and nothing was changed: name another --output_dir", folder)
         return None
-    (folder / _CALL).parent.mkdir(parents=True, exist_ok=True)
+    with _alone(folder):
+        job, values = _prepare(dataset, arguments, folder, trials, jobs, space)
+        call |= {"space": {name: extent(one) for name, one in job.space.items()}}
+        _check_same(folder, call)
+        write_record(folder / SWEEP_CALL, call)
+        return _sweep(job, values, dataset, arguments, repeat, backend == "ray")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The folder for this process; a call that was wrong leaves nothing in it."""
+    made = [path for path in (folder / "trials", folder, *folder.parents) if not path.exists()]
+    (folder / "trials").mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(folder / "trials" / ".sweep.lock", timeout=0):
-            job, values = _prepare(dataset, arguments, folder, trials, jobs, space)
-            _remember(folder, call | {"space": {name: extent(one) for name, one in job.space.items()}})
-            return _sweep(job, values, dataset, arguments, repeat, backend == "ray")
+            yield
     except Timeout as error:
         raise CallError(f"another process sweeps in {folder}: wait for it, or name another --output_dir") from error
+    except KeyboardInterrupt as error:
+        raise SentimentError("stopped: run the same command again to go on") from error
+    finally:
+        if not (folder / SWEEP_CALL).is_file():
+            (folder / "trials" / ".sweep.lock").unlink(missing_ok=True)
+            with suppress(OSError):  # not empty
+                for path in made:
+                    path.rmdir()
 
 
 def _check_call(counts: Mapping[str, int], backend: str, arguments: Mapping[str, Any]) -> None:
@@ -120,16 +138,18 @@ def _check_call(counts: Mapping[str, int], backend: str, arguments: Mapping[str,
             raise missing_extra(extra, f"a sweep needs {name}")
 
 
-def _remember(folder: Path, call: dict[str, Any]) -> None:
-    """Write down what is asked for, or see that it is what was asked for before."""
-    before = read_record(folder / _CALL, dict[str, Any]) or call
+def _check_same(folder: Path, call: dict[str, Any], trials: int | None = None) -> None:
+    """See that what is asked for is what was asked for before: of a finished sweep so many trials, too."""
+    before = dict(read_record(folder / SWEEP_CALL, dict[str, Any]) or call)
+    if trials is not None:
+        done = read_record(folder / "records" / f"{SWEEP}.json", dict[str, Any])
+        before["trials"], call = done and len(done["trials"]), call | {"trials": trials, "space": before.get("space")}
     different = [name for name in before.keys() | call.keys() if before.get(name) != call.get(name)]
     if different:
         raise CallError(
             f"{folder} holds a sweep with other arguments (another {min(different)}): run the same command again to go "
             "on with it, or name another --output_dir"
         )
-    write_record(folder / _CALL, call)
 
 
 def _prepare(

@@ -67,7 +67,9 @@ def read_space(path: str, own: Mapping[str, Any], said: Collection[str]) -> Spac
     """
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except OSError as error:
+        raise CallError(f"--space {path}: cannot be read ({error.strerror}): name a YAML file") from error
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise CallError(f"--space {path}: not a YAML file ({' '.join(str(error).split())})") from error
     if not isinstance(content, dict) or not content:
         raise CallError(f"--space {path}: a space is a list of `name: [16, 32]` or `name: {{low: 1e-5, high: 1e-4}}`")

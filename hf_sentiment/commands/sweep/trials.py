@@ -23,7 +23,7 @@ from hf_sentiment.commands.command import quieten_libraries
 from hf_sentiment.commands.parts import HELD, Part, run_part
 from hf_sentiment.commands.sweep.space import values_of
 from hf_sentiment.commands.train import run_training
-from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.errors import CallError, DataError, SentimentError, first_line
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, softmax
 from hf_sentiment.records.read import read_evaluation
 from hf_sentiment.training.interruption import Interrupted
@@ -139,13 +139,19 @@ def perform(job: Job, number: int, values: Mapping[str, Any], seed: int, report:
 def open_study(folder: Path) -> Study:
     """The study of a sweep, in SQLite: a kill leaves it as it was after the last transaction."""
     import optuna
+    from sqlalchemy.exc import SQLAlchemyError
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     # Other processes write now and then, and for a moment.
     waits = {"connect_args": {"timeout": 60}}
-    storage = optuna.storages.RDBStorage(f"sqlite:///{folder / 'trials' / 'study.sqlite'}", engine_kwargs=waits)
-    pruner = optuna.pruners.MedianPruner(*BEFORE)
-    return optuna.create_study(storage=storage, study_name="sweep", load_if_exists=True, pruner=pruner)
+    file, pruner = folder / "trials" / "study.sqlite", optuna.pruners.MedianPruner(*BEFORE)
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{file}", engine_kwargs=waits)
+        return optuna.create_study(storage=storage, study_name="sweep", load_if_exists=True, pruner=pruner)
+    except SQLAlchemyError as error:
+        raise DataError(
+            f"{file} cannot be used ({first_line(error)}): restore it, or remove {file.parent} to begin anew"
+        ) from error
 
 
 def stale_trials(study: Study) -> list[Trial]:
@@ -261,7 +267,7 @@ def work_in_processes(job: Job, tasks: Sequence[Task] | None) -> None:
     except KeyboardInterrupt:  # they were told as well, and write their checkpoints
         for process in processes:
             process.join()
-        raise SentimentError("stopped: run the same command again to go on") from None
+        raise
     died = [process.exitcode for process in processes if process.exitcode]
     if died and (tasks is not None or len(died) == job.jobs):
         raise SentimentError(f"processes of the sweep ended early (exit codes {died}): run the same command again")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -64,6 +66,14 @@ def _train(config: dict[str, Any], job: Job) -> None:
     tune.report({"step": 0, "log_loss": 0.0, "logits": logits})
 
 
+def _absolute(job: Job) -> Job:
+    """The job with the paths that a worker can follow: its folder is another one."""
+    arguments, model = dict(job.arguments), job.arguments["model_name_or_path"]
+    if Path(model).exists():
+        arguments["model_name_or_path"] = str(Path(model).resolve())
+    return replace(job, folder=job.folder.resolve(), arguments=arguments)
+
+
 @contextmanager
 def _cluster(job: Job) -> Iterator[None]:
     """The cluster of `RAY_ADDRESS`, or one on this machine for the time of the work."""
@@ -81,7 +91,7 @@ def work_with_ray(job: Job, study: Study) -> None:
     left = len(stale_trials(study)) + job.trials - sum(t.state != TrialState.WAITING for t in study.trials)
     if left <= 0:
         return
-    trials, evaluations = BEFORE
+    job, (trials, evaluations) = _absolute(job), BEFORE
     config = tune.TuneConfig(
         search_alg=_Asking(job, study),
         num_samples=left,
@@ -92,11 +102,11 @@ def work_with_ray(job: Job, study: Study) -> None:
     )
     run = tune.RunConfig(
         name="ray",
-        storage_path=str((job.folder / "trials").resolve()),
+        storage_path=str(job.folder / "trials"),
         failure_config=tune.FailureConfig(max_failures=_RETRIES),
         verbose=0,
     )
-    with _cluster(job):
+    with _cluster(job), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # Tune prints where its files are
         tune.Tuner(tune.with_parameters(_train, job=job), tune_config=config, run_config=run).fit()
 
 
@@ -104,4 +114,4 @@ def repeat_with_ray(job: Job, tasks: Sequence[Task]) -> None:
     """Do the repetitions."""
     with _cluster(job):
         again = ray.remote(max_retries=_RETRIES)(perform)
-        ray.get([again.remote(job, *task) for task in tasks])
+        ray.get([again.remote(_absolute(job), *task) for task in tasks])

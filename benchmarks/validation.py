@@ -15,6 +15,7 @@ Rules:
 - none: the last weights, without a temperature: what `train` does without a validation file
 - last: the last weights, with a temperature
 - 1se: the last weights that the texts do not tell from the best, by one standard error; 2se: by two
+- smoothed: from 2,000 texts on, the labels smoothed in spite of enough validation texts; otherwise as 2se
 - best: the best of the evaluations, the head alone among them, by their mean loss (the rule before)
 
 Rows, with the means over the draws, are appended to `--output` as they come; what is there is not done again.
@@ -187,7 +188,11 @@ def work(options: argparse.Namespace) -> None:
         if size >= MANY_TEXTS and not options.hot:
             courses[400] = train(name, size, seed, {"label_smoothing_factor": 0.0})[0]
         row: dict[str, Any] = {"task": name, "n": size, "seed": seed, "hot": options.hot}
-        for rule, values in figures(courses, labels, references, seed).items():
+        found = figures(courses, labels, references, seed)
+        if courses[400] is not course:
+            smoothed = figures(dict.fromkeys(courses, course), labels, references, seed)
+            found["smoothed 400"] = smoothed["2se 400"]
+        for rule, values in found.items():
             row[rule] = {key: round(value, 5) for key, value in values.items()}
         row["seconds"] = round(time.process_time() - began, 1)
         with options.output.open("a", encoding="utf-8") as file:
@@ -204,7 +209,8 @@ def report(path: Path) -> None:
     rows = rows_of(path)
     for hot, size in sorted({(row["hot"], row["n"]) for row in rows}):
         here = [row for row in rows if (row["hot"], row["n"]) == (hot, size)]
-        for rule in ("none 0", *(f"{one} {texts}" for texts in VALIDATION for one in RULES)):
+        rules = ("none 0", *(f"{one} {texts}" for texts in VALIDATION for one in RULES), "smoothed 400")
+        for rule in (rule for rule in rules if all(rule in row for row in here)):
             means = {key: 100 * np.mean([row[rule][key] for row in here]) for key in ("accuracy", "log_loss", "last")}
             line = (
                 f"| {'overfits' if hot else 'planned'} | {size:,} | {len(here)} | {rule} | {means['accuracy']:.1f} | "

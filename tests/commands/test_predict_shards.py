@@ -152,7 +152,12 @@ def test_a_full_disk_stops_at_once_and_names_the_place(
 
     def full(*_: object, **__: object) -> None:
         tries.append(1)
-        raise OSError(errno.ENOSPC, "No space left on device")
+        error = OSError(errno.ENOSPC, "No space left on device")
+        if where == "output":
+            raise error
+        cause = ValueError("cannot be read")
+        cause.__context__, error.__cause__ = error, cause  # a circle, as `datasets` makes one
+        raise DataError("cannot be read") from cause
 
     output = folder.with_name("out")
     with monkeypatch.context() as patched:

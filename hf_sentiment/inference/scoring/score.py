@@ -149,11 +149,18 @@ def _said(error: Exception, shard: Shard, place: Path) -> str:
     return str(error).replace(copy, shard.source).replace(shard.path, shard.source)
 
 
-def _full(error: BaseException | None) -> OSError | None:
+def _full(error: BaseException) -> OSError | None:
     """A full disk, of which a reader's error may have been made."""
-    while error is not None and getattr(error, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
-        error = error.__cause__ or error.__context__
-    return error if isinstance(error, OSError) else None
+    waiting: list[BaseException | None] = [error]
+    seen: list[BaseException] = []
+    while waiting:
+        it = waiting.pop()
+        if isinstance(it, OSError) and it.errno in (errno.ENOSPC, errno.EDQUOT):
+            return it
+        if it is not None and it not in seen:  # such a chain may be a circle
+            seen.append(it)
+            waiting += [it.__cause__, it.__context__]
+    return None
 
 
 @contextmanager

@@ -8,9 +8,9 @@ import itertools
 import logging
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -192,7 +192,7 @@ class FolderRows(InputRows):
     """The rows of all files of a folder and of those below, by name; a column `file` in front names each row's file.
 
     Args:
-        folder: What is hidden in it, and what has an unknown extension, is passed over.
+        folder: Of what is in it the files that `known_files` knows.
         wanted: The columns that the user named.
         encoding: Of text files, where their content does not tell it.
 
@@ -203,12 +203,12 @@ class FolderRows(InputRows):
 
     def __init__(self, folder: Path, wanted: WantedColumns, encoding: str | None) -> None:
         self.name, self._files, broken = str(folder), {}, {}
-        for path in _data_files(folder):
-            name = path.relative_to(folder).as_posix()
+        found = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+        for name in known_files(self.name, (path.relative_to(folder).as_posix() for path in found)):
             try:
-                self._files[name] = _file_rows(str(path), wanted, encoding, plain=True)
+                self._files[name] = _file_rows(str(folder / name), wanted, encoding, plain=True)
             except NoRows:
-                logger.info("%s: has no rows: what is in it, if anything, is taken for a header", path)
+                logger.info("%s: has no rows: what is in it, if anything, is taken for a header", folder / name)
             except SentimentError as error:
                 broken[name] = error
         if broken:
@@ -268,17 +268,23 @@ def _file_rows(file: str, wanted: WantedColumns, encoding: str | None, *, plain:
     return FileRows(table, text)
 
 
-def _data_files(folder: Path) -> list[Path]:
-    """The files below a folder that have a known extension; not what is hidden, as Excel's lock of an open book."""
-    known, others = [], 0
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and not any(part.startswith((".", "~$")) for part in path.relative_to(folder).parts):
-            if Path(path.name.lower().removesuffix(".gz")).suffix in sources.EXTENSIONS:
-                known.append(path)
-            else:
-                others += 1
+def known_files(folder: str, names: Iterable[str]) -> dict[str, str]:
+    """Name → kind of the files of a folder that are read, in order; what is passed over and not hidden is said.
+
+    Args:
+        folder: For messages.
+        names: Below it, of what is no folder; a link to one is not followed.
+    """
+    known, others = {}, []
+    for name in sorted(names):
+        kind = sources.EXTENSIONS.get(PurePosixPath(name.lower().removesuffix(".gz")).suffix)
+        starts = {part[:1] for part in name.replace("~$", ".").split("/")}
+        if kind and not starts & {".", "_"}:
+            known[name] = kind
+        elif "." not in starts:
+            others.append(name)
     if others:
-        logger.info("%s: %d files of other types passed over", folder, others)
+        logger.info("%s: passed over %s (other types, names with _ in front, linked folders)", folder, few(others))
     return known
 
 

@@ -65,9 +65,9 @@ def test_both_engines_write_what_is_predicted_of_each_file(folder: Path, tiny_fo
     lines = [
         line for line in err.replace("\r", "\n").splitlines() if line.strip() and not line.startswith("Predicting")
     ]
-    assert len(lines) == 2 and "processes of 1 threads" in err, err  # the rest is the bar
-    assert lines[0] == f"{folder}: 6 shards"
-    assert lines[1].startswith(f"1,005 rows in {by_ray}: 1,003 labelled, 2 without a label")
+    assert len(lines) == 3 and "processes of 1 threads" in err, err  # the rest is the bar
+    assert lines[1] == f"{folder}: 6 shards"
+    assert lines[2].startswith(f"1,005 rows in {by_ray}: 1,003 labelled, 2 without a label")
     assert files(here) == files(by_ray)
     assert sorted(files(here)) == ["b.csv", "c.jsonl", *(f"day=1/a-0000{i}-of-00003.parquet" for i in range(3))]
     for name in ("b.csv", "c.jsonl"):
@@ -206,7 +206,7 @@ def test_a_file_url_is_the_path_and_other_urls_are_no_single_file(
     ):
         assert run_cli("predict", tiny_folder, f"file://{folder}/b.csv", "--output", url)[0] == 0
         assert folder.with_name(path).is_file()
-    assert predict(str(tiny_folder), f"file://{folder}", output="w.csv").rows == 1_006
+    assert predict(str(tiny_folder), f"file://{folder}", output="w.csv").rows == 1_005
     assert predict(str(tiny_folder), folder, output=f"file://localhost{folder.parent}/u4").rows == 1_005
     assert files(folder.with_name("u4"))
     for command in ("predict", "evaluate"):
@@ -225,6 +225,22 @@ def test_a_file_url_is_the_path_and_other_urls_are_no_single_file(
     assert "1,005 rows in memory://dot: " in str(predict(str(tiny_folder), ".", output="memory://dot"))
     with pytest.raises(CallError, match="is in the folder that is read"):
         predict(str(tiny_folder), "memory://dot", output="memory://dot/out")
+
+
+def test_the_same_files_are_passed_over_whatever_the_output_and_named(
+    folder: Path, tiny_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in (".hidden.csv", "~$lock.xlsx", "note.pdf"):
+        (folder / name).write_text("?")
+    (folder / "linked").symlink_to(folder / "day=1")
+    for output in ("out", "p.csv"):
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            assert predict(str(tiny_folder), folder, output=folder.with_name(output)).rows == 1_005
+        line = (
+            f"{folder}: passed over _log/1.json, linked, note.pdf (other types, names with _ in front, linked folders)"
+        )
+        assert line in caplog.messages
 
 
 def test_wrong_calls_are_said_before_any_work(folder: Path, tiny_folder: Path) -> None:

@@ -25,7 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 from hf_sentiment.data import sources
 from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.inference.outputs import OUTPUTS
-from hf_sentiment.inference.rows import few
+from hf_sentiment.inference.rows import few, known_files
 from hf_sentiment.records.atomic import file_atomically, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -92,7 +92,7 @@ def is_folder(place: str) -> bool:
 
 
 def find_shards(folder: str) -> list[Shard]:
-    """The shards of all files below a folder, by name; not of what is hidden, or begins with `_`.
+    """The shards of all files below a folder that `known_files` knows, by name.
 
     Args:
         folder: A path or URL.
@@ -101,12 +101,11 @@ def find_shards(folder: str) -> list[Shard]:
         CallError: No file in it has a known type, or two would have the same name in the output.
     """
     system, root = open_place(folder)
+    there = {path.removeprefix(root).lstrip("/"): (path, info) for path, info in system.find(root, detail=True).items()}
     found: list[tuple[str, str, str, str]] = []  # path, name below the folder, kind, version
-    for path, info in sorted(system.find(root, detail=True).items()):
-        source = path.removeprefix(root).lstrip("/")
-        kind = sources.EXTENSIONS.get(PurePosixPath(source.lower().removesuffix(".gz")).suffix)
-        if kind and not any(part.startswith((".", "_", "~$")) for part in source.split("/")):
-            found.append((path, source, kind, " ".join(str(info[key]) for key in _VERSION if key in info)))
+    for source, kind in known_files(folder, there).items():
+        path, info = there[source]
+        found.append((path, source, kind, " ".join(str(info[key]) for key in _VERSION if key in info)))
     if not found:
         raise CallError(f"{folder}: no file in it is of a known type ({', '.join(sources.EXTENSIONS)})")
     # A footer says how many rows there are; of other files that takes reading them, and each stays whole.

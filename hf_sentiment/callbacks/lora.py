@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from transformers import PreTrainedModel, TrainerControl, TrainerState, Training
 from hf_sentiment.callbacks.shared import SuiteCallback, in_every_process, trained_weights, weights_are_finite
 from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.errors import CallError
-from hf_sentiment.records.atomic import folder_atomically, write_json
+from hf_sentiment.records.atomic import PARTIAL, folder_atomically, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -224,6 +225,8 @@ def save_adapter(
         base_model: What to name as the base, instead of where the model was loaded from.
         weights: Adapter and head by name, where the model holds only parts of them.
     """
+    for leftover in folder.glob(f"{PARTIAL}adapter-*"):  # of a kill
+        shutil.rmtree(leftover)
     with folder_atomically(folder / "adapter") as beside:
         model.save_pretrained(str(beside), state_dict=weights)
         (beside / "README.md").unlink(missing_ok=True)  # a template of peft's that says nothing

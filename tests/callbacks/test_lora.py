@@ -181,6 +181,13 @@ def test_without_merging_the_model_saves_its_adapter(make_trainer: Make, tmp_pat
     assert (tmp_path / "saved" / "adapter_model.safetensors").exists()
 
 
+def test_what_a_kill_left_of_an_adapter_is_removed(make_trainer: Make, tmp_path: Path) -> None:
+    (tmp_path / "_partial-adapter-x1").mkdir(parents=True)
+    (tmp_path / "_partial-adapter-x1" / "adapter_config.json").write_text("{")
+    make_trainer(LoraCallback(), folder=tmp_path, max_steps=1).train()
+    assert (tmp_path / "adapter").is_dir() and not list(tmp_path.glob("_partial*"))
+
+
 def test_a_second_training_puts_new_adapters_on_the_merged_model(
     make_trainer: Make, weights: Make, same: Make, tiny_inputs: Any
 ) -> None:

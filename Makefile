@@ -38,7 +38,7 @@ test: $(VENV)/.installed  ## The tests: offline, at most ten minutes on two core
 test-engines: $(VENV)/.installed  ## Export and publish every family of encoders, and ask transformers.js (minutes)
 	$(BIN)/python -m pytest -m engines
 
-test-faults: $(VENV)/.installed  ## Kill runs at any moment and take them up again; ask bad inputs (minutes)
+test-faults: $(VENV)/.installed  ## Kill runs at any moment and take them up again; ask bad inputs (two hours)
 	$(BIN)/python -m pytest -m faults
 
 test-starter: $(VENV)/.installed  ## Tests that fetch the starter model and data
@@ -73,6 +73,7 @@ bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmark
 	$(BIN)/python benchmarks/calibration.py
 	$(BIN)/python benchmarks/few_labels.py
 	$(BIN)/python benchmarks/validation.py
+	$(BIN)/python benchmarks/soup.py --sizes 256
 	$(BIN)/python benchmarks/long_texts.py --reading movie-1500-0 amazon-0 \
 		--training amazon-head-0 amazon-tuned-0 chinese-head-0
 	$(BIN)/python benchmarks/encoders.py

@@ -94,19 +94,19 @@ def run_parts(
     folds, seeds, keep = arguments.get("folds"), arguments.get("seeds"), bool(arguments.get("keep_checkpoints"))
     if folds is None and seeds is None:
         return None
-    seed, data_seed = run.trainer.args.seed, arguments.get("data_seed")
-    data_seed = seed if data_seed is None else data_seed
+    seed, data_seed = run.trainer.args.seed, _data_seed(run)
     out_of_fold, spread, others = None, None, {}
     if folds is not None:
         # The temperature is that of the final run, fitted on the logits of all folds.
         said = part_arguments(arguments, run.plan, run.data.rule.labels) | {"calibrate": False}
-        out_of_fold, labels = np.empty((len(run.splits["train"]), len(run.data.rule.labels))), run.data.splits["train"]
+        labels = numbers(run.data.splits["train"], "label")
+        out_of_fold = np.empty((len(labels), len(run.data.rule.labels)))
         figures = []
         for number, part in enumerate(parts, start=1):
             logger.info("Fold %d of %d", number, folds)
             logits = run_part(train, part, said, folder / "folds" / f"fold-{number}", keep)
             out_of_fold[part.held] = logits
-            figures.append(classification_metrics(softmax(logits), numbers(labels, "label")[part.held]))
+            figures.append(classification_metrics(softmax(logits), labels[part.held]))
         ranges = (Range.of([figure[name] for figure in figures]) for name in ("accuracy", "log_loss"))
         spread = Spread("folds", tuple(len(part.held) for part in parts), *ranges)
     for other in range(seed + 1, seed + (seeds or 1)):
@@ -141,9 +141,13 @@ def folds_of(run: Run, folds: int | None) -> list[Part]:
     Raises:
         DataError: As `fold_parts`.
     """
+    return list(fold_parts(run.data, folds, _data_seed(run))) if folds else []
+
+
+def _data_seed(run: Run) -> int:
+    """The seed of the splits, which is that of the training where it is not said."""
     arguments = run.trainer.args
-    seed = arguments.seed if arguments.data_seed is None else arguments.data_seed
-    return list(fold_parts(run.data, folds, seed)) if folds else []
+    return int(arguments.seed if arguments.data_seed is None else arguments.data_seed)
 
 
 def fold_parts(data: PreparedData, folds: int, seed: int) -> Iterator[Part]:

@@ -214,9 +214,8 @@ def _check_same_batch(before: PlanRecord, plan: Plan) -> None:
     texts, would = _texts_a_step(before), _texts_a_step(plan_record(plan))
     if texts != would:
         each, rest = divmod(texts, now * plan.gradient_accumulation_steps.value)
-        remedy = f"start a number of processes that divides {texts}"
-        if not rest:
-            remedy = f"say --per_device_train_batch_size {each}"
+        other_count = f"start a number of processes that divides {texts}"
+        remedy = other_count if rest else f"say --per_device_train_batch_size {each}"
         raise CallError(
             f"the run began on {was} process{'es' * (was > 1)} with {texts} texts a step, and on {now} a step would "
             f"take {would}: {remedy}"

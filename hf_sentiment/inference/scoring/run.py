@@ -54,8 +54,9 @@ def score_folder(call: ScoringCall, engine: str = "local") -> PredictedRows:
     ours = json.loads(json.dumps(ours))  # as it is read back
     total, broken = PredictedRows(output=call.output), []
     # What is refused is refused before anything is written.
-    output.check(ours)
-    finished = output.finished(shards, open_place(call.folder)[0])
+    there = output.files()
+    output.check(ours, there)
+    finished = output.finished(shards, open_place(call.folder)[0], there)
     missing = [shard for shard in shards if shard.name not in finished]
     scorer = ShardScorer(call) if missing else None
     records: Iterator[dict[str, Any]] = iter(())
@@ -66,7 +67,7 @@ def score_folder(call: ScoringCall, engine: str = "local") -> PredictedRows:
     with _locked(output):
         output.begin(ours)
         logger.info("%s: %d shards%s", call.folder, len(shards), _there(len(finished)))
-        output.say_what_has_no_input(shards)
+        output.say_what_has_no_input(shards, there)
         for record in finished.values():
             _add(total, record)
         try:

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -200,16 +200,16 @@ class OutputFolder:
         """A file to lock while it is written; `None` where no file system of this machine has it."""
         return f"{self.root}/{_LOCK}" if self.is_local else None
 
-    def check(self, call: Mapping[str, Any]) -> None:
+    def check(self, call: Mapping[str, Any], there: Set[str]) -> None:
         """See that it is empty, or of the same call.
 
         Args:
             call: What was asked for, as plain JSON.
+            there: Its `files`.
 
         Raises:
             CallError: It is neither.
         """
-        there = self._files()
         if not there - {_CALL, _LOCK}:
             return  # of a call that came to nothing
         if _CALL not in there:
@@ -232,24 +232,25 @@ class OutputFolder:
         Args:
             call: What was asked for, as plain JSON.
         """
-        self.check(call)
+        self.check(call, self.files())  # anew: another process may have begun meanwhile
         self._write(_CALL, json.dumps(call, indent=2))
 
-    def finished(self, shards: list[Shard], system: AbstractFileSystem) -> dict[str, dict[str, Any]]:
+    def finished(
+        self, shards: list[Shard], system: AbstractFileSystem, there: Set[str] | None = None
+    ) -> dict[str, dict[str, Any]]:
         """Name → record of the shards that are finished.
 
         Args:
             shards: Of the input.
             system: Of the input.
+            there: Its `files`; without them each shard is looked for.
 
         Raises:
             CallError: The content of one of them is another since.
         """
-        if len(shards) == 1:  # as each is asked for once more before it is made
-            named = (_record(shards[0]), shards[0].name)
+        if there is None:  # as each is asked for once more before it is made
+            named = (name for shard in shards for name in (_record(shard), shard.name))
             there = {name for name in named if self.system.exists(f"{self.root}/{name}")}
-        else:
-            there = self._files()
         finished = {}
         for shard in shards:
             record = self._read(_record(shard)) if _record(shard) in there else {}
@@ -265,13 +266,14 @@ class OutputFolder:
             finished[shard.name] = record
         return finished
 
-    def say_what_has_no_input(self, shards: list[Shard]) -> None:
+    def say_what_has_no_input(self, shards: list[Shard], there: Set[str]) -> None:
         """A line about what was made of files that are not there any more, or are in other shards now.
 
         Args:
             shards: All of the input.
+            there: Its `files`.
         """
-        there, names = self._files(), {shard.name for shard in shards}
+        names = {shard.name for shard in shards}
         stale = sorted(name for name in there - names if f"{_RECORDS}/{name}.json" in there)
         if stale:
             logger.warning("%s: the input of %s is not there any more; it is kept", self.place, few(stale))
@@ -304,7 +306,7 @@ class OutputFolder:
             self.system.mv(beside_there, target)
         self._write(_record(shard), json.dumps({**record, "version": shard.version}))
 
-    def _files(self) -> set[str]:
+    def files(self) -> set[str]:
         """All that there are, below the folder."""
         return {path.removeprefix(self.root).lstrip("/") for path in self.system.find(self.root)}
 

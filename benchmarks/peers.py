@@ -98,15 +98,19 @@ def table(texts: list[str], labels: np.ndarray, names: list[str]) -> Dataset:
     return Dataset.from_dict({"text": texts, "label": labels.tolist()}, features=features)
 
 
+def data_of(name: str, size: int, seed: int) -> DatasetDict:
+    """The texts of `draw` to train on, and eight test texts: `train` wants some, and what is measured has all."""
+    _, test, names = task(name)
+    few = table(test["text"][:8], np.asarray(test["label"][:8]), names)
+    return DatasetDict(train=table(*draw(name, size, seed), names), test=few)
+
+
 def ours(name: str, size: int, seed: int, variant: str = "", encoder: str = "starter") -> Made:
     """The package's own path."""
-    pool, test, names = task(name)
-    texts, labels = draw(name, size or 8 * len(names), seed)
+    pool, _, names = task(name)
     options, training = ({"augment": variant[1:]}, {}) if variant.startswith("+") else _VARIANTS[variant]
     with tempfile.TemporaryDirectory() as folder:
-        dataset: Any = DatasetDict(
-            train=table(texts, labels, names), test=table(test["text"][:8], np.asarray(test["label"][:8]), names)
-        )
+        dataset: Any = data_of(name, size or 8 * len(names), seed)
         if size == 0:
             options = options | {"max_train_samples": 0}
         if variant == "-unlabelled":
@@ -119,9 +123,13 @@ def ours(name: str, size: int, seed: int, variant: str = "", encoder: str = "sta
         run.fit()
         run.calibrate()
         seconds = time.perf_counter() - began
-        features = _test_features(run, name)
+    return test_probabilities(run, name), seconds
+
+
+def test_probabilities(run: Run, name: str) -> np.ndarray:
+    """Of the test texts, by the model as it is now; `[texts, labels]`."""
     weight, bias = run.model.classifier.weight.detach().numpy(), run.model.classifier.bias.detach().numpy()
-    return softmax(features @ weight.T + bias), seconds
+    return softmax(_test_features(run, name) @ weight.T + bias)
 
 
 _known: dict[tuple[str, str], np.ndarray] = {}

@@ -19,12 +19,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import DatasetDict
-from peers import LONGEST, TASKS, draw, rows_of, run_command, table, task
+from peers import TASKS, data_of, rows_of, run_command, task, test_probabilities
 
-from hf_sentiment.data.tokenization import tokenize
-from hf_sentiment.evaluation.metrics import classification_metrics, softmax
-from hf_sentiment.head.features import frozen_features
+from hf_sentiment.evaluation.metrics import classification_metrics
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.assemble import assemble
 
@@ -35,21 +32,11 @@ METRICS = ("accuracy", "log_loss")
 
 def train(name: str, size: int, draws: int, seed: int) -> Any:
     """A run on texts that are drawn by `draws`, with a seed of its own."""
-    _, test, names = task(name)
-    few = table(test["text"][:8], np.asarray(test["label"][:8]), names)
     with tempfile.TemporaryDirectory() as folder:
         training = {"output_dir": folder, "report_to": [], "disable_tqdm": True, "seed": seed, "save_strategy": "no"}
-        data = DatasetDict(train=table(*draw(name, size, draws), names), test=few)
-        run = assemble(SentimentArguments(validation_share=0.0), training, data)
+        run = assemble(SentimentArguments(validation_share=0.0), training, data_of(name, size, draws))
         run.fit()
     return run
-
-
-def probabilities(run: Any, name: str) -> np.ndarray:
-    """Of the test texts, `[texts, labels]`."""
-    features = frozen_features(run.model, run.tokenizer, tokenize(task(name)[1], run.tokenizer, LONGEST))
-    head = run.model.classifier
-    return softmax(features @ head.weight.detach().numpy().T + head.bias.detach().numpy())
 
 
 def measure(name: str, size: int, draws: int, seeds: int) -> dict[str, dict[str, float]]:
@@ -59,13 +46,13 @@ def measure(name: str, size: int, draws: int, seeds: int) -> dict[str, dict[str,
     mean: dict[str, Any] = {}
     for seed in range(seeds):
         run = train(name, size, draws, seed)
-        found.append(probabilities(run, name))
+        found.append(test_probabilities(run, name))
         for key, tensor in run.model.state_dict().items():
             mean[key] = mean.get(key, 0) + tensor.double() / seeds
     run.model.load_state_dict({key: tensor.float() for key, tensor in mean.items()})
     singles = [classification_metrics(one, references) for one in found]
     ways: dict[str, Any] = {"one": {key: np.mean([one[key] for one in singles]) for key in METRICS}}
-    ways["soup"] = classification_metrics(probabilities(run, name), references)
+    ways["soup"] = classification_metrics(test_probabilities(run, name), references)
     ways["probabilities"] = classification_metrics(np.mean(found, axis=0), references)
     return {way: {key: round(float(ways[way][key]), 5) for key in METRICS} for way in WAYS}
 

@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from datasets import Dataset, DatasetDict
-from peers import LONGEST, TASKS, draw_rows, rows_of, run_command, table, task
+from datasets import Dataset
+from peers import LONGEST, TASKS, data_of, draw_rows, rows_of, run_command, task
 from transformers import TrainerCallback
 
 from hf_sentiment.callbacks.early_stopping.monitor import Margin, Monitor, Seen
@@ -96,15 +96,13 @@ class Course(TrainerCallback):
 
 def train(name: str, size: int, seed: int, training: dict[str, Any]) -> tuple[Course, np.ndarray, np.ndarray]:
     """The course of a training, and the labels of the reserve and of the test texts."""
-    pool, test, names = task(name)
-    rows, labels = draw_rows(name, size, seed)
+    pool, test, _ = task(name)
+    rows, _ = draw_rows(name, size, seed)
     rest = np.setdiff1d(np.arange(len(pool)), rows)
     reserve = pool.select(np.random.default_rng(seed).permutation(rest)[:RESERVE])
-    few = table(test["text"][:8], np.asarray(test["label"][:8]), names)
-    dataset = DatasetDict(train=table(pool.select(rows)["text"][:], labels, names), test=few)
     with tempfile.TemporaryDirectory() as folder:
         quiet = {"output_dir": folder, "report_to": [], "disable_tqdm": True, "seed": seed, "save_strategy": "no"}
-        run = assemble(SentimentArguments(validation_share=0.0), quiet | training, dataset)
+        run = assemble(SentimentArguments(validation_share=0.0), quiet | training, data_of(name, size, seed))
         splits = {
             part: tokenize(split, run.tokenizer, LONGEST) for part, split in (("reserve", reserve), ("test", test))
         }

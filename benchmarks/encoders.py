@@ -99,7 +99,8 @@ def _convert(folder: Path) -> None:
             name = node.name.split("/auto_model/")[1].removesuffix("/MatMul").replace("/", ".")
             state[f"{name}.weight"] = arrays[node.input[1]].T
     words, width = state["embeddings.word_embeddings.weight"].shape
-    config = BertConfig(words, width, num_hidden_layers=3, num_attention_heads=12, intermediate_size=4 * width)
+    sizes = {"vocab_size": words, "hidden_size": width, "intermediate_size": 4 * width}
+    config = BertConfig(**sizes, num_hidden_layers=3, num_attention_heads=12)
     model = BertModel(config, add_pooling_layer=False)
     model.load_state_dict({name: torch.tensor(array) for name, array in state.items()})
     AutoTokenizer.from_pretrained(starter_model()).save_pretrained(folder)  # both have the words of bert-base-uncased

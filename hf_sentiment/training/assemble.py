@@ -314,6 +314,8 @@ def _training_arguments(plan: Plan, call: Call) -> TrainingArguments:
     names = {field.name for field in fields(TrainingArguments)}
     planned = {name: decision.value for name, decision in plan.decisions.items() if name in names}
     values = {**call.training, **planned}  # what the user said is in the plan, too
+    if plan.save_strategy.by == "plan" and plan.save_strategy.value == "steps":
+        values["save_steps"] = values.get("eval_steps") or values.get("logging_steps", 500)  # as the Trainer evaluates
     if plan.metric_for_best_model is not None:
         name = _metric_name(plan.metric_for_best_model.value)
         if _trainer_needs_the_metric(values):

@@ -52,9 +52,8 @@ class Call:
             return True
         if str(self.training.get("eval_strategy") or "no") != "no":
             return True
-        return any(
-            self.training.get(name) for name in ("load_best_model_at_end", "metric_for_best_model", "eval_on_start")
-        )
+        needing = ("load_best_model_at_end", "metric_for_best_model", "eval_on_start", "eval_steps")
+        return any(self.training.get(name) for name in needing)
 
     @property
     def said(self) -> dict[str, Any]:

@@ -247,6 +247,17 @@ def test_no_evaluations_can_be_said_in_transformers_words(
     assert "validation" not in run.splits and not run.stopping.keeps_best and run.alarm is None
 
 
+@pytest.mark.parametrize(("more", "saved"), [({}, 3), ({"save_steps": 5}, 5)])
+def test_steps_between_evaluations_are_those_between_checkpoints(
+    more: dict[str, int], saved: int, tiny_sentence_encoder: Path, reviews_file: Path, tmp_path: Path
+) -> None:
+    arguments = SentimentArguments(model_name_or_path=str(tiny_sentence_encoder), train_file=str(reviews_file))
+    run = assemble(arguments, {"output_dir": str(tmp_path / "run"), "eval_steps": 3, "num_train_epochs": 1.0, **more})
+    said = run.trainer.args
+    assert (said.eval_strategy, said.eval_steps, said.save_strategy, said.save_steps) == ("steps", 3, "steps", saved)
+    assert len(run.splits["validation"])
+
+
 def test_what_the_user_wants_trained_is_trained(call: list[str], few_file: Path, tmp_path: Path, run_cli: Cli) -> None:
     words = ["train", *call, "--train_file", few_file, "--lexicon", "false"]
     for name, more in (

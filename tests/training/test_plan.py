@@ -132,6 +132,15 @@ def test_without_evaluations_nothing_stops_early() -> None:
         make_plan(BERT_BASE, {"eval_strategy": "no", "early_stopping_patience": 3})
 
 
+@pytest.mark.parametrize("kind", ["eval", "save", "logging"])
+def test_who_says_how_many_steps_says_the_strategy(kind: str) -> None:
+    decision = make_plan(BERT_BASE, {f"{kind}_steps": 10}).decisions[f"{kind}_strategy"]
+    assert (decision.value, decision.reason, decision.by) == ("steps", f"you set --{kind}_steps 10", "user")
+    assert values(BERT_BASE, **{f"{kind}_steps": 10, f"{kind}_strategy": "steps"})[f"{kind}_strategy"] == "steps"
+    with pytest.raises(CallError, match=f"^--{kind}_steps 10 only counts with --{kind}_strategy steps, and not with"):
+        make_plan(BERT_BASE, {f"{kind}_steps": 10, f"{kind}_strategy": "epoch"})
+
+
 def test_few_labels_of_a_sentence_encoder_are_not_split() -> None:
     assert HEAD_ALONE == 200
     assert holdout_shares(199, True) == (0, 0)

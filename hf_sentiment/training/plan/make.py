@@ -11,6 +11,9 @@ from hf_sentiment.training.plan.decisions import Decision, Plan
 from hf_sentiment.training.plan.facts import Facts
 from hf_sentiment.training.plan.rules import RULES, fine_tuning_epochs
 
+STEPS_OF = {"eval_strategy": "eval_steps", "save_strategy": "save_steps", "logging_strategy": "logging_steps"}
+"""The argument that says how many steps a strategy of steps counts."""
+
 
 def make_plan(facts: Facts, said: Mapping[str, Any]) -> Plan:
     """Every rule's decision; arguments in `said` keep the user's value.
@@ -20,19 +23,28 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> Plan:
         said: Arguments that the user gave, by name; `None` counts as not given.
 
     Raises:
-        CallError: The user asks for evaluations, or early stopping, without validation texts.
+        CallError: The user asks for evaluations, or early stopping, without validation texts, or for a number of steps
+            that the strategy does not count.
     """
     # First each argument by itself.
     decisions: dict[str, Decision[Any]] = {}
     for rule in RULES:
-        if said.get(rule.name) is not None:
-            decisions[rule.name] = Decision(said[rule.name], "set by you", by="user")
-        else:
-            decisions[rule.name] = Decision(*rule.decide(facts), rule.source)
+        decisions[rule.name] = _said(rule.name, said) or Decision(*rule.decide(facts), rule.source)
     # Then what they mean for each other, in this order: epochs tell whether there is fine-tuning, and that the rest.
     steps = (said.get("max_steps") or 0) > 0
     plan = _settle_evaluations(_settle_training(_settle_epochs(Plan(facts, **decisions), steps), steps))
     return _settle_memory(plan) if facts.halvings else plan
+
+
+def _said(name: str, said: Mapping[str, Any]) -> Decision[Any] | None:
+    """What the user says of an argument; who says how many steps, says the strategy that counts them."""
+    value, steps = said.get(name), STEPS_OF.get(name, "")
+    every = said.get(steps)
+    if every is None:
+        return None if value is None else Decision(value, "set by you", by="user")
+    if value is not None and value != "steps":
+        raise CallError(f"--{steps} {every} only counts with --{name} steps, and not with {value}: leave one out")
+    return Decision("steps", f"you set --{steps} {every}", by="user")
 
 
 def _settle_memory(plan: Plan) -> Plan:

@@ -8,8 +8,10 @@ from typing import Any
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 from hf_sentiment.errors import CallError, first_line
+from hf_sentiment.records.read import ADAPTER_FILES
 from hf_sentiment.records.serialization import read_json
 
 
@@ -39,6 +41,28 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
             "tokens there that the model reads"
         )
     return tokenizer
+
+
+def is_adapter(name: str, revision: str | None = None) -> bool:
+    """Whether a checkpoint is an adapter, whose base is elsewhere or beside it.
+
+    Args:
+        name: A folder or a Hub id.
+        revision: Branch, tag or commit of a Hub repository.
+
+    Raises:
+        CallError: It is one with other weights than safetensors, which may hold code.
+    """
+    config, weights = (
+        cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=False)
+        for file in ADAPTER_FILES
+    )
+    if config is not None and weights is None:
+        raise CallError(
+            f"{name} is an adapter without {ADAPTER_FILES[1]}, and other weights may hold code: save it anew where you "
+            "trust it"
+        )
+    return config is not None
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: str) -> None:

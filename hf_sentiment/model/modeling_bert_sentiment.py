@@ -69,7 +69,7 @@ class SentimentModel(PreTrainedModel):
 
         Raises:
             ValueError: `labels` is no list of distinct names or contradicts another argument, or the checkpoint is
-                of another architecture.
+                of another architecture or, where there are `labels`, lacks weights of the encoder.
         """
         kwargs.setdefault("use_safetensors", True)  # other files are pickles, which run what they hold
         if labels is None:
@@ -102,6 +102,13 @@ class SentimentModel(PreTrainedModel):
             raise ValueError(
                 f"{pretrained_model_name_or_path} holds weights of other shapes than its config.json says "
                 f"({', '.join(mismatched)}): the folder is damaged, fetch it again"
+            )
+        # A pooler was not trained with the rest, and many checkpoints have none.
+        missing = loaded[1]["missing_keys"]
+        if lacking := sorted(key for key in missing if not key.startswith("classifier.") and "pooler." not in key):
+            raise ValueError(
+                f"{pretrained_model_name_or_path} lacks weights of its encoder ({', '.join(lacking[:3])}): name "
+                "another checkpoint"
             )
         return loaded if with_info else loaded[0]
 

@@ -17,7 +17,7 @@ from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabe
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, no_shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.inference.loading import check_vocabulary, load_tokenizer, loading_error, readable_tokens
+from hf_sentiment.inference.loading import check_vocabulary, is_adapter, load_tokenizer, loading_error, readable_tokens
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.text_prefix import with_text_prefix
 from hf_sentiment.model import SentimentModel
@@ -133,7 +133,13 @@ def load_model(
     """
     name, path = arguments.model_name_or_path, checkpoint_of(arguments)
     try:
+        if is_adapter(path, arguments.model_revision):
+            raise CallError(
+                f"--model_name_or_path {name}: it is an adapter: merge it into its base, "
+                "PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(DIR), and name DIR"
+            )
         tokenizer = load_tokenizer(path, arguments.model_revision)
+        tokenizer.padding_side = "right"  # from the left, the first token would be padding, and positions shifted
         loaded: Any = _without_report(
             path,
             labels=list(data.rule.labels),
@@ -156,7 +162,7 @@ def load_model(
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
     model.config.class_weights, model.config.problem_type = None, "single_label_classification"
     model.config.long_texts = None
-    # A missing head is what is expected; anything else is worth a warning.
+    # A missing head is what is expected; a pooler may be missing too, which is worth a warning.
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))

@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 import torch
 from families import WORDS
-from transformers import AutoModelForSequenceClassification, pipeline
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModel, AutoModelForSequenceClassification, pipeline
 
 from hf_sentiment.compute.batching import length_sorted_batches
 from hf_sentiment.errors import CallError
@@ -186,6 +187,24 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path, make_tiny: Any)
 def test_a_checkpoint_without_a_trained_head_is_refused(tiny_checkpoint: Path) -> None:
     with pytest.raises(CallError, match="has no trained classifier"):
         SentimentClassifier.from_pretrained(tiny_checkpoint)
+
+
+def test_an_adapter_without_a_trained_head_is_refused(
+    tiny_checkpoint: Path, tiny_folder: Path, tiny_tokenizer: Any, tmp_path: Path
+) -> None:
+    for base, name in ((tiny_checkpoint, "none"), (tiny_folder, "bases")):
+        adapted = get_peft_model(AutoModel.from_pretrained(base), LoraConfig(target_modules=["query"]))
+        adapted.peft_config["default"].base_model_name_or_path = str(base)
+        adapted.save_pretrained(tmp_path / name)
+        tiny_tokenizer.save_pretrained(tmp_path / name)
+    with pytest.raises(CallError, match=f"^{tiny_checkpoint} has no trained classifier"):
+        SentimentClassifier.from_pretrained(tmp_path / "none")
+    # An adapter begins as one that changes nothing.
+    expected = SentimentClassifier.from_pretrained(tiny_folder).logits(TEXTS)
+    np.testing.assert_allclose(SentimentClassifier.from_pretrained(tmp_path / "bases").logits(TEXTS), expected)
+    (tmp_path / "none" / "adapter_model.safetensors").rename(tmp_path / "none" / "adapter_model.bin")
+    with pytest.raises(CallError, match=r"is an adapter without adapter_model\.safetensors"):
+        SentimentClassifier.from_pretrained(tmp_path / "none")
 
 
 @pytest.mark.parametrize(

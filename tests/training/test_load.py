@@ -6,12 +6,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from families import family_checkpoint, family_tokenizer
+from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
+from transformers import AutoModel
 
 from hf_sentiment.errors import CallError
+from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.training.arguments import SentimentArguments
 from hf_sentiment.training.load import load_model, load_splits
 
@@ -109,4 +113,37 @@ def test_a_tokenizer_that_reads_nothing_is_named(length: int, reviews_file: Path
     path.write_text(json.dumps(json.loads(path.read_text()) | {"model_max_length": length}), encoding="utf-8")
     arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
     with pytest.raises(CallError, match=f"model_max_length is {length} in tokenizer_config"):
+        load_model(arguments, load_splits(arguments, seed=0))
+
+
+@pytest.mark.parametrize("prefix", ["model.", "encoder."])
+def test_a_bert_whose_weights_have_other_names_is_not_begun_at_random(
+    prefix: str, reviews_file: Path, tmp_path: Path
+) -> None:
+    file = family_checkpoint("bert", tmp_path) / "model.safetensors"
+    arguments = SentimentArguments(model_name_or_path=str(tmp_path), train_file=str(reviews_file), pooling="cls")
+    data = load_splits(arguments, seed=0)
+    weights = {prefix + name.removeprefix("encoder."): tensor for name, tensor in load_file(file).items()}
+    save_file(weights, file, metadata={"format": "pt"})
+    with pytest.raises(CallError, match=r"lacks weights of its encoder \(bert\..*name another checkpoint"):
+        load_model(arguments, data)
+
+
+def test_texts_are_padded_from_the_right_whatever_the_tokenizer_says(reviews_file: Path, tmp_path: Path) -> None:
+    file = family_checkpoint("bert", tmp_path) / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"padding_side": "left"}), encoding="utf-8")
+    arguments = SentimentArguments(model_name_or_path=str(tmp_path), train_file=str(reviews_file), pooling="cls")
+    model, tokenizer = load_model(arguments, load_splits(arguments, seed=0))
+    texts = ["good", "the film was never very bad , but the plot was dull ."]
+    together = SentimentClassifier(model, tokenizer).logits(texts)
+    alone = [SentimentClassifier(model, tokenizer).logits([text])[0] for text in texts]
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_an_adapter_is_to_be_merged_first(reviews_file: Path, tmp_path: Path) -> None:
+    base = family_checkpoint("bert", tmp_path / "base")
+    model = get_peft_model(AutoModel.from_pretrained(base), LoraConfig(target_modules=["query"]))
+    model.save_pretrained(base)  # beside the weights of its base
+    arguments = SentimentArguments(model_name_or_path=str(base), train_file=str(reviews_file))
+    with pytest.raises(CallError, match=r"it is an adapter: merge it into its base, .*merge_and_unload"):
         load_model(arguments, load_splits(arguments, seed=0))

@@ -11,9 +11,17 @@ import torch
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from hf_sentiment.compute.batching import pad_batch
+from hf_sentiment.compute.quiet import without_reports
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.backends.protocol import Tokens
-from hf_sentiment.inference.loading import check_head, check_vocabulary, load_tokenizer, loading_error, readable_tokens
+from hf_sentiment.inference.loading import (
+    check_head,
+    check_vocabulary,
+    is_adapter,
+    load_tokenizer,
+    loading_error,
+    readable_tokens,
+)
 from hf_sentiment.inference.sentence_transformers import read_modules
 
 
@@ -53,22 +61,16 @@ class TorchBackend:
         device = "cuda" if torch.cuda.is_available() else "cpu"
         # A CPU computes half precision slowly, so a checkpoint stored in it is not loaded as stored there.
         dtype = torch.float32 if device == "cpu" else "auto"
+        model: Any  # in whose class the library's types have no `to` of a device's name
         try:
-            found = read_modules(name, revision, dtype=dtype)
-            model, info = found or AutoModelForSequenceClassification.from_pretrained(
-                name,
-                revision=revision,
-                dtype=dtype,
-                output_loading_info=True,
-                use_safetensors=True,  # other files are pickles, which run what they hold
-                trust_remote_code=False,
-            )
+            with without_reports():  # what is missing is an error below
+                model, info, owner = _load(name, revision, dtype)
             tokenizer = load_tokenizer(name, revision)
         except Exception as error:  # of a damaged config or tokenizer transformers raises any kind
             if isinstance(error, CallError):
                 raise
             raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error, name)}") from error
-        check_head(info, name)
+        check_head(info, owner)
         check_vocabulary(tokenizer, model, name)
         return cls(model.to(device), tokenizer)
 
@@ -91,3 +93,18 @@ class TorchBackend:
         with torch.inference_mode():
             outputs = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()})
             return np.asarray(outputs.logits.float().cpu().numpy())
+
+
+def _load(name: str, revision: str | None, dtype: Any) -> tuple[PreTrainedModel, dict[str, Any], str]:
+    """The model, what its loading found, and the checkpoint that its head is from."""
+    # Other files than safetensors are pickles, which run what they hold.
+    safe = {"dtype": dtype, "output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
+    adapter = is_adapter(name, revision)
+    if not adapter and (found := read_modules(name, revision, dtype=dtype)):
+        return *found, name
+    model, info = AutoModelForSequenceClassification.from_pretrained(name, revision=revision, **safe)
+    if not adapter or any("modules_to_save" in key for key in model.state_dict()):
+        return model, info, name
+    # What was found is of the adapter alone, and the head, if there is one, is its base's.
+    base = str(model.peft_config["default"].base_model_name_or_path)
+    return model, AutoModelForSequenceClassification.from_pretrained(base, **safe)[1], base

@@ -104,5 +104,10 @@ def main_language(texts: Sequence[str]) -> str | None:
 
 def _said(text: str) -> str:
     """A text without what is in no language: addresses, digits, signs. Of emoji alone, a language would be made up."""
-    text = _ADDRESS.sub(" ", text[:_LONGEST])
-    return " ".join("".join(c if unicodedata.category(c)[0] in "LM" or c in "'’" else " " for c in text).split())
+    said: list[str] = []
+    for character in unicodedata.normalize("NFKC", _ADDRESS.sub(" ", text[:_LONGEST])):  # full width is half as wide
+        kind = unicodedata.category(character)[0]
+        # A mark is of the letter before it: emoji have marks too, which select how they look.
+        kept = kind == "L" or character in "'’" or (kind == "M" and bool(said) and said[-1] != " ")
+        said.append(character if kept else " ")
+    return " ".join("".join(said).split())

@@ -14,6 +14,9 @@ from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.records.read import ADAPTER_FILES
 from hf_sentiment.records.serialization import read_json
 
+# Two are the special ones.
+FEWEST_TOKENS = 4
+
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
     """The tokenizer of a checkpoint; where there is none, transformers would fail obscurely or make up an empty one.
@@ -35,9 +38,9 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
         raise CallError(missing)
     if tokenizer.pad_token is None:
         raise CallError(f"{name}: its tokenizer has no pad_token: say it in tokenizer_config.json")
-    if not isinstance(tokenizer.model_max_length, int | float) or not tokenizer.model_max_length >= 1:
+    if not isinstance(tokenizer.model_max_length, int | float) or not tokenizer.model_max_length >= FEWEST_TOKENS:
         raise CallError(
-            f"{name}: model_max_length is {tokenizer.model_max_length} in tokenizer_config.json: write the number of "
+            f"{name}: model_max_length is {tokenizer.model_max_length!r} in tokenizer_config.json: write the number of "
             "tokens there that the model reads"
         )
     return tokenizer
@@ -95,7 +98,7 @@ def loading_error(error: BaseException, name: str) -> str:
         return (
             "it has no safetensors weights, and others may hold code: save it anew (save_pretrained) where you trust it"
         )
-    if not isinstance(error, OSError | ValueError):
+    if not isinstance(error, OSError | ValueError | ImportError):
         return f"its config.json or weights are damaged ({first_line(error)}): fetch them again"
     return first_line(error)
 

@@ -203,7 +203,9 @@ class SentimentConfig(PreTrainedConfig):
         if "sentence_encoder" not in config_dict:  # an older one of ours: their pooling told
             config_dict["sentence_encoder"] = config_dict.get("pooling") in ("mean", "max")
         stored, asked = config_dict.get("id2label"), kwargs.get("id2label")
-        _check_label_order(kwargs.get("name_or_path") or "the checkpoint", stored, asked)
+        heads = ("Classification", "SentimentAnalysis")
+        if any(head in str(name) for name in config_dict.get("architectures") or heads for head in heads):
+            _check_label_order(kwargs.get("name_or_path") or "the checkpoint", stored, asked)
         count = kwargs.get("num_labels") if asked is None else len(asked)
         # Configs of 2 labels with generic names are stored without names.
         if count not in (None, len(stored) if stored else 2):
@@ -252,6 +254,8 @@ class BertSentimentConfig(SentimentConfig, BertConfig):
                 f"{name} is a checkpoint of type {config_dict.get('model_type')!r}, and BertForSentimentAnalysis loads "
                 "BERT checkpoints only: load it with EncoderForSentimentAnalysis"
             )
+        if config_dict.get("is_decoder"):  # of its tokens the first would see nothing but itself
+            raise ValueError(f"{name} is a decoder (is_decoder in config.json): choose an encoder's checkpoint")
         # Saying our type here spares users a warning about it; the weights have the same names in both.
         return config_dict | {"model_type": cls.model_type}
 
@@ -330,16 +334,22 @@ def _sentence_transformers(
         ValueError: It declares a pooling, or a concatenation of several, that this model does not have.
     """
     places = sentence_transformers_modules(name, locate)
-    folder = os.path.basename(str(places.get("Pooling", "1_Pooling")))
+    folder = str(places.get("Pooling", "1_Pooling")).strip("/")
     declared = read_beside(name, f"{folder}/config.json", locate)
     if not declared:
+        if "Pooling" in places:
+            raise ValueError(f"{name}: modules.json names {folder}/config.json, which is missing: fetch it again")
         return {"sentence_encoder": False}
     said = read_beside(name, "config_sentence_transformers.json", locate)
     prompts = said.get("prompts") or {}
     if not isinstance(prompts, dict):
         raise ValueError(f"{name}: prompts of config_sentence_transformers.json are no names with texts: mend them")
     # What stands before every text by default, or else before what is classified or asked for.
-    prompt = next((prompts[key] for key in (said.get("default_prompt_name"), *_PROMPTS) if key in prompts), "")
+    names = {str(key).lower(): text for key, text in prompts.items()} | prompts
+    default = said.get("default_prompt_name")
+    if default is not None and not (isinstance(default, str) and default in prompts):
+        raise ValueError(f"{name}: default_prompt_name in config_sentence_transformers.json is no prompt: mend it")
+    prompt = next((names[key] for key in (default, *_PROMPTS) if key in names), "")
     options: dict[str, Any] = {"sentence_encoder": True, "text_prefix": prompt if isinstance(prompt, str) else ""}
     if with_pooling:
         options["pooling"] = _declared_pooling(str(name), declared)
@@ -352,7 +362,7 @@ def _declared_pooling(name: str, declared: dict[str, Any]) -> str:
     if modes is None:
         flags = [key for key, value in declared.items() if key.startswith("pooling_mode_") and value]
         modes = [_SENTENCE_TRANSFORMERS_FLAGS.get(flag, flag) for flag in flags] or "mean"  # its own default
-    modes = [modes] if isinstance(modes, str) else list(modes)
+    modes = modes if isinstance(modes, list) else [modes]
     if len(modes) == 1 and modes[0] in _SENTENCE_TRANSFORMERS_FLAGS.values():
         return str(modes[0])
     raise ValueError(

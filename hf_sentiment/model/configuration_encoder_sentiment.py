@@ -22,6 +22,8 @@ from .configuration_bert_sentiment import SentimentConfig
 _DEFAULT_ENCODER = "roberta"
 # How the stock heads that have a choice look at the tokens; what they add to it is theirs.
 _STOCK_POOLINGS = {"bos": "cls", "cls": "cls", "late": "mean", "mean": "mean"}
+# Encoders that read tables, or texts of certain lengths only.
+_OTHER_INPUTS = ("tapas", "reformer")
 # Of the checkpoint that the encoder came from: its head, and where it was.
 _NOT_OF_AN_ENCODER = ("auto_map", "id2label", "label2id", "problem_type", "trust_remote_code", "_name_or_path")
 
@@ -33,7 +35,7 @@ def encoder_class(model_type: Any) -> type[Any]:
         ValueError: There is none of this type, or somebody has put another class in its place.
     """
     found: Any
-    if isinstance(model_type, str) and model_type in CONFIG_MAPPING:
+    if isinstance(model_type, str) and model_type in CONFIG_MAPPING and model_type not in _OTHER_INPUTS:
         config_class = CONFIG_MAPPING[model_type]
         # What reads both ways is pre-trained with masks; decoders and pictures have other heads.
         if config_class in MODEL_FOR_MASKED_LM_MAPPING and config_class in MODEL_MAPPING:
@@ -108,8 +110,10 @@ class EncoderSentimentConfig(SentimentConfig):
 
     @classmethod
     def _of_encoder(cls, name: str, config_dict: dict[str, Any]) -> dict[str, Any]:
+        if not config_dict.get("model_type"):
+            raise ValueError(f"{name} has no model_type in its config.json: name a checkpoint of transformers")
         try:
-            encoder_class(config_dict.get("model_type"))
+            encoder_class(config_dict["model_type"])
         except ValueError as error:
             raise ValueError(f"{name} cannot be the encoder: {error}") from error
         ours = {"model_type": cls.model_type, "encoder_config": copy.deepcopy(config_dict)}

@@ -26,7 +26,7 @@ from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.callbacks.overfitting_gap import OverfittingGapCallback
 from hf_sentiment.callbacks.shared import StopAtDivergence, less_is_better
 from hf_sentiment.compute.processes import exchange_seconds, is_main, main_does, share_weights
-from hf_sentiment.data.augmentation import AugmentedDataset, parse_kinds
+from hf_sentiment.data.augmentation import AugmentedDataset, check_language, parse_kinds
 from hf_sentiment.data.prepare import PreparedData
 from hf_sentiment.data.sources import base_of
 from hf_sentiment.data.texts import numbers
@@ -42,7 +42,16 @@ from hf_sentiment.training.checkpoints import CheckedCheckpoints
 from hf_sentiment.training.interruption import CheckpointOnInterrupt, SeedEveryEpoch
 from hf_sentiment.training.load import load_model, load_planned_splits
 from hf_sentiment.training.optimizer import check_layer_rates
-from hf_sentiment.training.plan import TELLING, Plan, TextSample, gather_facts, make_plan, plan_warnings, timed_facts
+from hf_sentiment.training.plan import (
+    TELLING,
+    Plan,
+    TextSample,
+    computes_in_bfloat16,
+    gather_facts,
+    make_plan,
+    plan_warnings,
+    timed_facts,
+)
 from hf_sentiment.training.run import Run
 from hf_sentiment.training.sharing import on_disk
 from hf_sentiment.training.trainer import ExactTrainer
@@ -99,6 +108,8 @@ def prepare_plan(
     data = load_planned_splits(call, dataset)
     model, tokenizer = load_model(arguments, data)
     _check_call(call, tokenizer)
+    if call.training.get("bf16") and not computes_in_bfloat16(model):
+        raise CallError("--bf16 true: this encoder cannot compute in bfloat16: leave it out")
     # After the cheap checks: this tokenises up to 4,000 texts.
     sample = TextSample.draw(data, tokenizer)
     facts = gather_facts(call, data, sample, model, tokenizer)
@@ -110,6 +121,7 @@ def prepare_plan(
     for line in plan_warnings(plan):
         logger.warning(line)
     _check_without_labels(data, plan, call)
+    check_language(parse_kinds(plan.augment.value), facts.language)
     return Planned(call, data, model, tokenizer, plan)
 
 

@@ -17,7 +17,14 @@ from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabe
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, no_shares, usual_shares
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.inference.loading import check_vocabulary, is_adapter, load_tokenizer, loading_error, readable_tokens
+from hf_sentiment.inference.loading import (
+    FEWEST_TOKENS,
+    check_vocabulary,
+    is_adapter,
+    load_tokenizer,
+    loading_error,
+    readable_tokens,
+)
 from hf_sentiment.inference.locating import find_checkpoint
 from hf_sentiment.inference.text_prefix import with_text_prefix
 from hf_sentiment.model import SentimentModel
@@ -133,11 +140,7 @@ def load_model(
     """
     name, path = arguments.model_name_or_path, checkpoint_of(arguments)
     try:
-        if is_adapter(path, arguments.model_revision):
-            raise CallError(
-                f"--model_name_or_path {name}: it is an adapter: merge it into its base, "
-                "PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(DIR), and name DIR"
-            )
+        _check_place(name, path, arguments.model_revision)
         tokenizer = load_tokenizer(path, arguments.model_revision)
         tokenizer.padding_side = "right"  # from the left, the first token would be padding, and positions shifted
         loaded: Any = _without_report(
@@ -166,20 +169,48 @@ def load_model(
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
-    others = set(sentence_transformers_modules(path, {"revision": arguments.model_revision})) - _MODULES
-    if others:
-        logger.warning(
-            "%s has modules beside an encoder and its pooling, which the head does without: %s",
-            name,
-            ", ".join(sorted(others)),
-        )
+    if others := _left_out(path, arguments.model_revision, tokenizer):
+        logger.warning("%s has modules or options which the head does without: %s", name, ", ".join(others))
     # A length that is said may be more than the checkpoint was made for, as far as there are positions.
     longest = max(_longest(path, arguments.model_revision), arguments.max_length or 0)
     tokenizer.model_max_length = int(min(readable_tokens(tokenizer, model), longest))
+    if model.config.text_prefix and arguments.text_prefix is None:
+        logger.info(
+            '%r comes before every text, as %s asks for: --text_prefix "" leaves it out', model.config.text_prefix, name
+        )
     prefix = model.config.text_prefix if arguments.text_prefix is None else arguments.text_prefix
     tokenizer = with_text_prefix(tokenizer, prefix, model.config.text_prefix)
     model.config.text_prefix = prefix
     return model, tokenizer
+
+
+def _check_place(name: str, path: str, revision: str | None) -> None:
+    """Refuse a folder whose weights are not all of an encoder, or are not in it."""
+    if is_adapter(path, revision):
+        raise CallError(
+            f"--model_name_or_path {name}: it is an adapter: merge it into its base, "
+            "PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(DIR), and name DIR"
+        )
+    if inner := sentence_transformers_modules(path, {"revision": revision}).get("Transformer"):
+        raise CallError(
+            f"--model_name_or_path {name}: its encoder is in {inner}, as old versions of sentence-transformers had it: "
+            f"save it anew, SentenceTransformer({name!r}).save(DIR), and name DIR"
+        )
+
+
+def _left_out(path: str, revision: str | None, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """What a sentence-transformers checkpoint does with a text beside encoding and pooling it."""
+    place = {"revision": revision}
+    modules = sentence_transformers_modules(path, place)
+    found = sorted(set(modules) - _MODULES)
+    cased = tokenizer("GOOD")["input_ids"] != tokenizer("good")["input_ids"]
+    if cased and read_beside(path, "sentence_bert_config.json", place).get("do_lower_case"):
+        found.append("do_lower_case")
+    if "Pooling" in modules and not read_beside(path, f"{modules['Pooling']}/config.json", place).get(
+        "include_prompt", 1
+    ):
+        found.append("include_prompt false")
+    return found
 
 
 def _longest(path: str, revision: str | None) -> float:
@@ -187,7 +218,7 @@ def _longest(path: str, revision: str | None) -> float:
     said = read_beside(path, "sentence_bert_config.json", {"revision": revision}).get("max_seq_length")
     if said is None:
         return float("inf")
-    if type(said) is not int or said < 1:
+    if type(said) is not int or said < FEWEST_TOKENS:
         raise CallError(
             f"--model_name_or_path {path}: max_seq_length is {said!r} in sentence_bert_config.json: write a number of "
             "tokens there, or null"

@@ -45,6 +45,14 @@ def test_json_is_all_that_is_on_stdout(call: list[str], run_cli: Cli) -> None:
     assert err.count("--weight_decay 0.9 is outside 0 to 0.3") == 1
 
 
+def test_what_train_would_refuse_is_refused(call: list[str], run_cli: Cli, tmp_path: Path) -> None:
+    german = tmp_path / "german.csv"
+    rows = [f"Der Film war heute wieder einmal wirklich {word},{word}" for word in ("gut", "schlecht")] * 8
+    german.write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    code, _, err = run_cli(*call[:-1], german, "--augment", "typos", "--num_train_epochs", "1")
+    assert code == 2 and "--augment typos: typos would change polarity words of these texts, which are in 'de'" in err
+
+
 def test_without_labels_there_is_no_learning_rate(
     call: list[str], run_cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -54,6 +54,8 @@ def test_only_languages_of_iso_639_1_are_told() -> None:
     assert language_of("物流快") == language_of("屏幕清晰") == "zh"
     assert language_of("wetin dey happen") == "en"
     assert language_of("👍👍 5/5") is None
+    assert language_of("❤️❤️❤️") is language_of("1️⃣ 2️⃣") is language_of("☺️") is None
+    assert language_of("ＴＨＥ　ＦＩＬＭ　ｉｓ　ｖｅｒｙ　ｇｏｏｄ") == "en"
 
 
 def test_languages_are_asked_of_texts_that_are_long_enough() -> None:

@@ -88,15 +88,20 @@ def _rows(reviews_file: Path) -> PreparedData:
         ({"prompts": None}, ""),
         ({"prompts": {"query": "query: ", "passage": "passage: "}, "default_prompt_name": None}, "query: "),
         ({"prompts": {"query": "q: ", "classification": "c: "}}, "c: "),
+        ({"prompts": {"query": "q: ", "Classification": "c: "}}, "c: "),
         ({"prompts": {"query": "q: ", "document": "d: "}, "default_prompt_name": "document"}, "d: "),
         ({"prompts": {"passage": "passage: "}}, ""),
     ],
     ids=str,
 )
-def test_the_checkpoint_names_its_prefix(said: dict[str, Any], prefix: str, tmp_path: Path, reviews_file: Path) -> None:
+def test_the_checkpoint_names_its_prefix(
+    said: dict[str, Any], prefix: str, tmp_path: Path, reviews_file: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "hf_sentiment")
     checkpoint = _sentence_encoder(tmp_path, said)
     model, tokenizer = load_model(SentimentArguments(model_name_or_path=str(checkpoint)), _rows(reviews_file))
     assert model.config.text_prefix == prefix
+    assert (f"{prefix!r} comes before every text" in caplog.text) == bool(prefix)
     assert _ids(tokenizer, TEXTS) == _ids(family_tokenizer("xlm-roberta"), [prefix + text for text in TEXTS])
     assert tokenizer.model_max_length == 20
 

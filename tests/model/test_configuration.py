@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AutoConfig, BertConfig, ModernBertConfig
+from transformers import AutoConfig, BertConfig, ModernBertConfig, ReformerConfig, TapasConfig
 
 from hf_sentiment.model.configuration_bert_sentiment import BertSentimentConfig
 from hf_sentiment.model.configuration_encoder_sentiment import EncoderSentimentConfig
@@ -195,6 +195,9 @@ def test_of_an_older_config_the_pooling_tells(pooling: str, sentence_encoder: bo
         ("1_Pooling/config.json", ["mean"]),
         ("config_sentence_transformers.json", "query: "),
         ("config_sentence_transformers.json", {"prompts": ["query: "]}),
+        ("config_sentence_transformers.json", {"prompts": {"query": "query: "}, "default_prompt_name": "other"}),
+        ("config_sentence_transformers.json", {"prompts": {"query": "query: "}, "default_prompt_name": ["query"]}),
+        ("1_Pooling/config.json", {"pooling_mode": 3}),
     ],
 )
 def test_files_that_are_not_sentence_transformers_are_named(file: str, content: Any, tmp_path: Path) -> None:
@@ -205,6 +208,46 @@ def test_files_that_are_not_sentence_transformers_are_named(file: str, content: 
     (folder / file).write_text("{", encoding="utf-8")
     with pytest.raises(ValueError, match=file):
         BertSentimentConfig.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("path", ["sub/2_Pooling", "pool/", "1_Pooling"])
+def test_the_pooling_is_where_the_modules_say(path: str, tmp_path: Path) -> None:
+    folder = _sentence_encoder(tmp_path / "named", {"pooling_mode_cls_token": True}, BertConfig())
+    module = {"type": "sentence_transformers.models.Pooling", "path": path}
+    (folder / "modules.json").write_text(json.dumps([module]), encoding="utf-8")
+    (folder / path).mkdir(parents=True, exist_ok=True)
+    (folder / path / "config.json").write_text('{"pooling_mode_max_tokens": true}', encoding="utf-8")
+    config = BertSentimentConfig.from_pretrained(folder)
+    assert (config.sentence_encoder, config.pooling) == (True, "max")
+    (folder / path / "config.json").unlink()
+    with pytest.raises(ValueError, match=f"modules.json names {path.strip('/')}/config.json, which is missing"):
+        BertSentimentConfig.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("config", [BertConfig(is_decoder=True), TapasConfig(), ReformerConfig()])
+def test_what_reads_no_plain_text_both_ways_is_refused(config: Any, tmp_path: Path) -> None:
+    config.save_pretrained(tmp_path)
+    ours = BertSentimentConfig if config.model_type == "bert" else EncoderSentimentConfig
+    with pytest.raises(ValueError, match=r"is a decoder|is no text encoder of transformers"):
+        ours.from_pretrained(tmp_path)
+
+
+def test_a_config_without_a_type_says_so(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"hidden_size": 16}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"has no model_type in its config\.json"):
+        EncoderSentimentConfig.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(("architecture", "trained"), [("BertModel", False), ("BertForSequenceClassification", True)])
+def test_labels_have_no_order_yet_where_no_head_was_trained(architecture: str, trained: bool, tmp_path: Path) -> None:
+    names = {"id2label": {0: "positive", 1: "negative"}, "label2id": {"positive": 0, "negative": 1}}
+    BertConfig(architectures=[architecture], **names).save_pretrained(tmp_path)
+    maps = {"id2label": {0: "negative", 1: "positive"}}
+    if trained:
+        with pytest.raises(ValueError, match="was trained with its labels in another order"):
+            BertSentimentConfig.from_pretrained(tmp_path, **maps)
+    else:
+        assert BertSentimentConfig.from_pretrained(tmp_path, **maps).id2label == maps["id2label"]
 
 
 def test_a_prompt_of_nothing_is_no_prefix(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def test_an_architecture_of_others_is_a_line_and_no_question(
     assert asked == []
 
 
-@pytest.mark.parametrize("said", [0, -1, True, "12", 1.5])
+@pytest.mark.parametrize("said", [0, -1, 2, True, "12", 1.5])
 def test_a_length_that_is_none_is_named(said: Any, reviews_file: Path, tmp_path: Path) -> None:
     folder = family_checkpoint("bert", tmp_path)
     arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
@@ -75,7 +75,10 @@ def test_what_else_a_sentence_encoder_has_is_said(
 ) -> None:
     folder = family_checkpoint("bert", tmp_path)
     names = ("Transformer", "Pooling", "Dense", "Normalize")
-    modules = [{"type": f"sentence_transformers.models.{name}", "path": f"{i}_{name}"} for i, name in enumerate(names)]
+    places = ("", "1_Pooling", "2_Dense", "3_Normalize")
+    modules = [
+        {"type": f"sentence_transformers.models.{name}", "path": path} for name, path in zip(names, places, strict=True)
+    ]
     (folder / "modules.json").write_text(json.dumps(modules), encoding="utf-8")
     (folder / "1_Pooling").mkdir()
     (folder / "1_Pooling" / "config.json").write_text('{"pooling_mode": "mean"}', encoding="utf-8")
@@ -106,7 +109,7 @@ def test_damaged_weights_are_a_line(damage: str, reviews_file: Path, tmp_path: P
         load_model(arguments, load_splits(arguments, seed=0))
 
 
-@pytest.mark.parametrize("length", [0, -5])
+@pytest.mark.parametrize("length", [0, -5, 2])
 def test_a_tokenizer_that_reads_nothing_is_named(length: int, reviews_file: Path, tmp_path: Path) -> None:
     folder = family_checkpoint("albert", tmp_path)
     path = folder / "tokenizer_config.json"
@@ -114,6 +117,36 @@ def test_a_tokenizer_that_reads_nothing_is_named(length: int, reviews_file: Path
     arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
     with pytest.raises(CallError, match=f"model_max_length is {length} in tokenizer_config"):
         load_model(arguments, load_splits(arguments, seed=0))
+
+
+def test_options_of_a_sentence_encoder_that_the_head_has_not_are_said(
+    reviews_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = family_checkpoint("roberta", tmp_path)
+    module = {"type": "sentence_transformers.models.Pooling", "path": "1_Pooling"}
+    for name, content in {
+        "modules.json": [module],
+        "1_Pooling/config.json": {"pooling_mode_mean_tokens": True, "include_prompt": False},
+        "sentence_bert_config.json": {"max_seq_length": 40, "do_lower_case": True},
+    }.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    load_model(arguments, load_splits(arguments, seed=0))
+    assert "which the head does without: do_lower_case, include_prompt false\n" in caplog.text
+    module |= {"type": "sentence_transformers.models.Transformer", "path": "0_Transformer"}
+    (folder / "modules.json").write_text(json.dumps([module]), encoding="utf-8")
+    with pytest.raises(CallError, match="its encoder is in 0_Transformer, as old versions of sentence-transformers"):
+        load_model(arguments, load_splits(arguments, seed=0))
+
+
+def test_bfloat16_is_refused_where_the_encoder_cannot_compute_in_it(
+    reviews_file: Path, tmp_path: Path, run_cli: Any
+) -> None:
+    folder = family_checkpoint("deberta", tmp_path / "deberta")
+    words = ("--model_name_or_path", folder, "--train_file", reviews_file, "--bf16", "true")
+    code, _, err = run_cli("plan", *words)
+    assert code == 2 and "error: --bf16 true: this encoder cannot compute in bfloat16: leave it out" in err
 
 
 @pytest.mark.parametrize("prefix", ["model.", "encoder."])

@@ -167,8 +167,9 @@ def _by_content(path: Path, source: str) -> str:
     found = _by_language(evidence) if broken >= _LEAST_LINES else None
     if found is None:
         raise DataError(
-            f"{source}, row {first}: not UTF-8: {_shown(evidence)}: name the encoding, --encoding windows-1252 where "
-            "Excel or Windows wrote it; with --encoding utf-8 such rows are bad ones"
+            f"{source}, row {first}: not UTF-8: {_shown(evidence)}: name the encoding, --encoding windows-1252 in "
+            "Western Europe, cp932 in Japan, cp949 in Korea, big5 in Taiwan; with --encoding utf-8 such rows are bad "
+            "ones"
         )
     _check(path, source, found, None)
     return found

@@ -78,19 +78,22 @@ class LexiconPrior:
         return features @ self.weight + self.bias
 
 
-# Negative, neutral and positive in Dutch, French, Italian, Spanish, Portuguese, German and Chinese.
+# Negative, neutral and positive in other languages than English.
 _OTHER_POLARITIES = (
-    "negatief neutraal positief",
-    "négatif neutre positif",
-    "negatif neutre positif",
-    "negativo neutro positivo",
-    "negativo neutral positivo",
-    "negativa neutra positiva",
-    "negativ neutral positiv",
-    "负面 中性 正面",
-    "負面 中性 正面",
-    "消极 中立 积极",
-    "差评 中评 好评",
+    *("negatief neutraal positief", "négatif neutre positif", "negatif neutre positif"),  # Dutch, French
+    *("negativo neutro positivo", "negativo neutral positivo", "negativa neutra positiva"),  # Italian, Spanish, …
+    *("negativ neutral positiv", "negativt neutralt positivt", "negativ nøytral positiv"),  # German, Scandinavian
+    *("负面 中性 正面", "負面 中性 正面", "消极 中立 积极", "差评 中评 好评", "否定 中立 肯定"),  # Chinese
+    *("ネガティブ ニュートラル ポジティブ", "否定的 中立的 肯定的"),  # Japanese
+    *("부정 중립 긍정", "부정적 중립적 긍정적"),  # Korean
+    *("негативный нейтральный позитивный", "отрицательный нейтральный положительный"),  # Russian
+    *("негативная нейтральная позитивная", "негативно нейтрально позитивно", "негативний нейтральний позитивний"),
+    *("negatywny neutralny pozytywny", "negativní neutrální pozitivní"),  # Polish, Czech
+    *("negatif nötr pozitif", "olumsuz tarafsız olumlu", "negatif netral positif"),  # Turkish, Indonesian
+    *("سلبي محايد إيجابي", "سلبية محايدة إيجابية", "שלילי ניטרלי חיובי"),  # Arabic, Hebrew
+    *("नकारात्मक तटस्थ सकारात्मक", "เชิงลบ เป็นกลาง เชิงบวก"),  # Hindi, Thai
+    *("αρνητικό ουδέτερο θετικό", "αρνητική ουδέτερη θετική"),  # Greek
+    *("negatiivinen neutraali positiivinen", "negatív semleges pozitív", "negativ neutru pozitiv"),  # Finnish, …
 )
 
 
@@ -105,9 +108,14 @@ def polarity(labels: Sequence[str]) -> tuple[float, ...] | None:
     """
     # Both scales have five names, and the middle one is 0.
     known = {name: place - 2.0 for scale in (POLARITY_ORDER, FIVE_STARS) for place, name in enumerate(scale)}
-    known |= {name: place - 1.0 for names in _OTHER_POLARITIES for place, name in enumerate(names.split())}
-    values = [known.get(fold(name)) for name in labels]
+    known |= {_plain(name): place - 1.0 for names in _OTHER_POLARITIES for place, name in enumerate(names.split())}
+    values = [known.get(_plain(name)) for name in labels]
     return None if None in values else tuple(value for value in values if value is not None)
+
+
+def _plain(name: str) -> str:
+    """A label's name as it is looked up; of capitals, Turkish has an i with a dot and one without."""
+    return fold(name).replace("i\u0307", "i").replace("\u0131", "i")
 
 
 def prepare_encoder(

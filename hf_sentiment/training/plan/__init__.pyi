@@ -17,4 +17,5 @@ from .report import plan_record as plan_record
 from .report import plan_warnings as plan_warnings
 from .rules import GUARDS as GUARDS
 from .rules import RULES as RULES
+from .steps import computes_in_bfloat16 as computes_in_bfloat16
 from .steps import time_steps as time_steps

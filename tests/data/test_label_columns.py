@@ -215,8 +215,9 @@ def test_values_that_stand_for_no_label_in_any_column():
 def test_stars_as_shops_write_them():
     stars = {"4 stars": 4, "3.5\u2605": 3.5, "4.0 out of 5 stars": 4, "2/5": 2, "***": 3, "\u2605\u2605\u2606": 2}
     stars |= {"5星": 5, "4つ星": 4, "1 Stern": 1, "3 sterren": 3, "2 étoiles": 2, "1 stella": 1, "5 estrellas": 5}
+    stars |= {"one star": 1, "Five stars": 5, "four-star": 4, "五星": 5, "三颗星": 3}
     assert {text: stars_of(text) for text in stars} == stars
-    assert [stars_of(text) for text in ("4", "4/10", "star", "five stars", "")] == [None] * 5
+    assert [stars_of(text) for text in ("4", "4/10", "star", "six stars", "")] == [None] * 5
 
 
 def test_a_rule_knows_its_classes_by_their_names():

@@ -51,6 +51,10 @@ _STAR = "(?:stars?|つ?星|sterne?|ster(?:ren)?|étoiles?|stell[ae]|estrellas?|�
 _STARS = re.compile(
     rf"(\d+(?:[.,]\d+)?)(?:[\s-]*{_STAR}|\s*(?:/|out of)\s*5(?:[\s-]*{_STAR})?)|([★⭐🌟*]+)☆*", re.IGNORECASE
 )
+# The same with the number as a word.
+_COUNTED = re.compile(rf"(\w+?)(?:[\s-]+|颗)?{_STAR}", re.IGNORECASE)
+_COUNTS = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0}
+_COUNTS |= {"一": 1.0, "二": 2.0, "三": 3.0, "四": 4.0, "五": 5.0}
 _SIGNS = {"+": "positive", "-": "negative", "++": "very positive", "--": "very negative"}
 _POLARITY = {
     "neg": "negative",
@@ -152,10 +156,11 @@ def plain(number: float) -> str:
 
 
 def stars_of(key: str) -> float | None:
-    """The number in "4 stars", "3.5★", "4.0 out of 5 stars", "4/5" or "★★★☆☆"; None where no star is named."""
+    """The number in "4 stars", "four stars", "3.5★", "4.0 out of 5 stars", "4/5" or "★★★☆☆"; None without a star."""
     match = _STARS.fullmatch(key)
     if match is None:
-        return None
+        word = _COUNTED.fullmatch(key)
+        return None if word is None else _COUNTS.get(word[1].lower())
     return float(match[1].replace(",", ".")) if match[1] else float(len(match[2]))
 
 

@@ -56,16 +56,18 @@ def is_adapter(name: str, revision: str | None = None) -> bool:
     Raises:
         CallError: It is one with other weights than safetensors, which may hold code.
     """
-    config, weights = (
-        cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=False)
+    there = (
+        cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=False) is not None
         for file in ADAPTER_FILES
     )
-    if config is not None and weights is None:
+    if not next(there):
+        return False
+    if not next(there):
         raise CallError(
             f"{name} is an adapter without {ADAPTER_FILES[1]}, and other weights may hold code: save it anew where you "
             "trust it"
         )
-    return config is not None
+    return True
 
 
 def check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel, name: str) -> None:

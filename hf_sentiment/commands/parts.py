@@ -39,6 +39,11 @@ _SETTLED = (
     *("max_length", "head_first", "lexicon", "lora", "learning_rate", "layerwise_lr_decay", "fine_tuned_share", "bf16"),
     *("label_smoothing_factor", "num_train_epochs", "per_device_train_batch_size", "weight_decay", "warmup_steps"),
 )
+# What asks for validation texts, of which a fold has none.
+_WATCHING = (
+    *("eval_strategy", "eval_steps", "eval_on_start", "eval_delay", "early_stopping_patience", "alarm"),
+    *("load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+)
 # What a part leaves of its texts, in `records/`: logits `[texts, labels]`.
 HELD = "held_out.npy"
 
@@ -99,6 +104,7 @@ def run_parts(
     if folds is not None:
         # The temperature is that of the final run, fitted on the logits of all folds.
         said = part_arguments(arguments, run.plan, run.data.rule.labels) | {"calibrate": False}
+        said = {name: value for name, value in said.items() if name not in _WATCHING}
         labels = numbers(run.data.splits["train"], "label")
         out_of_fold = np.empty((len(labels), len(run.data.rule.labels)))
         figures = []

@@ -59,6 +59,17 @@ def test_too_many_folds_leave_nothing(tiny_checkpoint: Path, reviews_file: Path,
     assert not (tmp_path / "run").exists()
 
 
+def test_what_asks_for_validation_texts_is_of_the_final_run(
+    tiny_checkpoint: Path, reviews_file: Path, tmp_path: Path, run_cli: Cli
+) -> None:
+    words = ["--model_name_or_path", tiny_checkpoint, "--train_file", reviews_file, "--folds", 2, "--eval_steps", 1]
+    words += ["--max_train_samples", 40, "--validation_share", 0.2, "--max_steps", 2, "--report_to", "none"]
+    code, _, said = run_cli("train", *words, "--alarm", "stop", "--output_dir", tmp_path / "run")
+    assert code == 0, said
+    evaluated = [path for path in tmp_path.rglob("history.jsonl") if '"eval_loss"' in path.read_text()]
+    assert evaluated == [tmp_path / "run" / "records" / "history.jsonl"]
+
+
 def test_folds_measure_and_the_final_model_is_trained_on_all(folds: Path) -> None:
     evaluation = read(folds / "records" / "evaluation.json")
     assert evaluation["split"] == "cross-validation" and evaluation["texts"] == 40

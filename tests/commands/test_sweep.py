@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.commands.sweep import sweep
 from hf_sentiment.commands.sweep.choice import candidates_of, choose
 from hf_sentiment.commands.sweep.space import extent, planned_space, read_space, values_of, with_own
-from hf_sentiment.commands.sweep.trials import Job, ask, open_study, tell
+from hf_sentiment.commands.sweep.trials import Job, _Watch, ask, open_study, tell
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.records.atomic import write_json
 from hf_sentiment.training.plan import Facts, make_plan
@@ -43,6 +44,16 @@ def wait_for(condition: Callable[[], Any], process: subprocess.Popen[str]) -> No
     while not condition():
         assert process.poll() is None and time.monotonic() < end, process.stderr and process.stderr.read()
         time.sleep(0.05)
+
+
+def test_each_evaluation_of_a_trial_has_a_number_of_its_own(tmp_path: Path) -> None:
+    told: list[int] = []
+    watch = _Watch("eval_loss", lambda number, loss: bool(told.append(number)))
+    by_steps = TrainingArguments(str(tmp_path), eval_strategy="steps", eval_steps=4, use_cpu=True)
+    for step in (0, 4, 8, 12):
+        state = TrainerState(global_step=step, eval_steps=4, epoch=step / 100)
+        watch.on_evaluate(by_steps, state, TrainerControl(), {"eval_loss": 0.5})
+    assert told == [0, 1, 2, 3]
 
 
 def test_a_sweep_is_killed_and_taken_up(

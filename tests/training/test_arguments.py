@@ -16,10 +16,10 @@ def write(path: Path, text: str) -> str:
     return str(path)
 
 
-@pytest.mark.parametrize("words", [["--early_stopping_patience", "2"], ["--alarm", "stop"]])
+@pytest.mark.parametrize("words", [["--early_stopping_patience", "2"], ["--alarm", "stop"], ["--eval_steps", "4"]])
 def test_a_script_refuses_what_it_would_ignore(words: list[str], tmp_path: Path) -> None:
     call = ["--output_dir", str(tmp_path), *words]
-    with pytest.raises(CallError, match=rf"{words[0]} {words[1]} needs evaluations: add --eval_strategy epoch"):
+    with pytest.raises(CallError, match=rf"{words[0]} {words[1]}.* needs evaluations: add --eval_strategy"):
         parse_arguments(call)
     parse_arguments([*call, "--eval_strategy", "epoch"])
 

@@ -134,9 +134,12 @@ def test_without_evaluations_nothing_stops_early() -> None:
 
 @pytest.mark.parametrize("kind", ["eval", "save", "logging"])
 def test_who_says_how_many_steps_says_the_strategy(kind: str) -> None:
-    decision = make_plan(BERT_BASE, {f"{kind}_steps": 10}).decisions[f"{kind}_strategy"]
+    decision = make_plan(BERT_BASE, {f"{kind}_steps": 10.0}).decisions[f"{kind}_strategy"]
     assert (decision.value, decision.reason, decision.by) == ("steps", f"you set --{kind}_steps 10", "user")
     assert values(BERT_BASE, **{f"{kind}_steps": 10, f"{kind}_strategy": "steps"})[f"{kind}_strategy"] == "steps"
+    for wrong in (0.0, -3.0, 2.5):
+        with pytest.raises(CallError, match=f"^--{kind}_steps must be a whole number, .*, got {wrong:g}$"):
+            make_plan(BERT_BASE, {f"{kind}_steps": wrong})
     with pytest.raises(CallError, match=f"^--{kind}_steps 10 only counts with --{kind}_strategy steps, and not with"):
         make_plan(BERT_BASE, {f"{kind}_steps": 10, f"{kind}_strategy": "epoch"})
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
-from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import IntervalStrategy, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.commands.command import quieten_libraries
 from hf_sentiment.commands.parts import HELD, Part, run_part
@@ -106,7 +106,9 @@ class _Watch(TrainerCallback):
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, metrics: Any = None, **kwargs: Any
     ) -> None:
         loss = (metrics or {}).get(self.metric)
-        if loss is not None and np.isfinite(loss) and self.report(round(state.epoch or 0), float(loss)):
+        by_steps = args.eval_strategy == IntervalStrategy.STEPS
+        number = state.global_step // int(state.eval_steps) if by_steps else round(state.epoch or 0)
+        if loss is not None and np.isfinite(loss) and self.report(number, float(loss)):
             self.pruned = control.should_training_stop = True
 
 

@@ -42,9 +42,11 @@ def _said(name: str, said: Mapping[str, Any]) -> Decision[Any] | None:
     every = said.get(steps)
     if every is None:
         return None if value is None else Decision(value, "set by you", by="user")
+    if not every > 0 or (every > 1 and every % 1):
+        raise CallError(f"--{steps} must be a whole number, or less than 1 as a share of all steps, got {every:g}")
     if value is not None and value != "steps":
-        raise CallError(f"--{steps} {every} only counts with --{name} steps, and not with {value}: leave one out")
-    return Decision("steps", f"you set --{steps} {every}", by="user")
+        raise CallError(f"--{steps} {every:g} only counts with --{name} steps, and not with {value}: leave one out")
+    return Decision("steps", f"you set --{steps} {every:g}", by="user")
 
 
 def _settle_memory(plan: Plan) -> Plan:

@@ -145,6 +145,13 @@ class SentimentConfig(PreTrainedConfig):
         ):
             raise ValueError(f"class_weights must be {self.num_labels} positive numbers, one a label, got {weights!r}")
 
+    @property
+    def has_default_labels(self) -> bool:
+        """Whether the labels have the names that they have where nobody has given any."""
+        names = list((self.id2label or {}).values())
+        generic = [f"LABEL_{index}" for index in range(len(names))]
+        return names == generic or tuple(names) == DEFAULT_LABELS.get(len(names))
+
     def set_labels(self, labels: list[str]) -> None:
         """Take these label names, in index order; another number of them means a new head.
 

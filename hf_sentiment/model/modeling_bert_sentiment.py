@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import torch
 from torch import nn
 from torch.nn import functional
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.models.bert.modeling_bert import BertModel, BertPreTrainedModel
 from transformers.processing_utils import Unpack
@@ -38,6 +38,7 @@ class SentimentModel(PreTrainedModel):
     """
 
     config: SentimentConfig
+    config_class: type[SentimentConfig]
     dropout: nn.Dropout
     classifier: nn.Linear
     # What `register_for_auto_class()` sets; the second auto class is added in `save_pretrained`.
@@ -72,6 +73,10 @@ class SentimentModel(PreTrainedModel):
                 of another architecture or, where there are `labels`, lacks weights of the encoder.
         """
         kwargs.setdefault("use_safetensors", True)  # other files are pickles, which run what they hold
+        given = kwargs.get("config")
+        if isinstance(given, PreTrainedConfig) and not hasattr(given, "pooling"):
+            right_call = f"{cls.config_class.__name__}.from_pretrained({str(pretrained_model_name_or_path)!r})"
+            raise ValueError(f"config is a {type(given).__name__}: leave it out, or give {right_call}")
         if labels is None:
             return cls._load(pretrained_model_name_or_path, *model_args, **kwargs)
         maps = label_maps(labels)
@@ -80,13 +85,13 @@ class SentimentModel(PreTrainedModel):
             if kwargs.pop(name, None) not in (None, same):
                 raise ValueError(f"labels and {name} contradict each other, and labels says it all: {right_call}")
         config = kwargs.get("config")
+        own = str(getattr(config, "name_or_path", "")) == str(pretrained_model_name_or_path)
         if config is None:
             kwargs.update(maps)
-        elif str(getattr(config, "name_or_path", "")) == str(pretrained_model_name_or_path):
-            # The checkpoint's own, which the Auto classes have read for us.
+        elif own or config.has_default_labels:  # the checkpoint's own, which the Auto classes have read for us
             kwargs["config"] = copy.deepcopy(config)
             kwargs["config"].set_labels(labels)
-        elif getattr(config, "id2label", None) != maps["id2label"]:
+        elif config.id2label != maps["id2label"]:
             raise ValueError(f"labels and config contradict each other, and labels says it all: {right_call}")
         any_size = kwargs.pop("ignore_mismatched_sizes", False)
         with_info = kwargs.pop("output_loading_info", False)
@@ -176,6 +181,9 @@ class SentimentModel(PreTrainedModel):
             "inputs_embeds": inputs_embeds,
         }
         given = {name: tensor for name, tensor in inputs.items() if tensor is not None}
+        for name in ("output_hidden_states", "output_attentions"):  # of this config, and not of the encoder's
+            if kwargs.get(name) is None and getattr(self.config, name):
+                kwargs[name] = True
         outputs = self.base_model(**given, return_dict=True, **kwargs)
         return self._classify(outputs, attention_mask, labels, num_items_in_batch)
 
@@ -208,6 +216,8 @@ class SentimentModel(PreTrainedModel):
         """One vector a text, `[batch, hidden_size]`, of token states `[batch, tokens, hidden_size]`."""
         if pooler_output is not None:
             return pooler_output
+        if self.config.pooling not in ("cls", "mean", "max"):
+            raise ValueError(f"this model has no pooling {self.config.pooling!r}: load it anew with that pooling")
         if self.config.pooling == "cls":
             return hidden[:, 0]
         if attention_mask is None:

@@ -15,6 +15,8 @@ from .configuration_bert_sentiment import HUB_ARGUMENTS, BertSentimentConfig
 from .configuration_encoder_sentiment import EncoderSentimentConfig, encoder_class
 from .modeling_bert_sentiment import BertForSentimentAnalysis, SentimentModel
 
+logger = logging.get_logger(__name__)
+
 # What the loader of an encoder needs to know; all else is for the whole model.
 _OF_FILES = (*HUB_ARGUMENTS, "variant", "use_safetensors", "weights_only", "key_mapping", "ignore_mismatched_sizes")
 _CAPABILITIES = (
@@ -78,7 +80,7 @@ class EncoderForSentimentAnalysis(SentimentModel):
                 name if config is None else config, return_unused_kwargs=True, **kwargs
             )
         verbosity = logging.get_verbosity()
-        logging.set_verbosity_error()  # what is left over is of a head, and what is missing is an error below
+        logging.set_verbosity_error()  # what is left over is of a head, and what is missing an error
         try:
             encoder, found = encoder_class(config.encoder_config.model_type).from_pretrained(
                 name,
@@ -89,23 +91,25 @@ class EncoderForSentimentAnalysis(SentimentModel):
                 **_pooler_option(config),
                 **files,
             )
+            if found["missing_keys"]:
+                raise ValueError(
+                    f"{name} lacks weights of its encoder ({', '.join(sorted(found['missing_keys'])[:3])}): name "
+                    "another pooling if these are of a pooler, or another checkpoint"
+                )
+            # Once more in the usual way, from memory: devices, attention and quantization are then as for any model.
+            model, info = super()._load(
+                None,
+                *model_args,
+                config=config,
+                state_dict={f"{cls.base_model_prefix}.{key}": value for key, value in encoder.state_dict().items()},
+                dtype=encoder.dtype,
+                output_loading_info=True,
+                **{key: value for key, value in kwargs.items() if key not in _OF_FILES},
+            )
         finally:
             logging.set_verbosity(verbosity)
-        if found["missing_keys"]:
-            raise ValueError(
-                f"{name} lacks weights of its encoder ({', '.join(sorted(found['missing_keys'])[:3])}): name another "
-                "pooling if these are of a pooler, or another checkpoint"
-            )
-        # Once more in the usual way, from memory: devices, attention and quantization are then as for any model.
-        model, info = super()._load(
-            None,
-            *model_args,
-            config=config,
-            state_dict={f"{cls.base_model_prefix}.{key}": value for key, value in encoder.state_dict().items()},
-            dtype=encoder.dtype,
-            output_loading_info=True,
-            **{key: value for key, value in kwargs.items() if key not in _OF_FILES},
-        )
+        if verbosity <= logging.WARNING:
+            logger.warning("%s: the head is new, as no checkpoint of another model has it: train it", name)
         model.config.name_or_path = model.name_or_path = str(name)
         info |= {key: found[key] for key in ("unexpected_keys", "mismatched_keys")}
         return (model, info) if with_info else model

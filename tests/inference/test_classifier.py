@@ -13,13 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from families import WORDS
+from families import WORDS, family_checkpoint, family_tokenizer
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModel, AutoModelForSequenceClassification, pipeline
 
 from hf_sentiment.compute.batching import length_sorted_batches
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
 
 TEXTS = [
     "good",
@@ -202,9 +203,26 @@ def test_an_adapter_without_a_trained_head_is_refused(
     # An adapter begins as one that changes nothing.
     expected = SentimentClassifier.from_pretrained(tiny_folder).logits(TEXTS)
     np.testing.assert_allclose(SentimentClassifier.from_pretrained(tmp_path / "bases").logits(TEXTS), expected)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(CallError, match="is the adapter of a run: name the run's folder"):
+        SentimentClassifier.from_pretrained(tmp_path / "bases")
     (tmp_path / "none" / "adapter_model.safetensors").rename(tmp_path / "none" / "adapter_model.bin")
     with pytest.raises(CallError, match=r"is an adapter without adapter_model\.safetensors"):
         SentimentClassifier.from_pretrained(tmp_path / "none")
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_an_adapter_is_put_on_its_base_as_the_config_beside_it_says(family: str, tmp_path: Path) -> None:
+    base = family_checkpoint(family, tmp_path / "base")
+    ours = sentiment_model_class(base).from_pretrained(base, labels=["bad", "good"], pooling="mean")
+    lora = LoraConfig(task_type="SEQ_CLS", target_modules="all-linear", init_lora_weights=False)
+    adapted = get_peft_model(ours, lora).eval()
+    for part in (adapted, adapted.get_base_model().config, family_tokenizer(family)):
+        part.save_pretrained(tmp_path / "adapter")
+    found = SentimentClassifier.from_pretrained(tmp_path / "adapter")
+    expected = SentimentClassifier(adapted.merge_and_unload(), family_tokenizer(family)).logits(TEXTS)
+    assert found.labels == ["bad", "good"]
+    np.testing.assert_allclose(found.logits(TEXTS), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(

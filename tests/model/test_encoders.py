@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from families import FAMILIES, family_config, family_model
+from families import FAMILIES, family_checkpoint, family_config, family_model
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoConfig,
@@ -244,7 +244,7 @@ def test_what_is_no_text_encoder_of_transformers_is_refused(config: dict[str, An
         EncoderSentimentConfig(encoder_config={**config, "hidden_size": 16})
     if config.get("model_type") != "encoder_sentiment":  # which is a config of ours
         (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
-        with pytest.raises(ValueError, match="no text encoder of transformers"):
+        with pytest.raises(ValueError, match="no text encoder of transformers" if config else "has no model_type"):
             EncoderSentimentConfig.from_pretrained(tmp_path)
 
 
@@ -312,3 +312,39 @@ def test_normalized_vectors_have_length_1(pooling: str, make_tiny: Any, tmp_path
     again = AutoModel.from_pretrained(tmp_path)
     assert again.config.normalize
     assert torch.equal(_logits(again), logits)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_what_the_config_wants_to_see_is_returned(family: str, tmp_path: Path) -> None:
+    folder = family_checkpoint(family, tmp_path)
+    model = sentiment_model_class(folder).from_pretrained(folder, labels=LABELS, output_hidden_states=True)
+    found = model(**INPUTS)
+    assert len(found.hidden_states) == model.config.num_hidden_layers + 1 and found.attentions is None
+    assert model(**INPUTS, output_hidden_states=False).hidden_states is None
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_a_pooling_that_the_model_was_not_made_with_is_no_other(family: str, tmp_path: Path) -> None:
+    folder = family_checkpoint(family, tmp_path)
+    model = sentiment_model_class(folder).from_pretrained(folder, labels=LABELS, pooling="mean")
+    for pooling in ("pooler", "meen"):
+        model.config.pooling = pooling
+        with pytest.raises(ValueError, match=f"this model has no pooling '{pooling}'"):
+            model(**INPUTS)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta"])
+def test_labels_and_a_config_are_taken_together(family: str, tmp_path: Path) -> None:
+    folder = family_checkpoint(family, tmp_path)
+    model_class = sentiment_model_class(folder)
+    config_class = model_class.config_class
+    model = model_class.from_pretrained(
+        folder, config=config_class.from_pretrained(folder, pooling="max"), labels=LABELS
+    )
+    assert (model.config.pooling, list(model.config.id2label.values())) == ("max", LABELS)
+    named = config_class.from_pretrained(folder, id2label={0: "a", 1: "b"})
+    with pytest.raises(ValueError, match="labels and config contradict each other"):
+        model_class.from_pretrained(folder, config=named, labels=LABELS)
+    for more in ({}, {"labels": LABELS}):
+        with pytest.raises(ValueError, match=rf"config is a \w+: leave it out, or give {config_class.__name__}"):
+            model_class.from_pretrained(folder, config=AutoConfig.from_pretrained(folder), **more)

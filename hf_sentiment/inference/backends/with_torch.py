@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from safetensors.torch import load_file
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import cached_file
 
 from hf_sentiment.compute.batching import pad_batch
 from hf_sentiment.compute.quiet import without_reports
@@ -23,6 +27,7 @@ from hf_sentiment.inference.loading import (
     readable_tokens,
 )
 from hf_sentiment.inference.sentence_transformers import read_modules
+from hf_sentiment.records.read import ADAPTER_FILES
 
 
 class TorchBackend:
@@ -99,12 +104,34 @@ def _load(name: str, revision: str | None, dtype: Any) -> tuple[PreTrainedModel,
     """The model, what its loading found, and the checkpoint that its head is from."""
     # Other files than safetensors are pickles, which run what they hold.
     safe = {"dtype": dtype, "output_loading_info": True, "use_safetensors": True, "trust_remote_code": False}
-    adapter = is_adapter(name, revision)
-    if not adapter and (found := read_modules(name, revision, dtype=dtype)):
+    if is_adapter(name, revision):
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing` is deprecated")  # peft asks for it
+            return _adapted(name, revision, safe)
+    if found := read_modules(name, revision, dtype=dtype):
         return *found, name
-    model, info = AutoModelForSequenceClassification.from_pretrained(name, revision=revision, **safe)
-    if not adapter or any("modules_to_save" in key for key in model.state_dict()):
-        return model, info, name
-    # What was found is of the adapter alone, and the head, if there is one, is its base's.
-    base = str(model.peft_config["default"].base_model_name_or_path)
-    return model, AutoModelForSequenceClassification.from_pretrained(base, **safe)[1], base
+    return *AutoModelForSequenceClassification.from_pretrained(name, revision=revision, **safe), name
+
+
+def _adapted(name: str, revision: str | None, safe: dict[str, Any]) -> tuple[PreTrainedModel, dict[str, Any], str]:
+    """As `_load`, of an adapter on its base, whose class and options are those of the config beside the adapter."""
+    from peft import PeftConfig, PeftModel, get_peft_model_state_dict
+
+    above, place = Path(name).parent, {"revision": revision, "_raise_exceptions_for_missing_entries": False}
+    beside = cached_file(name, "config.json", **place) is not None
+    if not beside and (above / "config.json").is_file():
+        raise CallError(f"{name} is the adapter of a run: name the run's folder, {above}, which has the merged model")
+    base = str(PeftConfig.from_pretrained(name, revision=revision).base_model_name_or_path)
+    weights = load_file(str(cached_file(name, ADAPTER_FILES[1], **place)))
+    if beside:
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+        plain, info = AutoModelForSequenceClassification.from_pretrained(base, config=config, **safe)
+        adapted = PeftModel.from_pretrained(plain, name, revision=revision)
+        if strange := weights.keys() ^ get_peft_model_state_dict(adapted).keys():
+            raise ValueError(f"the adapter does not fit its base {base} ({min(strange)})")
+        model = adapted.merge_and_unload()
+    else:  # transformers knows where the weights belong, whatever the class was that the adapter was trained in
+        model = AutoModelForSequenceClassification.from_pretrained(name, revision=revision, **safe)[0]
+        info = AutoModelForSequenceClassification.from_pretrained(base, **safe)[1]
+    brought = {key.removeprefix("base_model.model.") for key in weights}
+    return model, info | {"missing_keys": set(info["missing_keys"]) - brought}, base

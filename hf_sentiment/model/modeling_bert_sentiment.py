@@ -102,19 +102,7 @@ class SentimentModel(PreTrainedModel):
             ignore_mismatched_sizes=True,  # for the head
             **kwargs,
         )
-        mismatched = sorted(key if isinstance(key, str) else key[0] for key in loaded[1]["mismatched_keys"])
-        if not any_size and any(not key.startswith("classifier.") for key in mismatched):
-            raise ValueError(
-                f"{pretrained_model_name_or_path} holds weights of other shapes than its config.json says "
-                f"({', '.join(mismatched)}): the folder is damaged, fetch it again"
-            )
-        # A pooler was not trained with the rest, and many checkpoints have none.
-        missing = loaded[1]["missing_keys"]
-        if lacking := sorted(key for key in missing if not key.startswith("classifier.") and "pooler." not in key):
-            raise ValueError(
-                f"{pretrained_model_name_or_path} lacks weights of its encoder ({', '.join(lacking[:3])}): name "
-                "another checkpoint"
-            )
+        _check_weights(pretrained_model_name_or_path, loaded[1], any_size)
         return loaded if with_info else loaded[0]
 
     @classmethod
@@ -272,6 +260,20 @@ class SentimentModel(PreTrainedModel):
             return loss
         even = functional.cross_entropy(logits, labels, label_smoothing=1.0, reduction="sum")
         return (1 - smoothing) * loss + smoothing * even
+
+
+def _check_weights(name: str | os.PathLike[str], found: dict[str, Any], any_size: bool) -> None:
+    """Refuse a checkpoint whose encoder did not arrive whole; of the head, nothing has to."""
+    mismatched = sorted(key if isinstance(key, str) else key[0] for key in found["mismatched_keys"])
+    if not any_size and any(not key.startswith("classifier.") for key in mismatched):
+        raise ValueError(
+            f"{name} holds weights of other shapes than its config.json says ({', '.join(mismatched)}): the folder is "
+            "damaged, fetch it again"
+        )
+    # A pooler was not trained with the rest, and many checkpoints have none.
+    missing = sorted(key for key in found["missing_keys"] if not key.startswith("classifier.") and "pooler." not in key)
+    if missing:
+        raise ValueError(f"{name} lacks weights of its encoder ({', '.join(missing[:3])}): name another checkpoint")
 
 
 class BertForSentimentAnalysis(SentimentModel, BertPreTrainedModel):

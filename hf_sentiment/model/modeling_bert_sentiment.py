@@ -74,6 +74,8 @@ class SentimentModel(PreTrainedModel):
         """
         kwargs.setdefault("use_safetensors", True)  # other files are pickles, which run what they hold
         given = kwargs.get("config")
+        if isinstance(given, (str, os.PathLike)):
+            given = kwargs["config"] = cls.config_class.from_pretrained(given)
         if isinstance(given, PreTrainedConfig) and not hasattr(given, "pooling"):
             right_call = f"{cls.config_class.__name__}.from_pretrained({str(pretrained_model_name_or_path)!r})"
             raise ValueError(f"config is a {type(given).__name__}: leave it out, or give {right_call}")
@@ -84,14 +86,13 @@ class SentimentModel(PreTrainedModel):
         for name, same in (*maps.items(), ("num_labels", len(labels))):
             if kwargs.pop(name, None) not in (None, same):
                 raise ValueError(f"labels and {name} contradict each other, and labels says it all: {right_call}")
-        config = kwargs.get("config")
-        own = str(getattr(config, "name_or_path", "")) == str(pretrained_model_name_or_path)
-        if config is None:
+        if given is None:
             kwargs.update(maps)
-        elif own or config.has_default_labels:  # the checkpoint's own, which the Auto classes have read for us
-            kwargs["config"] = copy.deepcopy(config)
+        elif given.has_default_labels or str(given.name_or_path) == str(pretrained_model_name_or_path):
+            # Nobody has named them, or it is the checkpoint's own, which the Auto classes have read for us.
+            kwargs["config"] = copy.deepcopy(given)
             kwargs["config"].set_labels(labels)
-        elif config.id2label != maps["id2label"]:
+        elif given.id2label != maps["id2label"]:
             raise ValueError(f"labels and config contradict each other, and labels says it all: {right_call}")
         any_size = kwargs.pop("ignore_mismatched_sizes", False)
         with_info = kwargs.pop("output_loading_info", False)

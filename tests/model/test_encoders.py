@@ -342,6 +342,8 @@ def test_labels_and_a_config_are_taken_together(family: str, tmp_path: Path) -> 
         folder, config=config_class.from_pretrained(folder, pooling="max"), labels=LABELS
     )
     assert (model.config.pooling, list(model.config.id2label.values())) == ("max", LABELS)
+    model = model_class.from_pretrained(folder, config=str(folder), labels=LABELS)
+    assert list(model.config.id2label.values()) == LABELS
     named = config_class.from_pretrained(folder, id2label={0: "a", 1: "b"})
     with pytest.raises(ValueError, match="labels and config contradict each other"):
         model_class.from_pretrained(folder, config=named, labels=LABELS)

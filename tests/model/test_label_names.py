@@ -61,7 +61,7 @@ def test_what_is_no_list_of_names_is_answered_with_one(plain_folder: Path, label
         {"num_labels": 2},
         {"id2label": {0: "a", 1: "b", 2: "c"}},
         {"label2id": {"negative": 2, "neutral": 1, "positive": 0}},
-        {"config": BertSentimentConfig()},
+        {"config": BertSentimentConfig(id2label={0: "a", 1: "b"})},
     ],
     ids=lambda options: next(iter(options)),
 )

@@ -74,6 +74,7 @@ bench: $(VENV)/.installed  ## The benchmarks (hours on two cores); see benchmark
 	$(BIN)/python benchmarks/few_labels.py
 	$(BIN)/python benchmarks/validation.py
 	$(BIN)/python benchmarks/soup.py --sizes 256
+	$(BIN)/python benchmarks/word_vectors.py
 	$(BIN)/python benchmarks/long_texts.py --reading movie-1500-0 amazon-0 \
 		--training amazon-head-0 amazon-tuned-0 chinese-head-0
 	$(BIN)/python benchmarks/encoders.py

@@ -258,10 +258,15 @@ def append(path: Path, row: dict[str, Any], made: Made) -> dict[str, Any]:
     row = row | {"seconds": round(made[1], 2)}
     row |= {key: round(metrics[key], 5) for key in ("accuracy", "macro_f1", "log_loss")}
     row["threads"] = torch.get_num_threads()
+    write_row(path, row)
+    return row
+
+
+def write_row(path: Path, row: dict[str, Any]) -> None:
+    """Add a row to a file of them."""
     path.parent.mkdir(exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(row) + "\n")
-    return row
 
 
 def grouped(rows: Iterable[dict[str, Any]]) -> dict[tuple[str, int, str], Rows]:

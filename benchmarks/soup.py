@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from peers import TASKS, data_of, rows_of, run_command, task, test_probabilities
+from peers import TASKS, data_of, rows_of, run_command, task, test_probabilities, write_row
 
 from hf_sentiment.evaluation.metrics import classification_metrics
 from hf_sentiment.training.arguments import SentimentArguments
@@ -67,8 +67,7 @@ def work(options: argparse.Namespace) -> None:
                 if (name, size, draws) not in done:
                     row = {"task": name, "n": size, "draw": draws, "seeds": options.seeds}
                     row |= measure(name, size, draws, options.seeds)
-                    with options.output.open("a", encoding="utf-8") as file:
-                        file.write(json.dumps(row) + "\n")
+                    write_row(options.output, row)
                     print(json.dumps(row), flush=True)
 
 

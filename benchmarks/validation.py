@@ -33,7 +33,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset
-from peers import LONGEST, TASKS, data_of, draw_rows, rows_of, run_command, task
+from peers import LONGEST, TASKS, data_of, draw_rows, rows_of, run_command, task, write_row
 from transformers import TrainerCallback
 
 from hf_sentiment.callbacks.early_stopping.monitor import Margin, Monitor, Seen
@@ -193,8 +193,7 @@ def work(options: argparse.Namespace) -> None:
         for rule, values in found.items():
             row[rule] = {key: round(value, 5) for key, value in values.items()}
         row["seconds"] = round(time.process_time() - began, 1)
-        with options.output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        write_row(options.output, row)
         print(json.dumps(row), flush=True)
 
 

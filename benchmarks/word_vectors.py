@@ -24,7 +24,7 @@ from statistics import median
 from typing import Any
 
 import torch
-from peers import data_of, rows_of, run_command
+from peers import data_of, rows_of, run_command, write_row
 from transformers import TrainerCallback
 
 from hf_sentiment.training import run as training
@@ -81,9 +81,7 @@ def work(options: argparse.Namespace) -> None:
     for cell in (cell for cell in cells if cell not in done):
         words = ["--encoder", cell[0], "--task", cell[1], "--side", cell[2], "--steps", str(options.steps)]
         answer = subprocess.run([sys.executable, __file__, *words], check=True, stdout=subprocess.PIPE, text=True)
-        row = dict(zip(keys, cell, strict=True)) | json.loads(answer.stdout.splitlines()[-1])
-        with options.output.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
+        write_row(options.output, dict(zip(keys, cell, strict=True)) | json.loads(answer.stdout.splitlines()[-1]))
 
 
 def report(path: Path) -> None:

@@ -23,6 +23,7 @@ from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.records.atomic import file_atomically
 from hf_sentiment.records.read import read_evaluation
 from hf_sentiment.records.schema import EvaluationRecord, Measurement, Range, Spread
+from hf_sentiment.training.call import OF_EVALUATIONS
 from hf_sentiment.training.plan import Plan
 from hf_sentiment.training.run import Run
 
@@ -41,8 +42,8 @@ _SETTLED = (
 )
 # What asks for validation texts, of which a fold has none.
 _WATCHING = (
-    *("eval_strategy", "eval_steps", "eval_on_start", "eval_delay", "early_stopping_patience", "alarm"),
-    *("load_best_model_at_end", "metric_for_best_model", "greater_is_better"),
+    *(*OF_EVALUATIONS, "eval_strategy", "eval_delay", "greater_is_better"),
+    *("early_stopping_patience", "alarm"),
 )
 # What a part leaves of its texts, in `records/`: logits `[texts, labels]`.
 HELD = "held_out.npy"

@@ -46,6 +46,18 @@ def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenize
     return tokenizer
 
 
+def find_file(name: str, file: str, revision: str | None = None) -> str | None:
+    """Where a file of a checkpoint is on this machine, fetched if it has to be; `None` where there is none.
+
+    Args:
+        name: A folder or a Hub id.
+        file: Its path in there.
+        revision: Branch, tag or commit of a Hub repository.
+    """
+    found: str | None = cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=False)
+    return found
+
+
 def is_adapter(name: str, revision: str | None = None) -> bool:
     """Whether a checkpoint is an adapter, whose base is elsewhere or beside it.
 
@@ -56,16 +68,12 @@ def is_adapter(name: str, revision: str | None = None) -> bool:
     Raises:
         CallError: It is one with other weights than safetensors, which may hold code.
     """
-    there = (
-        cached_file(name, file, revision=revision, _raise_exceptions_for_missing_entries=False) is not None
-        for file in ADAPTER_FILES
-    )
-    if not next(there):
+    config, weights = ADAPTER_FILES
+    if find_file(name, config, revision) is None:
         return False
-    if not next(there):
+    if find_file(name, weights, revision) is None:
         raise CallError(
-            f"{name} is an adapter without {ADAPTER_FILES[1]}, and other weights may hold code: save it anew where you "
-            "trust it"
+            f"{name} is an adapter without {weights}, and other weights may hold code: save it anew where you trust it"
         )
     return True
 

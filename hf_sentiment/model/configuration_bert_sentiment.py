@@ -210,8 +210,7 @@ class SentimentConfig(PreTrainedConfig):
         if "sentence_encoder" not in config_dict:  # an older one of ours: their pooling told
             config_dict["sentence_encoder"] = config_dict.get("pooling") in ("mean", "max")
         stored, asked = config_dict.get("id2label"), kwargs.get("id2label")
-        heads = ("Classification", "SentimentAnalysis")
-        if any(head in str(name) for name in config_dict.get("architectures") or heads for head in heads):
+        if _may_have_head(config_dict.get("architectures")):
             _check_label_order(kwargs.get("name_or_path") or "the checkpoint", stored, asked)
         count = kwargs.get("num_labels") if asked is None else len(asked)
         # Configs of 2 labels with generic names are stored without names.
@@ -279,6 +278,12 @@ def _without_foreign_code(config_dict: dict[str, Any]) -> dict[str, Any]:
     return kept
 
 
+def _may_have_head(architectures: list[str] | None) -> bool:
+    """Whether the classes that a checkpoint names have a head for labels; where it names none, it may have one."""
+    kinds = ("Classification", "SentimentAnalysis")
+    return not architectures or any(kind in str(name) for name in architectures for kind in kinds)
+
+
 def _check_label_order(checkpoint: str, stored: dict[Any, str] | None, asked: dict[Any, str] | None) -> None:
     """Refuse the checkpoint's own label names in another order: its trained head would answer the opposite."""
     if not stored or not asked:
@@ -328,8 +333,11 @@ def sentence_transformers_modules(name: str | os.PathLike[str], locate: dict[str
     Raises:
         ValueError: As in `read_beside`.
     """
-    modules = read_beside(name, "modules.json", locate, list)
-    return {str(module.get("type")).rpartition(".")[2]: module.get("path") for module in modules}
+    places = {}
+    for module in read_beside(name, "modules.json", locate, list):
+        path = module.get("path")
+        places[str(module.get("type")).rpartition(".")[2]] = path.strip("/") if isinstance(path, str) else path
+    return places
 
 
 def _sentence_transformers(
@@ -341,7 +349,7 @@ def _sentence_transformers(
         ValueError: It declares a pooling, or a concatenation of several, that this model does not have.
     """
     places = sentence_transformers_modules(name, locate)
-    folder = str(places.get("Pooling", "1_Pooling")).strip("/")
+    folder = places.get("Pooling", "1_Pooling")
     declared = read_beside(name, f"{folder}/config.json", locate)
     if not declared:
         if "Pooling" in places:

@@ -296,10 +296,11 @@ def parse_arguments(
     checkpoint = theirs.resume_from_checkpoint
     if checkpoint is not None and not Path(checkpoint, "trainer_state.json").is_file():
         raise CallError(f"--resume_from_checkpoint {checkpoint}: no checkpoint there: name a folder checkpoint-N")
+    steps = said.get("eval_steps")
     for name, value, strategy in (
         ("early_stopping_patience", ours.early_stopping_patience, "epoch"),
         ("alarm", ours.alarm if ours.alarm in ("stop", "rollback") else None, "epoch"),
-        ("eval_steps", said.get("eval_steps"), "steps"),
+        ("eval_steps", steps and f"{steps:g}", "steps"),
     ):
         if value and theirs.eval_strategy == IntervalStrategy.NO:
             raise CallError(f"--{name} {value} needs evaluations: add --eval_strategy {strategy}")

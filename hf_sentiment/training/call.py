@@ -9,6 +9,9 @@ from typing import Any
 
 from hf_sentiment.training.arguments import SentimentArguments
 
+OF_EVALUATIONS = ("load_best_model_at_end", "metric_for_best_model", "eval_on_start", "eval_steps")
+"""Arguments of `TrainingArguments` that, where they are true, need validation texts."""
+
 
 @dataclass(frozen=True)
 class Call:
@@ -52,8 +55,7 @@ class Call:
             return True
         if str(self.training.get("eval_strategy") or "no") != "no":
             return True
-        needing = ("load_best_model_at_end", "metric_for_best_model", "eval_on_start", "eval_steps")
-        return any(self.training.get(name) for name in needing)
+        return any(self.training.get(name) for name in OF_EVALUATIONS)
 
     @property
     def said(self) -> dict[str, Any]:

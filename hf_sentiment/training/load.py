@@ -139,8 +139,10 @@ def load_model(
         CallError: The checkpoint does not exist, is no text encoder, or lacks its tokenizer.
     """
     name, path = arguments.model_name_or_path, checkpoint_of(arguments)
+    place = {"revision": arguments.model_revision}
     try:
-        _check_place(name, path, arguments.model_revision)
+        modules = sentence_transformers_modules(path, place)
+        _check_place(name, path, arguments.model_revision, modules)
         tokenizer = load_tokenizer(path, arguments.model_revision)
         tokenizer.padding_side = "right"  # from the left, the first token would be padding, and positions shifted
         loaded: Any = _without_report(
@@ -169,53 +171,50 @@ def load_model(
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
-    if others := _left_out(path, arguments.model_revision, tokenizer):
-        logger.warning("%s has modules or options which the head does without: %s", name, ", ".join(others))
+    said = read_beside(path, "sentence_bert_config.json", place)
+    pooling = read_beside(path, f"{modules['Pooling']}/config.json", place) if "Pooling" in modules else {}
+    _say_what_is_left_out(name, modules, said | pooling, tokenizer)
     # A length that is said may be more than the checkpoint was made for, as far as there are positions.
-    longest = max(_longest(path, arguments.model_revision), arguments.max_length or 0)
+    longest = max(_longest(path, said.get("max_seq_length")), arguments.max_length or 0)
     tokenizer.model_max_length = int(min(readable_tokens(tokenizer, model), longest))
-    if model.config.text_prefix and arguments.text_prefix is None:
-        logger.info(
-            '%r comes before every text, as %s asks for: --text_prefix "" leaves it out', model.config.text_prefix, name
-        )
-    prefix = model.config.text_prefix if arguments.text_prefix is None else arguments.text_prefix
-    tokenizer = with_text_prefix(tokenizer, prefix, model.config.text_prefix)
+    own = model.config.text_prefix
+    if own and arguments.text_prefix is None:
+        logger.info('%r comes before every text, as %s asks for: --text_prefix "" leaves it out', own, name)
+    prefix = own if arguments.text_prefix is None else arguments.text_prefix
+    tokenizer = with_text_prefix(tokenizer, prefix, own)
     model.config.text_prefix = prefix
     return model, tokenizer
 
 
-def _check_place(name: str, path: str, revision: str | None) -> None:
+def _check_place(name: str, path: str, revision: str | None, modules: dict[str, Any]) -> None:
     """Refuse a folder whose weights are not all of an encoder, or are not in it."""
     if is_adapter(path, revision):
         raise CallError(
             f"--model_name_or_path {name}: it is an adapter: merge it into its base, "
             "PeftModel.from_pretrained(base, adapter).merge_and_unload().save_pretrained(DIR), and name DIR"
         )
-    if inner := sentence_transformers_modules(path, {"revision": revision}).get("Transformer"):
+    if inner := modules.get("Transformer"):
         raise CallError(
             f"--model_name_or_path {name}: its encoder is in {inner}, as old versions of sentence-transformers had it: "
             f"save it anew, SentenceTransformer({name!r}).save(DIR), and name DIR"
         )
 
 
-def _left_out(path: str, revision: str | None, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """What a sentence-transformers checkpoint does with a text beside encoding and pooling it."""
-    place = {"revision": revision}
-    modules = sentence_transformers_modules(path, place)
+def _say_what_is_left_out(
+    name: str, modules: dict[str, Any], said: dict[str, Any], tokenizer: PreTrainedTokenizerBase
+) -> None:
+    """Warn of what a sentence-transformers checkpoint does with a text beside encoding and pooling it."""
     found = sorted(set(modules) - _MODULES)
-    cased = tokenizer("GOOD")["input_ids"] != tokenizer("good")["input_ids"]
-    if cased and read_beside(path, "sentence_bert_config.json", place).get("do_lower_case"):
+    if said.get("do_lower_case") and tokenizer("GOOD")["input_ids"] != tokenizer("good")["input_ids"]:
         found.append("do_lower_case")
-    if "Pooling" in modules and not read_beside(path, f"{modules['Pooling']}/config.json", place).get(
-        "include_prompt", 1
-    ):
+    if not said.get("include_prompt", True):
         found.append("include_prompt false")
-    return found
+    if found:
+        logger.warning("%s has modules or options which the head does without: %s", name, ", ".join(found))
 
 
-def _longest(path: str, revision: str | None) -> float:
+def _longest(path: str, said: Any) -> float:
     """The tokens that a sentence-transformers checkpoint is made for; infinity where it does not say."""
-    said = read_beside(path, "sentence_bert_config.json", {"revision": revision}).get("max_seq_length")
     if said is None:
         return float("inf")
     if type(said) is not int or said < FEWEST_TOKENS:

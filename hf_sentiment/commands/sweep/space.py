@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,14 +110,11 @@ def _distribution(name: str, given: Any, kind: type[Any]) -> BaseDistribution:
 
 def _as(kind: type[Any], value: Any) -> Any:
     """A value of the file as the argument's type; YAML reads `1e-5` as a text, and `no` as a boolean."""
-    wrong = ValueError(f"{value!r} should be of the type {kind.__name__}")
     if kind is float and isinstance(value, int | float | str) and not isinstance(value, bool):
-        try:
+        with suppress(ValueError):
             return float(value)
-        except ValueError:
-            raise wrong from None
     if type(value) is not kind:
-        raise wrong
+        raise ValueError(f"{value!r} should be of the type {kind.__name__}")
     return value
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file
 
 from hf_sentiment.compute.batching import pad_batch
 from hf_sentiment.compute.quiet import without_reports
@@ -21,6 +20,7 @@ from hf_sentiment.inference.backends.protocol import Tokens
 from hf_sentiment.inference.loading import (
     check_head,
     check_vocabulary,
+    find_file,
     is_adapter,
     load_tokenizer,
     loading_error,
@@ -117,12 +117,11 @@ def _adapted(name: str, revision: str | None, safe: dict[str, Any]) -> tuple[Pre
     """As `_load`, of an adapter on its base, whose class and options are those of the config beside the adapter."""
     from peft import PeftConfig, PeftModel, get_peft_model_state_dict
 
-    above, place = Path(name).parent, {"revision": revision, "_raise_exceptions_for_missing_entries": False}
-    beside = cached_file(name, "config.json", **place) is not None
+    above, beside = Path(name).parent, find_file(name, "config.json", revision) is not None
     if not beside and (above / "config.json").is_file():
         raise CallError(f"{name} is the adapter of a run: name the run's folder, {above}, which has the merged model")
     base = str(PeftConfig.from_pretrained(name, revision=revision).base_model_name_or_path)
-    weights = load_file(str(cached_file(name, ADAPTER_FILES[1], **place)))
+    weights = load_file(str(find_file(name, ADAPTER_FILES[1], revision)))
     if beside:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
         plain, info = AutoModelForSequenceClassification.from_pretrained(base, config=config, **safe)

@@ -11,8 +11,8 @@ from hf_sentiment.training.plan.decisions import Decision, Plan
 from hf_sentiment.training.plan.facts import Facts
 from hf_sentiment.training.plan.rules import RULES, fine_tuning_epochs
 
-STEPS_OF = {"eval_strategy": "eval_steps", "save_strategy": "save_steps", "logging_strategy": "logging_steps"}
-"""The argument that says how many steps a strategy of steps counts."""
+# The argument that says how many steps a strategy of steps counts.
+_STEPS_OF = {"eval_strategy": "eval_steps", "save_strategy": "save_steps", "logging_strategy": "logging_steps"}
 
 
 def make_plan(facts: Facts, said: Mapping[str, Any]) -> Plan:
@@ -38,7 +38,7 @@ def make_plan(facts: Facts, said: Mapping[str, Any]) -> Plan:
 
 def _said(name: str, said: Mapping[str, Any]) -> Decision[Any] | None:
     """What the user says of an argument; who says how many steps, says the strategy that counts them."""
-    value, steps = said.get(name), STEPS_OF.get(name, "")
+    value, steps = said.get(name), _STEPS_OF.get(name, "")
     every = said.get(steps)
     if every is None:
         return None if value is None else Decision(value, "set by you", by="user")

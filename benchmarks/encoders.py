@@ -199,7 +199,6 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     handles, names = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=len(METHODS), frameon=False)
     figure.savefig(path, dpi=110)
-    print(f"\n{path}")
 
 
 def main() -> None:

@@ -232,7 +232,6 @@ def plot(found: dict[tuple[str, int, str], Rows], order: list[str], path: Path) 
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=len(order), frameon=False)
     figure.savefig(path, dpi=130)
-    print(f"\n{path}")
 
 
 def main() -> None:

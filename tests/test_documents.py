@@ -44,6 +44,12 @@ def test_prose_is_at_most_120_wide(path: Path) -> None:
     assert not long
 
 
+@pytest.mark.parametrize("path", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_path_of_a_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert not re.findall(r"(?<![\w.:/])/(?:home|root|work|opt|Users)/\S*", text)
+
+
 def test_the_readme_is_a_first_page() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 130
 

@@ -230,7 +230,7 @@ def plot(found: dict[tuple[str, int, str], Rows], order: list[str], path: Path) 
     figure.supxlabel("labelled texts, in total")
     figure.supylabel("accuracy on the test texts, %")
     handles, names = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=len(order), frameon=False)
+    figure.legend(handles, names, loc="outside upper center", ncols=3, frameon=False)
     figure.savefig(path, dpi=130)
 
 

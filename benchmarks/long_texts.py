@@ -34,6 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peers import rows_of
 from scipy.optimize import minimize_scalar
 from scipy.special import expit
 from sklearn.metrics import roc_auc_score
@@ -241,8 +242,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=OUTPUT)
     parser.add_argument("--report", action="store_true")
     arguments = parser.parse_args()
-    lines = arguments.output.read_text(encoding="utf-8").splitlines() if arguments.output.exists() else []
-    rows = [json.loads(line) for line in lines]
+    rows = rows_of(arguments.output)
     if arguments.report:
         return report(rows)
     done = {(row["part"], row["model"]) for row in rows}

@@ -36,7 +36,10 @@ def prose(path: Path) -> list[tuple[int, str]]:
     return kept
 
 
-@pytest.mark.parametrize("path", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))
+every_document = pytest.mark.parametrize("path", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@every_document
 def test_prose_is_at_most_120_wide(path: Path) -> None:
     if path.parent.name == "model_card_templates" or path.name == "card.md":
         pytest.skip("the lines of a card are what is filled in")
@@ -44,7 +47,7 @@ def test_prose_is_at_most_120_wide(path: Path) -> None:
     assert not long
 
 
-@pytest.mark.parametrize("path", tracked("*.md"), ids=lambda path: str(path.relative_to(ROOT)))
+@every_document
 def test_no_path_of_a_machine(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     assert not re.findall(r"(?<![\w.:/])/(?:home|root|work|opt|Users)/\S*", text)

@@ -12,9 +12,10 @@ import socket
 import tempfile
 import threading
 import zipfile
+import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,8 +84,11 @@ def demo(
         raise missing_extra("demo", "the page needs gradio")
     port = _free_port(host, port)
     # Whatever is sent to the page is removed with this folder, a file that is half labelled as well.
-    with tempfile.TemporaryDirectory(prefix="hf-sentiment-page-", ignore_cleanup_errors=True) as folder:
-        os.environ["GRADIO_TEMP_DIR"] = folder
+    with ExitStack() as stack:
+        folder = stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="hf-sentiment-page-", ignore_cleanup_errors=True)
+        )
+        stack.enter_context(_files_of_gradio(folder))
         page = make_page(model, revision=revision, num_threads=num_threads)
         launch(page, server_name=host, server_port=port, prevent_thread_lock=True, quiet=True)
         try:
@@ -99,7 +103,18 @@ def demo(
             logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
             page.server.config.timeout_graceful_shutdown = 1
             page.close(verbose=False)
-            del os.environ["GRADIO_TEMP_DIR"]
+
+
+@contextmanager
+def _files_of_gradio(folder: str) -> Iterator[None]:
+    """Let Gradio keep its files there, and then where it did."""
+    before = os.environ.get("GRADIO_TEMP_DIR")
+    os.environ["GRADIO_TEMP_DIR"] = folder
+    try:
+        yield
+    finally:
+        del os.environ["GRADIO_TEMP_DIR"]
+        os.environ.update({} if before is None else {"GRADIO_TEMP_DIR": before})
 
 
 def _free_port(host: str, port: int) -> int:
@@ -230,12 +245,16 @@ def _file_part(classifier: SentimentClassifier) -> None:
 
 def _unpacked(file: Path) -> int:
     """Bytes of a workbook or a compressed file once it is unpacked, or a little more than a file may have."""
-    if zipfile.is_zipfile(file):
-        return sum(one.file_size for one in zipfile.ZipFile(file).infolist())
-    if file.suffix.lower() != ".gz":
-        return file.stat().st_size
-    with gzip.open(file) as unpacked:  # to its end, unless that is too far
-        return sum(len(unpacked.read(2**20)) for _ in range(20 * MEGABYTES + 1))
+    try:
+        if zipfile.is_zipfile(file):
+            with zipfile.ZipFile(file) as archive:
+                return sum(one.file_size for one in archive.infolist())
+        if file.suffix.lower() != ".gz":
+            return file.stat().st_size
+        with gzip.open(file) as unpacked:  # to its end, unless that is too far
+            return sum(len(unpacked.read(2**20)) for _ in range(20 * MEGABYTES + 1))
+    except (OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+        raise CallError(f"{file}: cannot be unpacked ({first_line(error)}): pack it again") from error
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from hf_sentiment.data.audit import bad_row_findings
 from hf_sentiment.data.labels import LabelRule, infer_label_rule, labels_of, rule_of_classes
 from hf_sentiment.data.prepare import load_rows
 from hf_sentiment.data.rows import Rows, leaves_out_bad_rows
-from hf_sentiment.data.sources import EXTENSIONS, RawData, table_rows
+from hf_sentiment.data.sources import RawData, is_data_file, table_rows
 from hf_sentiment.data.texts import numbers
 from hf_sentiment.errors import CallError
 from hf_sentiment.evaluation.metrics import softmax
@@ -84,14 +84,13 @@ def evaluate(
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
     load = partial(SentimentClassifier.from_pretrained, num_threads=num_threads, long_texts=long_texts)
-    this = _of_file(str(probabilities), encoding) if model is None else _of_model(model, load, revision, backend)
+    how: Any = {"revision": revision, "backend": backend}
+    this = _of_file(str(probabilities), encoding, **how) if model is None else _of_model(model, load, **how)
     other = None if against is None else _other(against, encoding, load)
     source = {"test_file": test_file, "text_column": text_column, "label_column": label_column, "encoding": encoding}
-    raw, rows = load_rows(dataset_name, lambda raw: _rule(raw, this, drop), split="test", keep_broken=drop, **source)
+    raw, rows = load_rows(dataset_name, lambda raw: this.rule_for(raw, drop), split="test", keep_broken=drop, **source)
     rows.check(on_bad_rows)
-    report = _measured(this, other, raw, rows, slices or ())
-    counts = {name: RowCounts(**of) for name, of in rows.counts.items()}
-    return replace(report, source=raw.description, rows=counts, findings=_findings(rows, drop))
+    return replace(_measured(this, other, raw, rows, slices or ()), findings=_findings(rows, drop))
 
 
 def _findings(rows: Rows, drop: bool) -> tuple[FindingRecord, ...]:
@@ -121,11 +120,13 @@ class _System:
     rule: Mapping[str, Any] | None
     probabilities: Callable[[RawData, Dataset, Sequence[str]], np.ndarray]
 
+    def rule_for(self, raw: RawData, keep_bad: bool) -> LabelRule:
+        return label_rule(raw, self.name, self.labels(raw), self.rule, keep_bad)
+
 
 def _other(name: str, encoding: str | None, load: Callable[..., SentimentClassifier]) -> _System:
     # By the name too, so that the Hub is not asked for a file that is not there.
-    is_file = Path(name).is_file() or Path(name).suffix.lower() in EXTENSIONS
-    if is_file:
+    if Path(name).is_file() or is_data_file(name):
         return _of_file(name, encoding)
     exported = read_record(Path(name) / "records" / "export.json", ExportRecord)
     return _of_model(name, load, backend="torch" if exported is None else exported.format)
@@ -148,13 +149,11 @@ def _of_model(
     return _System(name, lambda _: classifier.labels, classifier.config.get("label_rule"), probabilities)
 
 
-def _of_file(name: str, encoding: str | None) -> _System:
+def _of_file(name: str, encoding: str | None, revision: str | None = None, backend: str = "torch") -> _System:
+    if revision is not None or backend != "torch":
+        raise CallError("--revision and --backend say how MODEL is read: leave them out with --probabilities")
     file = ProbabilityFile.read(name, encoding)
     return _System(name, file.labels_in, None, file.of)
-
-
-def _rule(raw: RawData, system: _System, keep_bad: bool) -> LabelRule:
-    return label_rule(raw, system.name, system.labels(raw), system.rule, keep_bad)
 
 
 def label_rule(
@@ -191,7 +190,9 @@ def _measured(this: _System, other: _System | None, raw: RawData, rows: Rows, co
     values = this.probabilities(raw, test, labels)
     _refuse_predictions(this, raw, values.argmax(axis=1), references)
     report = evaluate_texts(values, test, labels)
-    report = replace(report, seen=seen_record(this.name, test, values))
+    counts = {name: RowCounts(**of) for name, of in rows.counts.items()}
+    seen = seen_record(this.name, test, values)
+    report = replace(report, seen=seen, source=raw.description, rows=counts)
     if (warning := seen_warning(report.seen, len(test))) is not None:
         logger.warning(warning)
     if other is not None:

@@ -110,7 +110,7 @@ def export(
         versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers", *_PACKAGES[format])}
         record = ExportRecord(format, versions, len(compared), difference, rounded)
         write_record(folder / "records" / "export.json", record)
-        _add_servers(folder, format, Path(model, "README.md"))
+        _add_servers(folder, format, Path(model, "README.md").expanduser())
     return record
 
 
@@ -160,7 +160,7 @@ def _given_texts(
         texts = [values.get(text) for _, values in table_rows(table)]
         return _Texts([one for one in texts if isinstance(one, str) and one.strip()])
     if test_file is None and dataset_name is None:
-        return _held_out(Path(model)) if needed else _Texts([])
+        return _held_out(Path(model).expanduser()) if needed else _Texts([])
     if classifier.config.get("problem_type") == "multi_label_classification":
         raise CallError(f"{model} gives a text several labels: name texts without labels, --text_file FILE")
     saved = classifier.config.get("label_rule")

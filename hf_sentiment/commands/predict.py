@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
+from hf_sentiment.data.sources import SAME_NAMES
 from hf_sentiment.data.tables import WantedColumns, choose_columns
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -117,7 +118,7 @@ def predict(
     name = find_checkpoint(model, revision)  # a wrong name is said before a file of any size is read
     load = partial(SentimentClassifier.from_pretrained, model, backend, num_threads, revision, long_texts)
     if not isinstance(data, str):
-        return _with_columns(data, output, text_column, columns, load)
+        return _with_columns(data, {"output": output, "encoding": encoding}, text_column, columns, load)
     rows = read_rows(data, text_column, encoding)
     kept = chosen_columns(rows.columns, columns, rows.name)
     if output is None:
@@ -189,7 +190,7 @@ def _check_outside(data: str, output: str) -> None:
 
 def _with_columns(
     table: Any,
-    output: object,
+    of_files: dict[str, Any],
     text_column: str | None,
     columns: str | Sequence[str] | None,
     load: Callable[[], SentimentClassifier],
@@ -198,8 +199,8 @@ def _with_columns(
     import pandas as pd
     from datasets import Dataset, Features, Value, concatenate_datasets
 
-    if output is not None:
-        raise CallError("output is for files: a table in memory comes back with the columns added")
+    if any(said := [name for name, value in of_files.items() if value is not None]):
+        raise CallError(f"{said[0]} is for files: a table in memory comes back with the columns added")
     if not isinstance(table, Dataset | pd.DataFrame):
         raise CallError(
             f"data is a {type(table).__name__}: give a file, a folder, a Dataset or a data frame of pandas; "
@@ -208,8 +209,8 @@ def _with_columns(
     is_frame = isinstance(table, pd.DataFrame)
     name = "the data frame" if is_frame else "the data set"
     columns_there = {str(column): column for column in (table.columns if is_frame else table.column_names)}
-    if is_frame and len(columns_there) < len(table.columns):  # 1 and "1" are the same name here
-        raise CallError("the data frame: two columns have the same name: give each a name of its own")
+    if is_frame and len(columns_there) < len(table.columns):
+        raise CallError(SAME_NAMES)
     wanted = None if text_column is None else str(text_column)  # a frame's may be a number
     text, _ = choose_columns(list(columns_there), WantedColumns(wanted, None, True), name)
     kept = chosen_columns(list(columns_there), columns, name)

@@ -1,8 +1,10 @@
-"""How OpenMP's threads wait for each other; to be settled before torch is imported."""
+"""How many threads there are, and how they wait for each other, which is settled before torch is imported."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 # Turns of the loop in which a thread of libgomp waits before it sleeps; its own default is 300,000. Where other
 # processes want the cores too, a thread that waits keeps the one that it waits for from running: beside such, a step
@@ -19,3 +21,20 @@ def wait_briefly() -> None:
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", str(SPINS))
+
+
+@contextmanager
+def threads_of_torch(number: int) -> Iterator[None]:
+    """So many threads for the time of the work.
+
+    Args:
+        number: 1 or more.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

@@ -118,12 +118,12 @@ def bootstrap_intervals(
         seed: Of the resamples.
     """
     # `ece` has no interval: resampling biases it upwards (its floor by chance is not zero), so one would mislead.
-    intervals = _intervals(_figures(probabilities, references), len(references), seed)
+    found = intervals(_figures(probabilities, references), len(references), seed)
     right = int(np.sum(np.asarray(probabilities).argmax(axis=1) == references))
     if right in (0, len(references)):  # every resample says the same
         exact = binomtest(right, len(references)).proportion_ci(CONFIDENCE, "exact")
-        intervals["accuracy"] = float(exact.low), float(exact.high)
-    return intervals
+        found["accuracy"] = float(exact.low), float(exact.high)
+    return found
 
 
 def paired_differences(
@@ -146,9 +146,9 @@ def paired_differences(
         of_others = theirs(rows)
         return {name: values - of_others[name] for name, values in ours(rows).items()}
 
-    intervals = _intervals(difference, len(references), seed)
     found = difference(np.arange(len(references))[None])
-    ends = {name: {"low": low, "high": high} for name, (low, high) in intervals.items()}
+    drawn = intervals(difference, len(references), seed)
+    ends = {name: {"low": low, "high": high} for name, (low, high) in drawn.items()}
     return {name: {"value": float(value), **ends[name]} for name, (value,) in found.items()}
 
 
@@ -168,10 +168,16 @@ def _figures(probabilities: np.ndarray, references: np.ndarray) -> Callable[[np.
     return of
 
 
-def _intervals(
-    figures: Callable[[np.ndarray], dict[str, np.ndarray]], texts: int, seed: int
+def intervals(
+    figures: Callable[[np.ndarray], dict[str, np.ndarray]], texts: int, seed: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """The interval of each metric, over as many texts as there are, drawn with replacement."""
+    """The 95 % percentile bootstrap interval of each metric, over as many texts as there are (1,000 resamples).
+
+    Args:
+        figures: The metrics, `[draws]`, of rows `[draws, texts]`.
+        texts: How many there are.
+        seed: Of the resamples.
+    """
     generator = np.random.default_rng(seed)
     at_once = max(1, _DRAWN_AT_ONCE // texts)
     sizes = [min(at_once, RESAMPLES - first) for first in range(0, RESAMPLES, at_once)]

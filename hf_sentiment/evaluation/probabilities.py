@@ -128,7 +128,8 @@ class ProbabilityFile:
             if abs(total - 1) > _ROUNDING:
                 said = f"{total:.4g} ({', '.join(labels)})"
                 raise DataError(f"{source}, row {number}: its probabilities sum to {said}: they must sum to 1")
-        return probabilities
+        # What rounding left: scikit-learn takes sums of 1 alone.
+        return probabilities / probabilities.sum(axis=1, keepdims=True)
 
     def _rows_of(self, raw: RawData, test: Dataset, keys: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
         """The row of each evaluated text."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,6 +45,17 @@ _EXPORTED = re.compile(
     r"onnx/[^/]+\.onnx([._]data)?|openvino/[^/]+\.(xml|bin)|handler\.py|requirements\.txt|pieces\.py|records/export\.json"
 )
 _INDEX = "model.safetensors.index.json"
+# What a model has here, but for its weights; and weights in any format and number of parts, results of another model,
+# and what checkpoints hold.
+_OURS = {
+    *("config.json", _INDEX, "modules.json", "sentence_bert_config.json", *ADAPTER_FILES, *_TOKENIZER),
+    *("records/curves.png", "records/curves.svg", *(name for kind in KINDS.values() for name in kind.sources)),
+}
+_PARTS = re.compile(
+    r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"
+    r"|\d_(Pooling|Normalize|Dense)/(config\.json|model\.safetensors)|\.eval_results/[^/]+\.yaml"
+    r"|(last-checkpoint|checkpoint-\d+)/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
+)
 # Where a checkpoint came from on the machine that saved it; nothing reads it.
 _ORIGINS = ("_name_or_path", "name_or_path", "is_local", "local_files_only")
 # What transformers calls labels that nobody has named.
@@ -87,8 +98,20 @@ class Bundle:
         return {name: path.stat().st_size for name, path in self.files().items()}
 
     def stale(self, present: Iterable[str]) -> list[str]:
-        """What must go of the files that a repository has: see `stale_files`."""
-        return list(stale_files(present, self.files()))
+        """What a loader would take for parts of the new model, or holds what is not published.
+
+        Args:
+            present: Paths in the repository.
+        """
+        sent, there = self.files(), set(present)
+        # Graphs that `export` wrote, with what runs them; those of somebody else are not ours to remove.
+        exported = "records/export.json" in there
+        return [
+            name
+            for name in sorted(there)
+            if name not in sent
+            and (name in _OURS or _PARTS.fullmatch(name) or (exported and _EXPORTED.fullmatch(name)))
+        ]
 
 
 def build_bundle(
@@ -337,25 +360,3 @@ def _copy(source: Path, target: Path) -> None:
     """Content alone: neither times nor rights of the machine."""
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(source, target)
-
-
-def stale_files(present: Iterable[str], new: Iterable[str]) -> Iterator[str]:
-    """Files of the repository that a loader would take for parts of the new model, or that hold what is not published.
-
-    Args:
-        present: Paths in the repository.
-        new: Paths in the bundle.
-    """
-    ours = {"config.json", _INDEX, *ADAPTER_FILES, *_TOKENIZER, "records/curves.png", "records/curves.svg"}
-    ours |= {name for kind in KINDS.values() for name in kind.sources} | {"modules.json", "sentence_bert_config.json"}
-    # Weights in any format and number of parts, results of another model, and what checkpoints hold.
-    pattern = re.compile(
-        r"(model|adapter_model|pytorch_model)[^/]*\.(safetensors|bin|json)|[^/]+\.(bin|pt|pth|pkl|pickle)"
-        r"|\d_(Pooling|Normalize|Dense)/(config\.json|model\.safetensors)|\.eval_results/[^/]+\.yaml|(last-checkpoint|checkpoint-\d+)/.*|optimizer[^/]*|rng_state[^/]*|trainer_state\.json"
-    )
-    sent, there = set(new), set(present)
-    # Graphs that `export` wrote, with what runs them; those of somebody else are not ours to remove.
-    exported = "records/export.json" in there
-    for name in sorted(there):
-        if name not in sent and (name in ours or pattern.fullmatch(name) or (exported and _EXPORTED.fullmatch(name))):
-            yield name

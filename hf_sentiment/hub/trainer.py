@@ -165,8 +165,10 @@ class _Pushes:
         place = Path(tempfile.mkdtemp(prefix="hf-sentiment-push-"))
         try:
             bundle = self._bundle_of(checkpoint, place)
-        except SentimentError as error:
+        except BaseException as error:
             shutil.rmtree(place)
+            if not isinstance(error, SentimentError):
+                raise
             logger.warning("%s is not pushed: %s", checkpoint.name, error)
             return
         message = f"Training in progress, step {trainer.state.global_step}"

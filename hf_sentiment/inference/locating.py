@@ -20,6 +20,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from hf_sentiment.data.sources import is_starter, starter_model
 from hf_sentiment.errors import CallError, first_line
+from hf_sentiment.records.checksums import sha256_of
 from hf_sentiment.records.folder import nearest_folder, no_such_folder
 
 logger = logging.getLogger(__name__)
@@ -81,8 +82,7 @@ def digest_of(name: str, revision: str | None = None) -> str:
     for path in sorted(folder.rglob("*")):
         below = path.relative_to(folder)
         if path.is_file() and path.suffix not in (".md", ".py") and not below.parts[0].startswith(_NOT_OF_THE_MODEL):
-            with path.open("rb") as file:
-                digest.update(f"{below.as_posix()} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+            digest.update(f"{below.as_posix()} {sha256_of(path)}\n".encode())
     return digest.hexdigest()
 
 

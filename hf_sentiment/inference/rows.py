@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from hf_sentiment.data import sources  # its names are imported when they are used: `datasets` takes a second
 from hf_sentiment.data.tables import WantedColumns, choose_columns, codec_of
 from hf_sentiment.errors import CallError, NoRows, SentimentError
+from hf_sentiment.records.checksums import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -184,8 +185,7 @@ class FileRows(InputRows):
 
     def digest(self) -> str:
         """Of the content, and of the sheet; not of the name."""
-        with self._table.path.open("rb") as file:
-            return f"{hashlib.file_digest(file, 'sha256').hexdigest()} {self._table.sheet or ''}".strip()
+        return f"{sha256_of(self._table.path)} {self._table.sheet or ''}".strip()
 
 
 class FolderRows(InputRows):
@@ -323,7 +323,7 @@ def _blank_rows(table: sources.FileTable) -> list[int]:
     if table.layout is None or (table.kind != "excel" and len(table.columns) > 1):
         return []
     # A row may begin just below the one before: where it begins later, nothing is written in between.
-    begin = np.append(table.layout.header_row + 1, table.last[:-1] + 1)
+    begin = np.append(table.layout.start, table.last[:-1] + 1)
     gaps = np.flatnonzero(table.rows > begin)
     return [number for i in gaps for number in range(int(begin[i]), int(table.rows[i]))]
 

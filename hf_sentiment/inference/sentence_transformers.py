@@ -7,7 +7,6 @@ programs know. The names of the labels are in config.json.
 from __future__ import annotations
 
 import inspect
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,11 +19,12 @@ from hf_sentiment.errors import CallError
 from hf_sentiment.model.configuration_bert_sentiment import read_beside, sentence_transformers_modules
 from hf_sentiment.model.modeling_bert_sentiment import SentimentModel
 from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
+from hf_sentiment.records.atomic import write_json
+from hf_sentiment.records.read import OURS_ALONE
 
 _IDENTITY = "torch.nn.modules.linear.Identity"
 # What the encoder's config takes over from ours.
 _KEPT = ("id2label", "label2id", "problem_type", "label_rule", "long_texts", "text_prefix")
-_OURS_ALONE = ("model_type", "auto_map", "pooling", "normalize", "class_weights", "label_smoothing")
 
 
 def write_modules(model: SentimentModel, folder: Path, max_length: int) -> None:
@@ -42,15 +42,16 @@ def write_modules(model: SentimentModel, folder: Path, max_length: int) -> None:
     if config.pooling == "pooler":
         raise CallError("--stock: no library has the encoder's own pooler as a module: leave out --stock")
     said: Any = getattr(config, "encoder_config", config).to_dict()
-    said = {name: value for name, value in said.items() if name not in _OURS_ALONE}
+    said = {name: value for name, value in said.items() if name not in ("model_type", *OURS_ALONE)}
     # Its own class from here on: what is saved says so.
     own: Any = type(encoder).config_class
     encoder.config = own.from_dict(said | {name: getattr(config, name) for name in _KEPT})
     encoder.save_pretrained(folder)
     # Where the encoder would have a pooler, it has none here.
     pooler = "add_pooling_layer" in inspect.signature(type(encoder).__init__).parameters
-    st = {"max_seq_length": max_length, "do_lower_case": False}
-    _write(folder / "sentence_bert_config.json", st | ({"model_args": {"add_pooling_layer": False}} if pooler else {}))
+    st: dict[str, Any] = {"max_seq_length": max_length, "do_lower_case": False}
+    st |= {"model_args": {"add_pooling_layer": False}} if pooler else {}
+    write_json(folder / "sentence_bert_config.json", st)
     flags = {"cls": "cls_token", "mean": "mean_tokens", "max": "max_tokens", "": "mean_sqrt_len_tokens"}
     pooling = {f"pooling_mode_{flag}": name == config.pooling for name, flag in flags.items()}
     kinds: dict[str, dict[str, Any]] = {
@@ -70,16 +71,11 @@ def write_modules(model: SentimentModel, folder: Path, max_length: int) -> None:
         whole = f"sentence_transformers.models.{kind}"
         modules.append({"idx": number, "name": str(number), "path": path, "type": whole})
         if path:
-            (folder / path).mkdir()
-            _write(folder / path / "config.json", options)
-    _write(folder / "modules.json", modules)
+            write_json(folder / path / "config.json", options)
+    write_json(folder / "modules.json", modules)
     weights = {f"linear.{name}": tensor.detach().cpu() for name, tensor in head.named_parameters()}
     save_file(weights, folder / path / "model.safetensors", metadata={"format": "pt"})
     (folder / path / "model.safetensors").chmod(0o644)  # safetensors writes files that only their owner can read
-
-
-def _write(path: Path, content: Any) -> None:
-    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def read_modules(name: str, revision: str | None = None, **options: Any) -> tuple[Any, dict[str, Any]] | None:

@@ -20,7 +20,7 @@ from hf_sentiment.records.serialization import read_json, read_object, read_reco
 # As PEFT calls them.
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 # What a stock class would not know what to do with; the other fields of ours are for the record.
-_OURS_ALONE = ("auto_map", "pooling", "normalize", "class_weights", "label_smoothing")
+OURS_ALONE = ("auto_map", "pooling", "normalize", "class_weights", "label_smoothing")
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,11 @@ class RunRecords:
         return str(self._of_config("pooling") or ("pooler" if self._has_stock_class else "cls"))
 
     @property
+    def text_prefix(self) -> str:
+        """What the tokenizer puts before every text; the config has it under a stock name too."""
+        return str(self._of_config("text_prefix") or "")
+
+    @property
     def stock_loads(self) -> bool:
         """Whether a stock class of transformers loads the model, with the same logits."""
         return self._has_stock_class and self.pooling == "pooler" and not self._of_config("normalize")
@@ -127,7 +132,7 @@ class RunRecords:
         """The same model under the name of the stock class, with the same weights; a class of transformers as it is."""
         if self.kind is None:
             return self
-        config = {name: value for name, value in (self.config or {}).items() if name not in _OURS_ALONE}
+        config = {name: value for name, value in (self.config or {}).items() if name not in OURS_ALONE}
         return replace(self, config=config | {"model_type": "bert", "architectures": [self.kind.stock_class]})
 
     @property

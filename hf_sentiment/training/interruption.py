@@ -156,21 +156,12 @@ class SeedEveryEpoch(TrainerCallback):
             _seed(args, round(state.epoch or 0.0), args.process_index)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """As `on_epoch_end`: a checkpoint that is due by its step is written before that."""
+        """Seed the next epoch already at the end of one: a checkpoint of then is restored after `on_epoch_begin`."""
         if _ends_epoch(state):
             _seed(args, round(state.epoch or 0.0))
 
-    def on_epoch_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        """Seed the next one already: a checkpoint of this moment is restored after `on_epoch_begin`."""
-        if _ends_epoch(state):
-            _seed(args, round(state.epoch or 0.0))
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
-        """Seed it anew after an evaluation at the end of an epoch, which has drawn numbers."""
-        if _ends_epoch(state):
-            _seed(args, round(state.epoch or 0.0))
+    # A checkpoint that is due by its step is written before the epoch's end; an evaluation there draws numbers.
+    on_epoch_end = on_evaluate = on_step_end
 
 
 def _seed(args: TrainingArguments, epoch: int, process: int = 0) -> None:

@@ -277,6 +277,24 @@ def test_without_texts_there_are_as_many_rows(save, test_file, tmp_path):
         evaluate(probabilities=file, test_file=test_file, label_column="stars")
 
 
+def test_three_rounded_probabilities_are_measured(tmp_path):
+    columns = {f"p_{label}": [0.333] * 18 for label in ("negative", "neutral", "positive")}
+    given = {"text": [f"text {row}" for row in range(18)], "stars": ["neg", "neutral", "pos"] * 6}
+    report = evaluate(probabilities=table(tmp_path / "thirds.csv", given | columns), label_column="stars")
+    assert report.model.auroc.value == 0.5 and report.model.log_loss.value == pytest.approx(np.log(3))
+
+
+def test_what_is_of_the_model_is_refused_beside_probabilities(test_file):
+    with pytest.raises(CallError, match="--revision and --backend say how MODEL is read"):
+        evaluate(probabilities=test_file, label_column="stars", backend="onnx")
+
+
+@pytest.mark.parametrize("name", ["gone.xlsx#all", "http://127.0.0.1:9/gone.csv.gz"])
+def test_what_it_is_compared_with_may_be_any_file(name, save, test_file):
+    with pytest.raises(CallError, match=r"gone\.(xlsx: no such file|csv\.gz: cannot be downloaded)"):
+        evaluate(save([0, 1]), test_file=test_file, label_column="stars", against=name)
+
+
 def test_two_models_are_compared_text_by_text(save, test_file, tmp_path):
     model = save([0, 1])
     right = [[0.2, 0.8] if label == "pos" else [0.8, 0.2] for label in LABELS]

@@ -209,6 +209,13 @@ def test_json_in_parquet_has_the_types_that_all_its_values_have(tiny_folder: Pat
     assert table["text"].to_pylist() == ["good film", "awful", None, "5"] and table["label"].null_count == 2
 
 
+def test_a_header_of_two_lines_is_no_row(tiny_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "one.csv").write_text('"my\ntext"\ngood film\n\nbad film\n')
+    predict(str(tiny_folder), tmp_path / "one.csv", text_column="my text", output=tmp_path / "p.csv")
+    found = pd.read_csv(tmp_path / "p.csv")
+    assert found["my text"].fillna("").tolist() == ["good film", "", "bad film"]
+
+
 def test_a_frame_comes_back_with_the_columns_added(tiny_folder: Path, tmp_path: Path) -> None:
     frame = pd.DataFrame(
         {
@@ -228,6 +235,8 @@ def test_a_frame_comes_back_with_the_columns_added(tiny_folder: Path, tmp_path: 
     assert list(chosen)[:2] == ["day", "label"] and chosen["score"].equals(found["score"])
     with pytest.raises(CallError, match="two columns have the same name"):
         predict(str(tiny_folder), pd.concat([frame, frame], axis=1))
+    with pytest.raises(CallError, match="encoding is for files"):
+        predict(str(tiny_folder), frame, encoding="cp1252")  # type: ignore[call-overload]
     with pytest.raises(CallError, match="output is for files"):
         predict(str(tiny_folder), frame, output=tmp_path / "p.csv")  # type: ignore[call-overload]
 

@@ -20,6 +20,7 @@ from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from hf_sentiment.commands.sweep import sweep
 from hf_sentiment.commands.sweep.choice import candidates_of, choose
+from hf_sentiment.commands.sweep.run import _alone
 from hf_sentiment.commands.sweep.space import extent, planned_space, read_space, values_of, with_own
 from hf_sentiment.commands.sweep.trials import Job, _Watch, ask, open_study, tell
 from hf_sentiment.errors import CallError, SentimentError
@@ -271,6 +272,15 @@ def test_a_wrong_space_is_one_line(content: str | None, message: str, tmp_path: 
 def test_a_wrong_call_is_one_line(said: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(CallError, match=message):
         sweep(**{"output_dir": str(tmp_path / "sweep"), **said})
+
+
+def test_a_sweep_that_is_refused_leaves_the_lock_of_the_one_that_plans(tmp_path: Path) -> None:
+    folder = tmp_path / "sweep"
+    with _alone(folder):
+        for _ in range(2):
+            with pytest.raises(CallError, match="another process sweeps in"), _alone(folder):
+                pass
+    assert not folder.exists()  # nothing was begun
 
 
 def test_a_head_alone_has_nothing_to_vary(tiny_sentence_encoder: Path, reviews_file: Path, tmp_path: Path) -> None:

@@ -197,6 +197,8 @@ def test_a_misspelt_label_is_found_and_named(load: Load) -> None:
     assert places(rare) == [("train.jsonl", 21)]
     assert "posiitve (1, misspelt positive?)" in rare.advice and "negative" not in rare.advice
     assert named(row_findings(load(train=rows)))["imbalance"].severity == "ok"
+    capitals = [(text, label.title() if label in ("negative", "positive") else label) for text, label in rows]
+    assert "posiitve (1, misspelt Positive?)" in named(row_findings(load(train=capitals)))["rare_labels"].advice
 
 
 def test_imbalance_by_degrees(load: Load) -> None:

@@ -139,6 +139,7 @@ def test_call_errors(tmp_path):
         ({"train_file": path, "text_column": "text", "label_column": "text"}, "can't be both"),
         ({"dataset": pd.DataFrame({"text": [1], "label": [1]})}, "not text"),
         ({"dataset": pd.DataFrame({"text": [], "label": []})}, "empty"),
+        ({"dataset": pd.DataFrame([["a", "b", 1]], columns=["text", "text", "label"])}, "have the same name"),
         ({"dataset": Dataset.from_dict({"text": [1], "label": [1]})}, "holds int64, not text"),
         ({"dataset": Dataset.from_dict({"text": ["a"], "label": [[1]]})}, "not one label a row"),
         ({"dataset": Dataset.from_dict({"text": ["a"], "label": [1]}).to_iterable_dataset()}, "streamed"),

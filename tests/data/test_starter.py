@@ -18,8 +18,9 @@ import pytest
 from hf_sentiment.data import sources
 from hf_sentiment.data.labels import infer_label_rule
 from hf_sentiment.data.sources import load_data
-from hf_sentiment.data.sources.starter import corpora, e5, encoders, fetching
+from hf_sentiment.data.sources.starter import corpora, e5, encoders
 from hf_sentiment.errors import CallError
+from hf_sentiment.records.checksums import has_hash
 
 TEXTS = b"1_2\t-1.5\tBad, :(\r\n1_1\t2.5\tGood \xf0\x9f\x98\x80\r\n2_1\t0.0\tMeh"
 RATINGS = b"\xef\xbb\xbf1_1\t2.5\t0.5\t[2, 3]\r\n1_2\t-1.5\t0.5\t[-1, -2]\r\n2_1\t0.0\t0\t[1, -1]"
@@ -329,7 +330,7 @@ def test_known_chinese_reviews():
 def test_known_models():
     from transformers import AutoModel, AutoTokenizer
 
-    assert fetching.has_hash(sources.starter_model() / "model.safetensors", encoders._MINILM_SHA256)
+    assert has_hash(sources.starter_model() / "model.safetensors", encoders._MINILM_SHA256)
     folder = sources.starter_model("starter:multilingual")
     assert AutoTokenizer.from_pretrained(folder)("query: 很好").tokens()[1:] == ["▁que", "ry", ":", "▁", "很好", "</s>"]
     assert AutoModel.from_pretrained(folder).get_input_embeddings().weight.shape == (250_037, 384)

@@ -75,6 +75,14 @@ def test_every_section_is_there_with_the_figures_of_the_records(run_folder: Path
     )
 
 
+def test_a_card_says_what_the_tokenizer_puts_before_every_text(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    assert "before every text" not in render_card(run_folder)
+    folder = shutil.copytree(run_folder, tmp_path / "run", ignore=shutil.ignore_patterns("checkpoint-*"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"text_prefix": "a_query: "}))
+    assert "The tokenizer puts “a\\_query:” before every text by itself: give it the texts" in render_card(folder)
+
+
 def test_the_metadata_are_complete_and_parse_as_the_clients_own(run_folder: Path) -> None:  # noqa: F811
     card = render_card(run_folder, repo_id="me/reviews", license="mit", language="en", base_model="org/tiny-bert")
     data = check_card(card)

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from hf_sentiment.errors import CallError, SentimentError
-from hf_sentiment.hub.bundle import build_bundle, stale_files
+from hf_sentiment.hub.bundle import Bundle, build_bundle
 from hf_sentiment.hub.card import CardOptions
 
 MODEL = {
@@ -202,13 +202,16 @@ def test_words_of_the_vocabulary_are_no_secrets(run_folder: Path, tmp_path: Path
     assert build(run, tmp_path / "out") == MODEL | CURVES
 
 
-def test_files_that_a_loader_would_take_for_the_new_models_go_and_others_stay() -> None:
+def test_files_that_a_loader_would_take_for_the_new_models_go_and_others_stay(tmp_path: Path) -> None:
     present = [
         *(".gitattributes", "LICENSE", "images/a.png", "onnx/model.onnx", "vocab.txt", "pytorch_model.bin"),
         *("model-00001-of-00002.safetensors", "adapter_config.json", "training_args.bin", "checkpoint-3/config.json"),
         "last-checkpoint/optimizer.pt",
     ]
-    assert list(stale_files(present, MODEL)) == [
+    for name in MODEL:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    assert Bundle(tmp_path, False, None, {}, [], 0).stale(present) == [
         *("adapter_config.json", "checkpoint-3/config.json", "last-checkpoint/optimizer.pt"),
         *("model-00001-of-00002.safetensors", "pytorch_model.bin", "training_args.bin", "vocab.txt"),
     ]

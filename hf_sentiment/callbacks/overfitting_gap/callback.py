@@ -213,6 +213,12 @@ class OverfittingGapCallback(JudgingCallback):
         if not (np.isfinite(validation.losses).all() and np.isfinite(probe.losses).all()):
             warn_if_nobody_stops(_NAME, args, state, model)  # it cannot be tested
             return
+        # Paired differences of other texts would mean nothing; the test is the main process's, and all must stop.
+        if from_main_process(self._gap_test is not None and self.digest != validation.digest):
+            raise CallError(
+                f"OverfittingGapCallback: the validation texts at step {state.global_step} are not those of the "
+                "evaluations before: evaluate the same texts each time"
+            )
         verdict = from_main_process(self._judge(args, state, probe, validation))
         train, held_out = mean_interval(probe.losses), mean_interval(validation.losses)
         if self.best_loss is None or held_out[0] < self.best_loss:
@@ -281,12 +287,6 @@ class OverfittingGapCallback(JudgingCallback):
                 self.alpha, max(1, left), minimum_rise=self.minimum_rise, chance_loss=chance, seed=self.seed
             )
             self.digest = validation.digest
-        # Paired differences of other texts would mean nothing.
-        elif self.digest != validation.digest:
-            raise CallError(
-                f"OverfittingGapCallback: the validation texts at step {state.global_step} are not those of the "
-                "evaluations before: evaluate the same texts each time"
-            )
         return self._gap_test.update(
             step=state.global_step,
             train_losses=probe.losses,

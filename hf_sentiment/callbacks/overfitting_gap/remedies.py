@@ -16,7 +16,7 @@ _SMALL_RATE_LORA = 2e-4
 _DROPOUT = 0.3  # the course's, before the head
 
 
-def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, lowered: float = 1.0) -> list[str]:
+def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, lowered: float = 1.0) -> Iterator[str]:
     """The remedies that this run has not used yet, each with the argument that turns it on.
 
     Args:
@@ -25,10 +25,7 @@ def remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, low
         model: The model that is trained.
         lowered: What the learning rate has been multiplied by since the run began.
     """
-    return list(_remedies(args, state, model, args.learning_rate * lowered))
-
-
-def _remedies(args: TrainingArguments, state: TrainerState, model: nn.Module, rate: float) -> Iterator[str]:
+    rate = args.learning_rate * lowered
     config = getattr(model, "config", None)
     yield "more labelled texts"
     # Ours goes by the name of transformers' class, whose place it takes.

@@ -27,6 +27,5 @@ from .schedule import points_to_log as points_to_log
 from .trackers import log_scalars as log_scalars
 from .trackers import send_alert as send_alert
 from .weights import KeptWeights as KeptWeights
-from .weights import can_be_resumed as can_be_resumed
 from .weights import check_whole_weights as check_whole_weights
 from .weights import trained_weights as trained_weights

@@ -7,7 +7,6 @@ import inspect
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
 
-import torch
 from accelerate.utils import broadcast_object_list, gather_object
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 from transformers.trainer_callback import CallbackHandler, ExportableState
@@ -126,8 +125,4 @@ def in_every_process(holds: bool) -> bool:
 
 def from_main_process(value: Any) -> Any:
     """The main process's `value` in every process, so that all decide alike; every process must call it."""
-    if torch.distributed.is_available() and torch.distributed.is_initialized():
-        box = [value]
-        broadcast_object_list(box)
-        return box[0]
-    return value
+    return broadcast_object_list([value])[0]

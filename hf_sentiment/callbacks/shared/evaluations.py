@@ -53,18 +53,17 @@ class Evaluations:
         matching = [one for one in self.sets if with_prefix(name).startswith(f"eval_{one}_")]
         return max(matching, key=len, default=None)
 
-    def metric(self, callback: str, monitor: str | None, default: str = "loss") -> str:
-        """The metric that `monitor` names, or else `metric_for_best_model`, or else `default`.
+    def metric(self, callback: str, monitor: str | None) -> str:
+        """The metric that `monitor` names, or else `metric_for_best_model`, or else the loss.
 
         Args:
             callback: The name of the callback's class, for messages.
             monitor: As the user gave it.
-            default: Without `eval_`.
 
         Raises:
             CallError: It is of no evaluation set, or is certainly not among the metrics.
         """
-        name = with_prefix(monitor or self.best_metric or default)
+        name = with_prefix(monitor or self.best_metric or "loss")
         # A metric without a set is that of the only set; of several, nobody can tell which is meant. Nor if
         # `TrainingArguments` names one that is of no set, for the Trainer would look for that very name.
         if self.sets and self.set_of(name) is None:

@@ -306,8 +306,9 @@ class FixedTexts:
 
     def measure(self, model: nn.Module) -> PerText:
         """The losses of `model` on the texts, in evaluation mode; all processes share the work and must call it."""
-        # Each process measures every n-th batch.
-        mine = range(self._rank, _rounded_up(len(self._batches), self._processes), self._processes)
+        # Each process measures every n-th batch, all as many.
+        rounds = -(-len(self._batches) // self._processes)
+        mine = range(self._rank, rounds * self._processes, self._processes)
         was_training = model.training
         model.eval()
         rows: list[_Rows] = []
@@ -325,10 +326,6 @@ class FixedTexts:
         if result is None:
             raise CallError("losses text by text need at least one text with a label")
         return result
-
-
-def _rounded_up(count: int, multiple: int) -> int:
-    return -(-count // multiple) * multiple
 
 
 def _length(row: Any) -> int:

@@ -140,7 +140,8 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
     """The tensor with all of its parts; every process must ask for one of which each has a part."""
     if not isinstance(tensor, DTensor):
         return tensor
-    there: Any = tensor.to(_device(tensor))
+    # Where its parts can be sent from: FSDP may keep them in the host's memory.
+    there: Any = tensor.to(str(tensor.device_mesh.device_type))
     complete: torch.Tensor = there.full_tensor()
     return complete
 
@@ -148,11 +149,6 @@ def _whole(tensor: torch.Tensor) -> torch.Tensor:
 def trained_weights(model: nn.Module) -> dict[str, torch.Tensor]:
     """What training changes, whole and in the host's memory; every process must call it."""
     return {name: _whole(tensor.detach()).cpu() for name, tensor in _trained(model)}
-
-
-def _device(sharded: DTensor) -> str:
-    """Where its parts can be sent from: FSDP may keep them in the host's memory."""
-    return str(sharded.device_mesh.device_type)
 
 
 def _trained(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:

@@ -1,2 +1,1 @@
-from .run import SweepResult as SweepResult
 from .run import sweep as sweep

@@ -12,7 +12,7 @@ from hf_sentiment.callbacks.learning_curve import draw_parallel, draw_shares, sa
 from hf_sentiment.commands.sweep.space import values_of
 from hf_sentiment.commands.sweep.trials import Job, perform
 from hf_sentiment.errors import SentimentError
-from hf_sentiment.evaluation.metrics import RESAMPLES
+from hf_sentiment.evaluation.metrics import intervals
 from hf_sentiment.records.folder import SWEEP
 from hf_sentiment.records.schema import Estimate, SweepSummary
 from hf_sentiment.records.serialization import to_json, write_record
@@ -85,9 +85,8 @@ def choose(job: Job, study: Study, candidates: Mapping[int, Mapping[str, Any]], 
 def _estimate(losses: np.ndarray) -> Estimate:
     """The mean of losses `[seeds, texts]`, and where it lies for 95 % of resampled texts."""
     means = losses.mean(axis=0)
-    draws = np.random.default_rng(0).integers(len(means), size=(RESAMPLES, len(means)))
-    low, high = np.quantile(means[draws].mean(axis=1), (0.025, 0.975))
-    return Estimate(float(means.mean()), float(low), float(high))
+    ((low, high),) = intervals(lambda rows: {"mean": means[rows].mean(axis=1)}, len(means)).values()
+    return Estimate(float(means.mean()), low, high)
 
 
 def table_of(study: Study) -> list[dict[str, Any]]:
@@ -131,7 +130,7 @@ def leave(job: Job, study: Study, summary: SweepSummary, table: Sequence[Mapping
         summary: Of `choose`.
         table: Of `table_of`.
     """
-    from optuna.importance import get_param_importances
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
     records = job.folder / "records"
     write_record(records / f"{SWEEP}.json", {"summary": to_json(summary), "trials": table})
@@ -143,7 +142,7 @@ def leave(job: Job, study: Study, summary: SweepSummary, table: Sequence[Mapping
     columns = {name: [row["values"][name] for row in done] for name in job.space}
     save_figure(draw_parallel(columns, [row["log_loss"] for row in done], logs, marks), records / f"{SWEEP}-settings")
     if len(done) >= _FOR_IMPORTANCES:
-        shares = dict(sorted(get_param_importances(study).items(), key=lambda item: -item[1]))
+        shares = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())  # the largest first
         note = "Share of each in what the better trials have in common (PED-ANOVA, Watanabe et al. 2023): a hint."
         title = f"What mattered in {len(done)} trials"
         save_figure(draw_shares(shares, title, note), records / f"{SWEEP}-importances")

@@ -108,19 +108,22 @@ def _alone(folder: Path) -> Iterator[None]:
     """The folder for this process; a call that was wrong leaves nothing in it."""
     made = [path for path in (folder / "trials", folder, *folder.parents) if not path.exists()]
     (folder / "trials").mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / "trials" / ".sweep.lock")
     try:
-        with FileLock(folder / "trials" / ".sweep.lock", timeout=0):
-            yield
+        lock.acquire(timeout=0)
     except Timeout as error:
         raise CallError(f"another process sweeps in {folder}: wait for it, or name another --output_dir") from error
+    try:
+        yield
     except KeyboardInterrupt as error:
         raise SentimentError("stopped: run the same command again to go on") from error
     finally:
         if not (folder / SWEEP_CALL).is_file():
-            (folder / "trials" / ".sweep.lock").unlink(missing_ok=True)
+            Path(lock.lock_file).unlink(missing_ok=True)
             with suppress(OSError):  # not empty
                 for path in made:
                     path.rmdir()
+        lock.release()
 
 
 def _check_call(counts: Mapping[str, int], backend: str, arguments: Mapping[str, Any]) -> None:

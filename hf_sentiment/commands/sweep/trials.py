@@ -23,6 +23,7 @@ from hf_sentiment.commands.command import quieten_libraries
 from hf_sentiment.commands.parts import HELD, Part, run_part
 from hf_sentiment.commands.sweep.space import values_of
 from hf_sentiment.commands.train import run_training
+from hf_sentiment.compute.threads import threads_of_torch
 from hf_sentiment.errors import CallError, DataError, SentimentError, first_line
 from hf_sentiment.evaluation.metrics import bootstrap_intervals, softmax
 from hf_sentiment.records.read import read_evaluation
@@ -207,9 +208,7 @@ def tell(job: Job, study: Study, trial: Trial, outcome: Outcome | SentimentError
 
 def work(job: Job, tasks: Sequence[Task] | None, worker: int = 0) -> None:
     """Do trials until there are enough, or, where there are tasks, every `jobs`-th of them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(max(1, job.threads // job.jobs))
-    try:
+    with threads_of_torch(max(1, job.threads // job.jobs)):
         for number, values, seed in (tasks or ())[worker :: job.jobs]:
             perform(job, number, values, seed)
             logger.info("Trial %d is repeated with seed %d", number, seed)
@@ -217,8 +216,6 @@ def work(job: Job, tasks: Sequence[Task] | None, worker: int = 0) -> None:
         while study is not None and (taken := _take(job, study, worker)) is not None:
             with taken[1]:
                 _try(job, study, taken[0])
-    finally:
-        torch.set_num_threads(before)
 
 
 def _take(job: Job, study: Study, worker: int) -> tuple[Trial, Any] | None:

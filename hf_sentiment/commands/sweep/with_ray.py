@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ from ray.tune.search import Searcher
 from hf_sentiment.commands.parts import strip
 from hf_sentiment.commands.sweep.space import values_of
 from hf_sentiment.commands.sweep.trials import BEFORE, Job, Task, ask, perform, stale_trials, tell
+from hf_sentiment.compute.cluster import ray_cluster
 from hf_sentiment.errors import SentimentError
 
 if TYPE_CHECKING:
@@ -74,18 +74,6 @@ def _absolute(job: Job) -> Job:
     return replace(job, folder=job.folder.resolve(), arguments=arguments)
 
 
-@contextmanager
-def _cluster(job: Job) -> Iterator[None]:
-    """The cluster of `RAY_ADDRESS`, or one on this machine for the time of the work."""
-    address = os.environ.get("RAY_ADDRESS", "local")
-    here: dict[str, Any] = {"num_cpus": job.jobs, "include_dashboard": False} if address == "local" else {}
-    ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **here)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
 def work_with_ray(job: Job, study: Study) -> None:
     """Do trials until there are enough; the sweep's folder is one that all machines of the cluster see."""
     left = len(stale_trials(study)) + job.trials - sum(t.state != TrialState.WAITING for t in study.trials)
@@ -106,12 +94,13 @@ def work_with_ray(job: Job, study: Study) -> None:
         failure_config=tune.FailureConfig(max_failures=_RETRIES),
         verbose=0,
     )
-    with _cluster(job), open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):  # Tune prints where its files are
+    # Tune prints where its files are.
+    with open(os.devnull, "w") as nowhere, ray_cluster(nowhere, num_cpus=job.jobs):
         tune.Tuner(tune.with_parameters(_train, job=job), tune_config=config, run_config=run).fit()
 
 
 def repeat_with_ray(job: Job, tasks: Sequence[Task]) -> None:
     """Do the repetitions."""
-    with _cluster(job):
+    with ray_cluster(sys.stderr, num_cpus=job.jobs):
         again = ray.remote(max_retries=_RETRIES)(perform)
         ray.get([again.remote(_absolute(job), *task) for task in tasks])

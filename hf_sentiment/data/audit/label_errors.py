@@ -18,6 +18,7 @@ DEFAULT_TEXTS = 5_000
 
 # The inverse regularisation that its figures in benchmarks/README.md were measured with.
 _C = 10.0
+_TITLE = "probable label errors"
 
 
 def confident_disagreement(probabilities: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +70,7 @@ def label_error_finding(rows: Rows, features: np.ndarray, seed: int = 42) -> Fin
     # A label with fewer rows than folds is not in all of them: its rows are neither judged nor learned from.
     judged = np.flatnonzero(np.isin(labels, enough))
     if len(enough) < 2:
-        return _finding(0, 0, f"not looked for: fewer than two labels have {FOLDS} texts")
+        return _finding(f"not looked for: fewer than two labels have {FOLDS} texts")
     # `dense` numbers the labels that are left from 0 on, as columns of the probabilities.
     _, dense = np.unique(labels[judged], return_inverse=True)
     probabilities = out_of_fold(features[judged], dense, seed)
@@ -82,15 +83,14 @@ def label_error_finding(rows: Rows, features: np.ndarray, seed: int = 42) -> Fin
         facts = {"suggested": name, "probability": round(probability, 4)}
         examples.append(rows.example(int(judged[i]), says, **facts))
     advice = "read the first of them, and correct what is wrong; many are only hard; --fix leaves all as they are"
-    title = "probable label errors"
-    return graded("label_errors", title, len(suspects), len(judged), advice, examples=tuple(examples))
+    return graded("label_errors", _TITLE, len(suspects), len(judged), advice, examples=tuple(examples))
 
 
 def not_searched(texts: int) -> Finding:
     """The finding where nobody looked."""
-    return _finding(0, 0, "not looked for: --label_errors does, at the cost of a forward pass" if texts else "")
+    return _finding("not looked for: --label_errors does, at the cost of a forward pass" if texts else "")
 
 
-def _finding(count: int, total: int, advice: str) -> Finding:
+def _finding(advice: str) -> Finding:
     # A note: what nobody looked at is not all right.
-    return Finding("label_errors", "probable label errors", "note" if advice else "ok", count, total, advice)
+    return Finding("label_errors", _TITLE, "note" if advice else "ok", 0, 0, advice)

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from difflib import get_close_matches
 
 import numpy as np
 
 from hf_sentiment.data.audit.findings import LIMITS, MAX_EXAMPLES, Finding, counted, graded
+from hf_sentiment.data.labels import misspelt
 from hf_sentiment.data.rows import Rows
 
 # A label with fewer texts than this can't be split in three and learned.
 RARE = 10
 
-_ALIKE = 0.85  # of difflib's ratio: "posiitve" and "positive" are, "negative" and "positive" are not
-
 # Where the width of an interval is quoted: a usual accuracy of a sentiment classifier.
 TYPICAL_ACCURACY = 0.85
 
 
-def half_width(texts: int, accuracy: float = TYPICAL_ACCURACY) -> float:
-    """Half of the 95 % interval of an accuracy that is measured on so many texts: 1.96 · √(p (1 − p) / n)."""
-    return min(0.5, 1.96 * math.sqrt(accuracy * (1 - accuracy) / texts))
+def half_width(texts: int) -> float:
+    """Half of the 95 % interval of a usual accuracy that is measured on so many texts: 1.96 · √(p (1 − p) / n)."""
+    return min(0.5, 1.96 * math.sqrt(TYPICAL_ACCURACY * (1 - TYPICAL_ACCURACY) / texts))
 
 
 def imbalance_finding(rows: Rows) -> Finding:
@@ -52,8 +50,8 @@ def rare_label_finding(rows: Rows) -> Finding:
     hints = []
     for label in rare:
         commoner = [name for name, count in zip(names, counts, strict=True) if count > counts[label]]
-        near = get_close_matches(names[label].casefold(), commoner, 1, _ALIKE)
-        hints.append(f"{names[label]} ({counts[label]}{f', misspelt {near[0]}?' if near else ''})")
+        near = misspelt(names[label], commoner)
+        hints.append(f"{names[label]} ({counts[label]}{f', {near}' if near else ''})")
     return graded(
         "rare_labels",
         f"labels with < {RARE} texts",

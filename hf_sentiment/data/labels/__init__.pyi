@@ -6,6 +6,7 @@ from .apply import NO_TEXT as NO_TEXT
 from .apply import UNKNOWN_LABEL as UNKNOWN_LABEL
 from .apply import examine_rows as examine_rows
 from .apply import labels_of as labels_of
+from .apply import misspelt as misspelt
 from .infer import infer_label_rule as infer_label_rule
 from .infer import rule_for_split as rule_for_split
 from .infer import rule_of_classes as rule_of_classes

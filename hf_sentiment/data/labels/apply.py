@@ -151,7 +151,13 @@ def _code(value: object, rule: LabelRule) -> int:
 def _label_fault(code: int, value: object, rule: LabelRule) -> str:
     if code == _MISSING:
         return f"{NO_LABEL} ({value!r})" if isinstance(value, str) and value.strip() else NO_LABEL
-    near = get_close_matches(canonical(value), [name.casefold() for name in rule.labels], 1, _ALIKE)
-    why = f"misspelt {near[0]}? " if near else ""
-    why = "several labels, or an object" if is_several(value) else f"{why}known: {rule.known}"
+    near = misspelt(value, rule.labels)
+    why = "several labels, or an object" if is_several(value) else f"{f'{near} ' if near else ''}known: {rule.known}"
     return f"{UNKNOWN_LABEL} {str(value)[:40]!r} ({why})"
+
+
+def misspelt(value: object, labels: Iterable[str]) -> str:
+    """ "misspelt positive?", where a label is written nearly so; else nothing."""
+    by_key = {canonical(name): name for name in labels}
+    near = get_close_matches(canonical(value), by_key, 1, _ALIKE)
+    return f"misspelt {by_key[near[0]]}?" if near else ""

@@ -2,9 +2,11 @@ from .excel import copy_rows as copy_rows
 from .excel import text_cell as text_cell
 from .files import FileTable as FileTable
 from .files import read_file as read_file
+from .load import SAME_NAMES as SAME_NAMES
 from .load import RawData as RawData
 from .load import load_data as load_data
 from .locations import EXTENSIONS as EXTENSIONS
+from .locations import is_data_file as is_data_file
 from .rows import table_rows as table_rows
 from .rows import unmapped as unmapped
 from .starter.agreement import human_agreement as human_agreement
@@ -17,5 +19,4 @@ from .starter.fetching import STARTER as STARTER
 from .starter.fetching import Archive as Archive
 from .starter.fetching import cache_folder as cache_folder
 from .starter.fetching import fetch as fetch
-from .starter.fetching import has_hash as has_hash
 from .starter.fetching import is_starter as is_starter

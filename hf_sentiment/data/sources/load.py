@@ -66,6 +66,10 @@ class RawData:
     files: Mapping[str, FileTable] = field(default_factory=dict)
 
 
+# Of a frame; 1 and "1" are the same name here.
+SAME_NAMES = "the data frame: two columns have the same name: give each a name of its own"
+
+
 def load_data(
     dataset: Source | None = None,
     *,
@@ -192,6 +196,8 @@ def _from_memory(dataset: object, columns: WantedColumns) -> RawData:
         return _from_splits(dict(dataset), "the data set", columns, "a DatasetDict in memory")
     if isinstance(dataset, pd.DataFrame):
         frame = dataset.rename(columns=str)
+        if not frame.columns.is_unique:
+            raise CallError(SAME_NAMES)
         text, label = choose_columns(list(frame.columns), columns, "the data frame")
         table = _from_frame(frame, text, label)
         splits, names = _standard(table, text, label, np.arange(1, len(table) + 1), "the data frame")

@@ -51,6 +51,19 @@ def kind_of(name: str) -> tuple[str, str, str | None]:
     return EXTENSIONS[extension], file, sheet
 
 
+def is_data_file(name: str) -> bool:
+    """Whether a name can be that of a file that is read: a path, a URL, or a sheet of a workbook.
+
+    Args:
+        name: A file may be there or not.
+    """
+    try:
+        kind_of(name)
+    except CallError:
+        return False
+    return True
+
+
 def local_path(name: str) -> Path:
     """The file itself, unpacked, or the cached download of a URL."""
     manager, name = DownloadManager(), place_of(name)

@@ -205,26 +205,16 @@ def key_hashes(keys: Iterable[str]) -> np.ndarray:
 
 def later(*columns: np.ndarray) -> np.ndarray:
     """Whether each row repeats an earlier one in all of some integer columns; all of shape (n,)."""
-    order, begins = _together(numbered(*columns))
-    repeated = np.zeros(len(order), dtype=bool)
-    repeated[order[~begins]] = True
-    return repeated
+    import pandas as pd
 
-
-def _together(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order in which equal values are together, the first before the others, and where in it each value begins."""
-    order = np.argsort(values, kind="stable")
-    ordered = values[order]
-    return order, np.append(True, ordered[1:] != ordered[:-1])[: len(order)]
+    return pd.Series(numbered(*columns)).duplicated().to_numpy()
 
 
 def _numbers(values: np.ndarray) -> np.ndarray:
     """A number for each value, from 0 in order of first appearance; int32, of the same shape."""
-    order, begins = _together(values)
-    ranks = np.argsort(np.argsort(order[begins])).astype(np.int32)
-    numbers = np.empty(len(order), dtype=np.int32)
-    numbers[order] = ranks[np.cumsum(begins, dtype=np.int32) - 1]
-    return numbers
+    import pandas as pd
+
+    return pd.factorize(values)[0].astype(np.int32)
 
 
 def numbered(*columns: np.ndarray) -> np.ndarray:

@@ -83,7 +83,7 @@ def lexicon_phrases(
         tokenizer: Its whole words stand between the words of the English lexicon, unless they are of many languages.
             Emoticons that it does not know, and capitals where it has none, are left out.
         count: Phrases.
-        languages: Of the phrases, each as often as the others; of `LANGUAGES`.
+        languages: Of the phrases, each as often as the others.
         seed: Of the draw.
     """
     # Of Python and not of numpy or torch: the draws are the same whatever else a run draws.

@@ -28,8 +28,8 @@ from hf_sentiment.model import SentimentModel
 logger = logging.getLogger(__name__)
 
 STEPS = 120
-# Of the examples; the others are phrases, so that the words are not forgotten.
-_SHARE = 0.6
+# Examples that are texts; the others are phrases, so that the words are not forgotten.
+_SCORED = round(0.6 * STEPS * BATCH)
 # Tokens of a text. Of a longer one the encoder would read less than was scored.
 LONGEST = 64
 # Fewer labelled texts tell too little, and fewer others are soon learned by heart.
@@ -66,15 +66,10 @@ def readable(tokenizer: PreTrainedTokenizerBase, texts: Sequence[str]) -> list[s
         tokenizer: Of the model.
         texts: Without labels.
     """
-    drawn = random.Random(0).sample(list(texts), min(len(texts), _scored()))
+    drawn = random.Random(0).sample(list(texts), min(len(texts), _SCORED))
     lengths = [len(ids) for ids in tokenizer(drawn)["input_ids"]] if drawn else []
     short = [text for text, length in zip(drawn, lengths, strict=True) if length <= LONGEST]
     return short if len(short) >= LEAST_UNLABELED else []
-
-
-def _scored() -> int:
-    """How many examples of a lesson are texts."""
-    return round(_SHARE * STEPS * BATCH)
 
 
 def learn_rules(
@@ -103,7 +98,7 @@ def learn_rules(
     def learned() -> LexiconPrior:
         logger.info("Teaching the encoder VADER's scores of %d texts without labels", len(texts))
         scored = list(zip(texts, rule_valences(texts), strict=True))
-        examples = [scored[number % len(scored)] for number in range(_scored())]
+        examples = [scored[number % len(scored)] for number in range(_SCORED)]
         examples += lexicon_phrases(tokenizer, STEPS * BATCH - len(examples))
         random.Random(0).shuffle(examples)
         regressor = regressor_of(model)

@@ -20,9 +20,10 @@ from functools import cache
 
 from transformers import PreTrainedTokenizerBase
 
-from hf_sentiment.data.sources import Archive, cache_folder, fetch, has_hash
+from hf_sentiment.data.sources import Archive, cache_folder, fetch
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import write_atomically
+from hf_sentiment.records.checksums import has_hash
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +38,6 @@ _FILES = {
     "fr": "83ba5c699dd065683a62bdec214db852f13a34a833631b46136178757f5bd314",
     "it": "21cf02c566a1c966a443e40bbf321b0199dd1cccbee24e2043ba72667df0a737",
 }
-LANGUAGES = ("en", *_FILES)
 # Weaker ones are as good as neutral, and were rated by a hand that had to write something.
 _LEAST_POLARITY = 0.1
 # Polarities are -1 to 1 there, and valences -4 to 4 as VADER has them.
@@ -63,7 +63,7 @@ class Words:
 
 @cache
 def pattern_words(language: str) -> Words:
-    """The lexicon of Pattern for a language of `LANGUAGES` but English, fetched on first use.
+    """The lexicon of Pattern for Dutch, French or Italian, fetched on first use.
 
     A word of several senses has the mean of their polarities.
 

@@ -16,5 +16,4 @@ from .package_source import check_package_source as check_package_source
 from .package_source import install_command as install_command
 from .render import render_card as render_card
 from .templates import as_cell as as_cell
-from .templates import fill as fill
 from .templates import template_folder as template_folder

@@ -46,6 +46,7 @@ class ModelFacts:
         stock_class: The class of transformers that loads it, where there is one.
         embeds: Whether sentence-transformers loads it, and its embedding of a text is the logits.
         pooling_words: What the head looks at.
+        text_prefix: What the tokenizer puts before every text.
     """
 
     name: str
@@ -66,6 +67,7 @@ class ModelFacts:
     stock_class: str | None
     embeds: bool
     pooling_words: str | None
+    text_prefix: str
     parameters: int | None
     adapter_parameters: int | None
 
@@ -104,6 +106,7 @@ def model_facts(records: RunRecords, options: CardOptions, repo_id: str | None, 
         stock_class=kind.stock_class if kind is not None and records.stock_loads else None,
         embeds=bool(records.modules),
         pooling_words=None if kind is None else _POOLING_WORDS[records.pooling],
+        text_prefix=records.text_prefix,
         parameters=records.count_parameters(adapter=False),
         adapter_parameters=records.count_parameters(adapter=True),
     )

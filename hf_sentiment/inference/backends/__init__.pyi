@@ -3,5 +3,4 @@ from .exported import ExportedBackend as ExportedBackend
 from .load import BACKENDS as BACKENDS
 from .load import load_backend as load_backend
 from .protocol import Backend as Backend
-from .protocol import Tokens as Tokens
 from .with_torch import TorchBackend as TorchBackend

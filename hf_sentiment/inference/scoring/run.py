@@ -8,7 +8,7 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 from tqdm.auto import tqdm
 
+from hf_sentiment.compute.cluster import ray_cluster
 from hf_sentiment.errors import CallError, DataError, missing_extra
 from hf_sentiment.inference.locating import digest_of, find_checkpoint
 from hf_sentiment.inference.scoring.score import ScoringCall, ShardScorer
@@ -123,7 +124,9 @@ def _by_ray(shards: Sequence[Shard], call: ScoringCall) -> Iterator[dict[str, An
         import ray.data
     except ImportError as error:
         raise missing_extra("ray", "ray is not installed") from error
-    with _cluster():
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    with ray_cluster(sys.stderr, object_store_memory=_OBJECT_STORE):  # where it says that a process has died
         threads, resources = call.num_threads or 1, ray.cluster_resources()
         gpus = int(resources.get("GPU", 0))
         actors = min(len(shards), gpus or max(1, int(resources["CPU"]) // threads))
@@ -142,26 +145,3 @@ def _by_ray(shards: Sequence[Shard], call: ScoringCall) -> Iterator[dict[str, An
         )
         for row in scored.iter_rows():
             yield json.loads(row["record"])
-
-
-@contextmanager
-def _cluster() -> Iterator[None]:
-    """The cluster that the process is in, or that RAY_ADDRESS names; or one of this machine, for this call alone."""
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    for name in ("ray", "ray.data"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    if ray.is_initialized():
-        yield
-        return
-    options: dict[str, Any] = {"address": os.environ.get("RAY_ADDRESS", "local")}
-    if options["address"] == "local":
-        options |= {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
-    try:
-        with redirect_stdout(sys.stderr):  # where it says that a process has died
-            yield
-    finally:
-        ray.shutdown()

@@ -19,8 +19,9 @@ from hf_sentiment.errors import CallError, NoRows, SentimentError, first_line
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.outputs import open_output
 from hf_sentiment.inference.rows import InputRows, read_rows
-from hf_sentiment.inference.scoring.shards import OutputFolder, Shard, digest_of_file, fetched, open_place
+from hf_sentiment.inference.scoring.shards import OutputFolder, Shard, fetched, open_place
 from hf_sentiment.inference.scoring.writing import chosen_columns, write_rows
+from hf_sentiment.records.checksums import sha256_of
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class ShardScorer:
             path, rows, kept = self._read(shard, place)
         except NoRows:
             return {"rows": 0, "unlabeled": {}, "noted": {}}, None
-        record: dict[str, Any] = {"digest": digest_of_file(path)}
+        record: dict[str, Any] = {"digest": sha256_of(path)}
         written = place / "out" / Path(shard.name).name
         types = rows.types() if written.suffix.lower() == ".parquet" else None
         with open_output(written, kept, self.classifier.labels, types) as output:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import shutil
@@ -27,6 +26,7 @@ from hf_sentiment.errors import CallError, first_line
 from hf_sentiment.inference.outputs import OUTPUTS
 from hf_sentiment.inference.rows import few, known_files
 from hf_sentiment.records.atomic import file_atomically, write_atomically
+from hf_sentiment.records.checksums import sha256_of
 
 logger = logging.getLogger(__name__)
 
@@ -165,22 +165,12 @@ def fetched(system: AbstractFileSystem, shard: Shard, place: Path) -> Path:
     return target
 
 
-def digest_of_file(path: Path) -> str:
-    """What tells a content from others.
-
-    Args:
-        path: On this machine.
-    """
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _is_same(record: Mapping[str, Any], shard: Shard, system: AbstractFileSystem) -> bool:
     """Whether an input whose time is another has the content that it had; of another size it has not."""
     if str(record["version"]).split()[:1] != shard.version.split()[:1]:
         return False
     with tempfile.TemporaryDirectory(prefix="hf-sentiment-") as place:
-        return bool(digest_of_file(fetched(system, shard, Path(place))) == record.get("digest"))
+        return bool(sha256_of(fetched(system, shard, Path(place))) == record.get("digest"))
 
 
 class OutputFolder:

@@ -1,4 +1,3 @@
-from .decisions import Decision as Decision
 from .decisions import Plan as Plan
 from .estimate import duration as duration
 from .estimate import expected_seconds as expected_seconds

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 import torch
 
 from hf_sentiment.compute.randomness import untouched_random_state
+from hf_sentiment.compute.threads import threads_of_torch
 from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.schema import StepTimes
 from hf_sentiment.training.words import only_occurring_words
@@ -72,7 +72,7 @@ def _times(
     train: Callable[[bool, int], None], texts: int, tokens: int, formats: Sequence[bool], rounds: int
 ) -> StepTimes:
     """Time `train` on a batch of so many texts of so many tokens."""
-    with _threads(1):
+    with threads_of_torch(1):
         # The first step also allocates; if even so it is short enough, the whole batch is timed.
         _, first = _timed(partial(train, formats[0], texts))
         rows = texts if first <= _LONG_STEP else max(1, int(texts * _LONG_STEP / first))
@@ -90,16 +90,6 @@ def _times(
         return replace(times, seconds=times.seconds / (threads * _SHARED))
     (walls,) = _in_turn([partial(train, times.prefers_bfloat16, texts)], rounds)
     return replace(times, seconds=min(wall for wall, _ in walls))
-
-
-@contextmanager
-def _threads(number: int) -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _training_step(

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hf_sentiment.data.sources.starter.fetching import SOURCE, STARTER, Archive, cache_folder, fetch, has_hash
+from hf_sentiment.data.sources.starter.fetching import SOURCE, STARTER, Archive, cache_folder, fetch
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import write_atomically
+from hf_sentiment.records.checksums import has_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -17,11 +17,10 @@ from hf_sentiment.data.sources.starter.fetching import (
     Archive,
     cache_folder,
     fetch,
-    has_hash,
 )
 from hf_sentiment.errors import CallError
 from hf_sentiment.records.atomic import current_umask, write_json
-from hf_sentiment.records.checksums import sha256_of
+from hf_sentiment.records.checksums import has_hash, sha256_of
 
 MULTILINGUAL = f"{STARTER}:multilingual"
 

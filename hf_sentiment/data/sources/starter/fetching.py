@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from hf_sentiment.errors import CallError
-from hf_sentiment.records.checksums import sha256_of
+from hf_sentiment.records.checksums import has_hash
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +56,6 @@ def cache_folder() -> Path:
     from huggingface_hub import constants
 
     return Path(constants.HF_HOME).expanduser() / "hf_sentiment"
-
-
-def has_hash(path: Path, sha256: str | None) -> bool:
-    """Whether `path` is a file with this SHA-256 (hashing the 90 MB of the default's weights takes about 0.1 s)."""
-    return path.is_file() and sha256_of(path) == sha256
 
 
 def fetch(archive: Archive, scratch: str | os.PathLike[str]) -> Path:

@@ -181,9 +181,15 @@ class LoraCallback(SuiteCallback):
         _take_place(model, wrapped)
 
     def _targets(self, model: PreTrainedModel) -> list[str] | str:
-        if self.target_modules is None:
-            return "all-linear"
         linear = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+        if self.target_modules is None:
+            heads = _heads(model) or []
+            if not any(name.partition(".")[0] not in heads and "pooler" not in name for name in linear):
+                raise CallError(
+                    f"LoraCallback: {type(model).__name__} has no linear layers below its head, which adapters are "
+                    "for: train all weights, without it (without --lora)"
+                )
+            return "all-linear"
         for target in self.target_modules:
             if not any(name == target or name.endswith(f".{target}") for name in linear):
                 ends = sorted({name.rpartition(".")[2] for name in linear if "." in name})

@@ -36,8 +36,8 @@ def length_sorted_batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDG
 
 
 def pad_batch(
-    tokenizer: PreTrainedTokenizerBase, encodings: dict[str, list[list[int]]], rows: list[int]
+    tokenizer: PreTrainedTokenizerBase, encodings: dict[str, list[list[int]]], rows: list[int], side: str | None = None
 ) -> dict[str, torch.Tensor]:
-    """The token sequences `rows` of `encodings` as tensors `[len(rows), longest]`."""
+    """The token sequences `rows` of `encodings` as tensors `[len(rows), longest]`; padded where the tokenizer says."""
     batch: dict[str, Any] = {name: [values[row] for row in rows] for name, values in encodings.items()}
-    return dict(tokenizer.pad(batch, return_tensors="pt"))
+    return dict(tokenizer.pad(batch, return_tensors="pt", padding_side=side))

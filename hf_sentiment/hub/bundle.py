@@ -14,6 +14,7 @@ from typing import Any, cast
 import yaml
 from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
 from safetensors.torch import load_file, save_file
+from transformers.models.auto.tokenization_auto import tokenizer_class_from_name
 
 from hf_sentiment import model as model_sources
 from hf_sentiment.errors import CallError
@@ -313,15 +314,19 @@ def _put_config(records: RunRecords, target: Path) -> None:
 
 
 def _put_tokenizer(records: RunRecords, target: Path) -> None:
-    present = [name for name in _TOKENIZER if (records.folder / name).is_file()]
-    if not {"tokenizer.json", "vocab.txt"} & set(present):  # either has the vocabulary
+    # Of a slow tokenizer the vocabulary is in files that its class names.
+    said = read_object(records.folder / "tokenizer_config.json") or {}
+    known = tokenizer_class_from_name(str(said.get("tokenizer_class")))
+    vocabulary = {} if known is None else known.vocab_files_names
+    names = dict.fromkeys((*_TOKENIZER, *vocabulary.values()))
+    present = [name for name in names if (records.folder / name).is_file()]
+    if not set(present) & {"tokenizer.json", "vocab.txt", *vocabulary.values()}:
         raise CallError(
             f"{records.folder} has no tokenizer: save it beside the model, tokenizer.save_pretrained(FOLDER)"
         )
     for name in present:
         if name == "tokenizer_config.json":
-            config = read_object(records.folder / name) or {}
-            text = json.dumps(_without_origins(config), indent=2, sort_keys=True, ensure_ascii=False)
+            text = json.dumps(_without_origins(said), indent=2, sort_keys=True, ensure_ascii=False)
             (target / name).write_text(text + "\n", encoding="utf-8")
         else:
             _copy(records.folder / name, target / name)

@@ -16,6 +16,8 @@ from hf_sentiment.records.serialization import read_json
 
 # Two are the special ones.
 FEWEST_TOKENS = 4
+# A tokenizer that knows no length says a number far beyond this one.
+_MOST_TOKENS, _TOKENS = 10_000_000, 512
 
 
 def load_tokenizer(name: str, revision: str | None = None) -> PreTrainedTokenizerBase:
@@ -89,11 +91,15 @@ def check_vocabulary(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel,
     Raises:
         CallError: It is of another checkpoint.
     """
-    vectors = len(model.get_input_embeddings().weight)  # type: ignore[arg-type]
-    if len(tokenizer) > vectors:
+    if (words := _word_table(model)) is None:
+        return
+    vectors: int = len(words.weight)  # type: ignore[arg-type]
+    # Ids need not be without gaps.
+    known = max(len(tokenizer), 1 + max(tokenizer.get_vocab().values(), default=0))
+    if known > vectors:
         raise CallError(
-            f"{name}: its tokenizer knows {len(tokenizer):,} words, and its model {vectors:,}: they are of two "
-            "checkpoints, fetch both again"
+            f"{name}: its tokenizer knows {known:,} words, and its model {vectors:,}: they are of two checkpoints, "
+            "fetch both again"
         )
 
 
@@ -116,20 +122,33 @@ def loading_error(error: BaseException, name: str) -> str:
 def readable_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> int:
     """How many tokens of a text the model reads: what its tokenizer says, or fewer, if it has fewer positions.
 
+    512, BERT's number, where neither says one, as with relative positions.
+
     Args:
         tokenizer: Of the model.
         model: Of any architecture.
     """
     limit = tokenizer.model_max_length
     positions = getattr(model.config, "max_position_embeddings", None) or limit
-    words = model.get_input_embeddings()
-    tables = [module for module in model.modules() if isinstance(module, nn.Embedding)]
+    positions = positions if positions > 0 else limit  # XLNet's is -1
+    words = _word_table(model)
+    # I-BERT's tables are of a class of its own.
+    tables = [module for module in model.modules() if getattr(module, "padding_idx", None) is not None]
     for table in tables:
         # One with a place for padding begins after that: RoBERTa's 514 positions are for 512 tokens.
-        if table.num_embeddings == positions and table.padding_idx is not None and table is not words:
+        if len(table.weight) == positions and table is not words:
             positions -= table.padding_idx + 1
             break
-    return int(min(limit, positions))
+    said = min(limit, positions)
+    return int(said) if said <= _MOST_TOKENS else _TOKENS
+
+
+def _word_table(model: PreTrainedModel) -> nn.Module | None:
+    """The table of its words; `None` where it has none, such as CANINE."""
+    try:
+        return model.get_input_embeddings()
+    except NotImplementedError:
+        return None
 
 
 def check_head(loading_info: dict[str, Any], name: str) -> None:

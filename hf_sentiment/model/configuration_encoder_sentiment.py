@@ -22,8 +22,8 @@ from .configuration_bert_sentiment import SentimentConfig
 _DEFAULT_ENCODER = "roberta"
 # How the stock heads that have a choice look at the tokens; what they add to it is theirs.
 _STOCK_POOLINGS = {"bos": "cls", "cls": "cls", "late": "mean", "mean": "mean"}
-# Encoders that read tables, or texts of certain lengths only.
-_OTHER_INPUTS = ("tapas", "reformer")
+# Encoders that read tables, texts of certain lengths only, or how letters look and sound.
+_OTHER_INPUTS = ("tapas", "reformer", "roc_bert")
 # Of the checkpoint that the encoder came from: its head, and where it was.
 _NOT_OF_AN_ENCODER = ("auto_map", "id2label", "label2id", "problem_type", "trust_remote_code", "_name_or_path")
 
@@ -71,7 +71,7 @@ class EncoderSentimentConfig(SentimentConfig):
         ValueError: `encoder_config` is of no text encoder that transformers has, or as in `SentimentConfig`.
 
     Examples:
-        >>> EncoderSentimentConfig({"model_type": "modernbert"}, pooling="mean").hidden_size  # doctest: +SKIP
+        >>> EncoderSentimentConfig(encoder_config={"model_type": "modernbert"}).hidden_size
         768
     """
 
@@ -89,6 +89,9 @@ class EncoderSentimentConfig(SentimentConfig):
             raise ValueError(f"encoder_config is a {type(given).__name__}, which is not transformers' own")
         if given.is_encoder_decoder or getattr(given, "is_decoder", False):
             raise ValueError(f"encoder_config is of a decoder ({given.model_type}): choose an encoder's checkpoint")
+        if getattr(given, "attention_type", None) == "block_sparse":
+            # What BigBird takes for good after the first short text; its blocks depend on the longest text of a batch.
+            given.attention_type = "original_full"
         self.encoder_config = given
         super().__post_init__(**kwargs)
 
@@ -102,7 +105,8 @@ class EncoderSentimentConfig(SentimentConfig):
 
     def __setattr__(self, name: str, value: Any) -> None:
         encoder = self.__dict__.get("encoder_config")
-        ours = name.startswith("_") or hasattr(type(self), name) or name in self.__dict__
+        # The Trainer writes the tokenizer's pad id into a config, from which some encoders count positions.
+        ours = name.startswith("_") or name == "pad_token_id" or hasattr(type(self), name) or name in self.__dict__
         if not ours and isinstance(encoder, PreTrainedConfig) and hasattr(encoder, name):
             setattr(encoder, name, value)
         else:

@@ -268,8 +268,8 @@ def _check_weights(name: str | os.PathLike[str], found: dict[str, Any], any_size
     mismatched = sorted(key if isinstance(key, str) else key[0] for key in found["mismatched_keys"])
     if not any_size and any(not key.startswith("classifier.") for key in mismatched):
         raise ValueError(
-            f"{name} holds weights of other shapes than its config.json says ({', '.join(mismatched)}): the folder is "
-            "damaged, fetch it again"
+            f"{name} holds weights of other shapes than its config.json says ({', '.join(mismatched[:3])}): the "
+            "folder is damaged, fetch it again"
         )
     # A pooler was not trained with the rest, and many checkpoints have none.
     missing = sorted(key for key in found["missing_keys"] if not key.startswith("classifier.") and "pooler." not in key)

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase, __version__
 
 from hf_sentiment.callbacks.shared import weights_are_finite
 from hf_sentiment.compute.quiet import without_reports
+from hf_sentiment.compute.randomness import untouched_random_state
 from hf_sentiment.data.prepare import PreparedData, prepare_data, prepare_unlabeled, read_unlabeled
 from hf_sentiment.data.rows import Rows
 from hf_sentiment.data.splits import Shares, no_shares, usual_shares
-from hf_sentiment.errors import CallError, SentimentError
+from hf_sentiment.errors import CallError, SentimentError, first_line
 from hf_sentiment.inference.loading import (
     FEWEST_TOKENS,
     check_vocabulary,
@@ -39,6 +41,8 @@ logger = logging.getLogger(__name__)
 # Of a sentence-transformers checkpoint, what its pooled vector is made by. Its length says nothing here: measured, a
 # head on normalised vectors is no better (benchmarks/README.md).
 _MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
+# Tokens of the text that tells whether padding is read, and how much of the answer may be of it.
+_READ, _OF_PADDING = 8, 1e-2
 
 
 def load_splits(
@@ -143,8 +147,6 @@ def load_model(
     try:
         modules = sentence_transformers_modules(path, place)
         _check_place(name, path, arguments.model_revision, modules)
-        tokenizer = load_tokenizer(path, arguments.model_revision)
-        tokenizer.padding_side = "right"  # from the left, the first token would be padding, and positions shifted
         loaded: Any = _without_report(
             path,
             labels=list(data.rule.labels),
@@ -156,6 +158,8 @@ def load_model(
             output_loading_info=True,
             **_pooling(arguments),
         )
+        tokenizer = load_tokenizer(path, arguments.model_revision)
+        tokenizer.padding_side = "right"  # from the left, the first token would be padding, and positions shifted
     except SentimentError:
         raise
     except Exception as error:  # of a damaged config transformers raises any kind
@@ -164,6 +168,7 @@ def load_model(
     check_vocabulary(tokenizer, model, f"--model_name_or_path {name}")
     if not weights_are_finite(model):
         raise CallError(f"--model_name_or_path {name}: its weights are not finite: they are damaged, fetch them again")
+    _check_reading(model, f"--model_name_or_path {name}")
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
     model.config.class_weights, model.config.problem_type = None, "single_label_classification"
     model.config.long_texts = None
@@ -171,6 +176,9 @@ def load_model(
     lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
     if lacking:
         logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
+    if unused := _unused(info["unexpected_keys"], model):
+        what = f"a {getattr(model.config, 'encoder_config', model.config).model_type} of transformers {__version__}"
+        logger.warning("%s has weights in its layers that %s has no place for: %s", name, what, ", ".join(unused[:3]))
     said = read_beside(path, "sentence_bert_config.json", place)
     pooling = read_beside(path, f"{modules['Pooling']}/config.json", place) if "Pooling" in modules else {}
     _say_what_is_left_out(name, modules, said | pooling, tokenizer)
@@ -198,6 +206,34 @@ def _check_place(name: str, path: str, revision: str | None, modules: dict[str, 
             f"--model_name_or_path {name}: its encoder is in {inner}, as old versions of sentence-transformers had it: "
             f"save it anew, SentenceTransformer({name!r}).save(DIR), and name DIR"
         )
+
+
+def _check_reading(model: SentimentModel, name: str) -> None:
+    """Refuse an encoder that cannot read a text, or to which padding is a part of it."""
+    words = torch.linspace(1, len(model.get_input_embeddings().weight) - 1, 2 * _READ).long()  # type: ignore[arg-type]
+    pad = model.config.pad_token_id or 0
+    words = words[words != pad][:_READ].repeat(2, 1)  # one without padding, and one with as much again
+    mask = torch.ones_like(words)
+    padded = torch.cat([words, torch.full_like(words, pad)], dim=1)
+    try:
+        with torch.inference_mode(), untouched_random_state():
+            alone, other = model(input_ids=torch.cat([words[:1], words[:1].flip(1)])).logits
+            beside = model(input_ids=padded, attention_mask=torch.cat([mask, 0 * mask], dim=1)).logits[0]
+    except Exception as error:  # an option of its config that does not work may raise any kind
+        raise CallError(f"{name}: it cannot read a text ({first_line(error)}): mend its config.json") from error
+    # Beside what another order of the words makes.
+    if (alone - beside).abs().max() > _OF_PADDING * (alone - other).abs().max():
+        raise CallError(
+            f"{name}: to this encoder padding is a part of the text, or the text is nothing, so that its answers would "
+            "depend on the other texts of a batch: choose another"
+        )
+
+
+def _unused(unexpected: Iterable[str], model: SentimentModel) -> list[str]:
+    """Weights of the encoder's layers that nothing takes; those of heads are not in layers."""
+    ours = list(model.state_dict())
+    layers = {key: re.search(r"\w+\.\d+\.", key) for key in sorted(unexpected)}
+    return [key for key, layer in layers.items() if layer and any(layer.group() in name for name in ours)]
 
 
 def _say_what_is_left_out(

@@ -65,20 +65,24 @@ def check_layer_rates(decay: float, lora: bool) -> None:
 def layer_depths(model: nn.Module) -> dict[str, int]:
     """How deep each parameter lies below the head: 0 above the layers, 1 in the highest, most in the embeddings.
 
-    The layers are the first list of modules of one class. What is registered before them lies below them, and so does
-    every other table of embeddings, such as one of relative positions.
+    The layers are the first list of modules, with the other lists of as many beside it, which XLM has for the parts of
+    its layers. What is registered before them lies below them, and so does every other table of embeddings, such as
+    one of relative positions.
 
     Args:
         model: An encoder, or a model around one.
     """
-    lists = (item for item in model.named_modules() if isinstance(item[1], nn.ModuleList) and len(item[1]))
-    start, layers = next(lists, ("", nn.ModuleList()))
+    lists = {name: len(part) for name, part in model.named_modules() if isinstance(part, nn.ModuleList) and len(part)}
+    first = next(iter(lists), "")
+    above, layers = first.rpartition(".")[0], lists.get(first, 0)
+    starts = [name for name, size in lists.items() if size == layers and name.rpartition(".")[0] == above]
     tables = {name for name, module in model.named_modules() if isinstance(module, nn.Embedding)}
-    depths, below = {}, len(layers) > 0
+    depths, below = {}, layers > 0
     for name, _ in model.named_parameters():
-        if layers and name.startswith(f"{start}."):
+        start = next((start for start in starts if name.startswith(f"{start}.")), None)
+        if start is not None:
             below = False
-            depths[name] = len(layers) - int(name.removeprefix(f"{start}.").partition(".")[0])
+            depths[name] = layers - int(name.removeprefix(f"{start}.").partition(".")[0])
         else:
-            depths[name] = len(layers) + 1 if below or name.rpartition(".")[0] in tables else 0
+            depths[name] = layers + 1 if below or name.rpartition(".")[0] in tables else 0
     return depths

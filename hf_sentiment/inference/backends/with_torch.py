@@ -27,6 +27,7 @@ from hf_sentiment.inference.loading import (
     readable_tokens,
 )
 from hf_sentiment.inference.sentence_transformers import read_modules
+from hf_sentiment.model import SentimentModel
 from hf_sentiment.records.read import ADAPTER_FILES
 
 
@@ -77,6 +78,8 @@ class TorchBackend:
             raise CallError(f"{name} cannot be loaded as a text classifier: {loading_error(error, name)}") from error
         check_head(info, owner)
         check_vocabulary(tokenizer, model, name)
+        if model.config.pad_token_id is None:  # by which decoders find the last token
+            model.config.pad_token_id = tokenizer.pad_token_id
         return cls(model.to(device), tokenizer)
 
     def tokenize(self, texts: Sequence[str]) -> Tokens:
@@ -94,7 +97,9 @@ class TorchBackend:
             tokens: What `tokenize` gave.
             rows: Which of its texts are the batch.
         """
-        batch = pad_batch(self.tokenizer, tokens.columns, list(rows))
+        # Ours count positions, and look for the first token, from the left.
+        side = "right" if isinstance(self.model, SentimentModel) else None
+        batch = pad_batch(self.tokenizer, tokens.columns, list(rows), side)
         with torch.inference_mode():
             outputs = self.model(**{name: tensor.to(self.model.device) for name, tensor in batch.items()})
             return np.asarray(outputs.logits.float().cpu().numpy())

@@ -38,6 +38,13 @@ def length_sorted_batches(lengths: Sequence[int], token_budget: int = TOKEN_BUDG
 def pad_batch(
     tokenizer: PreTrainedTokenizerBase, encodings: dict[str, list[list[int]]], rows: list[int], side: str | None = None
 ) -> dict[str, torch.Tensor]:
-    """The token sequences `rows` of `encodings` as tensors `[len(rows), longest]`; padded where the tokenizer says."""
+    """The token sequences of a batch as tensors `[len(rows), longest]`.
+
+    Args:
+        tokenizer: That made them.
+        encodings: Of more texts, by column.
+        rows: Which of them are the batch.
+        side: `"left"` or `"right"`, where padding goes; by default where the tokenizer says.
+    """
     batch: dict[str, Any] = {name: [values[row] for row in rows] for name, values in encodings.items()}
     return dict(tokenizer.pad(batch, return_tensors="pt", padding_side=side))

@@ -133,11 +133,11 @@ def readable_tokens(tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) 
     positions = positions if positions > 0 else limit  # XLNet's is -1
     words = _word_table(model)
     # I-BERT's tables are of a class of its own.
-    tables = [module for module in model.modules() if getattr(module, "padding_idx", None) is not None]
-    for table in tables:
+    for table in model.modules():
+        weights, padding = getattr(table, "weight", None), getattr(table, "padding_idx", None)
         # One with a place for padding begins after that: RoBERTa's 514 positions are for 512 tokens.
-        if len(table.weight) == positions and table is not words:
-            positions -= table.padding_idx + 1
+        if weights is not None and padding is not None and len(weights) == positions and table is not words:
+            positions -= padding + 1
             break
     said = min(limit, positions)
     return int(said) if said <= _MOST_TOKENS else _TOKENS

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 # head on normalised vectors is no better (benchmarks/README.md).
 _MODULES = frozenset({"Transformer", "Pooling", "Normalize"})
 # Tokens of the text that tells whether padding is read, and how much of the answer may be of it.
-_READ, _OF_PADDING = 8, 1e-2
+_READ, _OF_PADDING = 7, 1e-2
 
 
 def load_splits(
@@ -172,13 +172,7 @@ def load_model(
     # Of a checkpoint that was fine-tuned before: its weights were for other texts, and it may have had another task.
     model.config.class_weights, model.config.problem_type = None, "single_label_classification"
     model.config.long_texts = None
-    # A missing head is what is expected; a pooler may be missing too, which is worth a warning.
-    lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
-    if lacking:
-        logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
-    if unused := _unused(info["unexpected_keys"], model):
-        what = f"a {getattr(model.config, 'encoder_config', model.config).model_type} of transformers {__version__}"
-        logger.warning("%s has weights in its layers that %s has no place for: %s", name, what, ", ".join(unused[:3]))
+    _say_what_is_lacking(name, model, info)
     said = read_beside(path, "sentence_bert_config.json", place)
     pooling = read_beside(path, f"{modules['Pooling']}/config.json", place) if "Pooling" in modules else {}
     _say_what_is_left_out(name, modules, said | pooling, tokenizer)
@@ -217,16 +211,27 @@ def _check_reading(model: SentimentModel, name: str) -> None:
     padded = torch.cat([words, torch.full_like(words, pad)], dim=1)
     try:
         with torch.inference_mode(), untouched_random_state():
-            alone, other = model(input_ids=torch.cat([words[:1], words[:1].flip(1)])).logits
+            alone, other = model(input_ids=torch.cat([words[:1], words[:1, [0, *range(_READ - 1, 0, -1)]]])).logits
             beside = model(input_ids=padded, attention_mask=torch.cat([mask, 0 * mask], dim=1)).logits[0]
     except Exception as error:  # an option of its config that does not work may raise any kind
         raise CallError(f"{name}: it cannot read a text ({first_line(error)}): mend its config.json") from error
-    # Beside what another order of the words makes.
-    if (alone - beside).abs().max() > _OF_PADDING * (alone - other).abs().max():
+    # Beside what another order of the words behind the first makes.
+    if not (alone - beside).abs().max() < _OF_PADDING * (alone - other).abs().max():
         raise CallError(
             f"{name}: to this encoder padding is a part of the text, or the text is nothing, so that its answers would "
             "depend on the other texts of a batch: choose another"
         )
+
+
+def _say_what_is_lacking(name: str, model: SentimentModel, info: dict[str, Any]) -> None:
+    """Warn of weights that were not in the checkpoint, and of those in its layers that nothing takes."""
+    # A missing head is what is expected; a pooler may be missing too, which is worth a warning.
+    lacking = sorted(name for name in info["missing_keys"] if not name.startswith("classifier."))
+    if lacking:
+        logger.warning("%s lacks weights, which begin at random: %s", name, ", ".join(lacking))
+    if unused := _unused(info["unexpected_keys"], model):
+        what = f"a {getattr(model.config, 'encoder_config', model.config).model_type} of transformers {__version__}"
+        logger.warning("%s has weights in its layers that %s has no place for: %s", name, what, ", ".join(unused[:3]))
 
 
 def _unused(unexpected: Iterable[str], model: SentimentModel) -> list[str]:

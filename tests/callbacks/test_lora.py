@@ -11,7 +11,12 @@ import pytest
 import torch
 from peft import AutoPeftModelForSequenceClassification, PeftModel, get_peft_model_state_dict
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, BertForSequenceClassification, TrainerCallback
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    BertForSequenceClassification,
+    TrainerCallback,
+)
 
 from hf_sentiment.callbacks.lora import LoraCallback
 from hf_sentiment.errors import CallError
@@ -261,6 +266,15 @@ def test_targets_that_match_nothing_are_named(make_trainer: Make) -> None:
         CallError, match="'q_proj', which no linear layer is called; they end in dense, key, query, value"
     ):
         make_trainer(LoraCallback(target_modules=["query", "q_proj"]))
+
+
+def test_a_model_without_linear_layers_below_its_head_is_refused(make_trainer: Make) -> None:
+    sizes = {"hidden_size": 16, "embedding_size": 16, "num_hidden_layers": 1, "num_attention_heads": 4}
+    groups = dict.fromkeys(("q_groups", "k_groups", "v_groups", "post_attention_groups", "output_groups"), 1)
+    config = AutoConfig.for_model("squeezebert", vocab_size=41, intermediate_size=16, **sizes, **groups)
+    model = AutoModelForSequenceClassification.from_config(config)
+    with pytest.raises(CallError, match="SqueezeBertForSequenceClassification has no linear layers below its head"):
+        make_trainer(LoraCallback(), model=model)
 
 
 def test_an_optimizer_over_the_frozen_weights_is_refused(make_trainer: Make, make_tiny: Make) -> None:

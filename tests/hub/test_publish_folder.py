@@ -14,7 +14,7 @@ import pytest
 import torch
 from publish_support import elsewhere, lora_folder, run_folder  # noqa: F401
 from safetensors.torch import load_file
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertweetTokenizer
 
 from hf_sentiment.errors import CallError, SentimentError
 from hf_sentiment.hub.bundle import Bundle, build_bundle
@@ -192,6 +192,18 @@ def test_what_is_private_is_refused_and_the_file_named(
     with pytest.raises(SentimentError, match=re.escape(f"{name} holds {said}")) as raised:
         build(run, tmp_path / "out", secrets=["the-secret-in-use"])
     assert TOKEN not in str(raised.value)
+
+
+def test_the_vocabulary_of_a_slow_tokenizer_goes_along(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    run = copy_of(run_folder, tmp_path)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (run / name).unlink()
+    (tmp_path / "vocab.txt").write_text("film 1\ng@@ 1\n")
+    (tmp_path / "bpe.codes").write_text("f i 1\nfi l 1\nfil m</w> 1\n")
+    BertweetTokenizer(str(tmp_path / "vocab.txt"), str(tmp_path / "bpe.codes")).save_pretrained(run)
+    assert {"vocab.txt", "bpe.codes"} <= build(run, tmp_path / "out")
+    words = AutoTokenizer.from_pretrained(tmp_path / "out").tokenize("film")
+    assert words == AutoTokenizer.from_pretrained(run).tokenize("film")
 
 
 def test_words_of_the_vocabulary_are_no_secrets(run_folder: Path, tmp_path: Path) -> None:  # noqa: F811

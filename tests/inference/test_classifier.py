@@ -15,11 +15,12 @@ import pytest
 import torch
 from families import WORDS, family_checkpoint, family_tokenizer
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModel, AutoModelForSequenceClassification, pipeline
+from transformers import AutoModel, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from hf_sentiment.compute.batching import length_sorted_batches
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import SentimentClassifier
+from hf_sentiment.model import BertForSentimentAnalysis
 from hf_sentiment.model.modeling_encoder_sentiment import sentiment_model_class
 
 TEXTS = [
@@ -237,3 +238,12 @@ def test_names_of_labels_that_tables_cannot_have_are_an_error(
     (tmp_path / "m" / "config.json").write_text(json.dumps(config | {"id2label": names}))
     with pytest.raises(CallError, match=r"id2label in the model's config\.json must number different names from 0 on"):
         SentimentClassifier.from_pretrained(tmp_path / "m")
+
+
+def test_padding_is_never_the_first_token(tmp_path: Path) -> None:
+    folder = family_checkpoint("bert", tmp_path)
+    model = BertForSentimentAnalysis.from_pretrained(folder, labels=["bad", "good"], pooling="cls")
+    tokenizer = AutoTokenizer.from_pretrained(folder, padding_side="left")
+    classifier = SentimentClassifier(model, tokenizer)
+    alone = classifier.logits(["a good film"])
+    assert classifier.logits(["a good film", "a dull book . i hated it ."])[:1] == pytest.approx(alone, abs=1e-5)

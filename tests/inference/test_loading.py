@@ -145,5 +145,7 @@ def test_so_many_tokens_can_be_read_and_one_more_cannot(family: str) -> None:
     if not rotary and not family.startswith("deberta"):  # these have no table of positions
         with pytest.raises((IndexError, RuntimeError)):
             model(input_ids=torch.full((1, longest + 1), 7))
+    model.config.max_position_embeddings = -1  # as XLNet has it
+    assert readable_tokens(tokenizer, model) == 512
     tokenizer.model_max_length = 20
     assert readable_tokens(tokenizer, model) == 20

@@ -218,6 +218,23 @@ def test_the_config_is_the_encoders_where_it_has_nothing_to_say(tmp_path: Path) 
         _ = config.nonsense
 
 
+def test_positions_are_counted_as_in_the_checkpoint(tmp_path: Path) -> None:
+    family_checkpoint("roberta", tmp_path / "plain")
+    model = EncoderForSentimentAnalysis.from_pretrained(tmp_path / "plain", labels=LABELS).eval()
+    ids = torch.tensor([[0, 7, 8, 1, 9, 2]])
+    before = model(input_ids=ids).logits
+    model.config.pad_token_id = 3  # as the Trainer writes it, by the tokenizer
+    model.save_pretrained(tmp_path / "saved")
+    again = EncoderForSentimentAnalysis.from_pretrained(tmp_path / "saved").eval()
+    assert again.config.pad_token_id == 3
+    torch.testing.assert_close(again(input_ids=ids).logits, before)
+
+
+def test_attention_does_not_depend_on_the_texts_before() -> None:
+    assert EncoderSentimentConfig(encoder_config={"model_type": "big_bird"}).attention_type == "original_full"
+    assert EncoderSentimentConfig(encoder_config={"model_type": "funnel"}).attention_type == "relative_shift"
+
+
 def test_resizing_the_vocabulary() -> None:
     model = EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=family_config("roberta")))
     model.resize_token_embeddings(50)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from families import FAMILIES, family_config
-from transformers import TrainingArguments
+from transformers import AutoConfig, TrainingArguments
 
 from hf_sentiment import EncoderForSentimentAnalysis, EncoderSentimentConfig
 from hf_sentiment.errors import CallError
@@ -60,6 +60,14 @@ def test_layers_are_found_by_structure(family: str) -> None:
     # What a layer alone moves is of its depth.
     inside = {depth for name, depth in depths.items() if any(f".{row}." in name for row in range(layers))}
     assert inside == set(range(1, layers + 1))
+
+
+def test_the_parts_of_a_layer_may_be_in_several_lists() -> None:
+    nested = AutoConfig.for_model("xlm", vocab_size=41, emb_dim=16, n_layers=3, n_heads=2)
+    depths = layer_depths(EncoderForSentimentAnalysis(EncoderSentimentConfig(encoder_config=nested)))
+    for part in ("attentions.0.q_lin", "ffns.0.lin1", "layer_norm1.0", "layer_norm2.0"):
+        assert depths[f"encoder.{part}.weight"] == 3, part
+    assert depths["encoder.ffns.2.lin1.weight"] == 1 and depths["encoder.embeddings.weight"] == 4
 
 
 @pytest.mark.parametrize("family", ["modernbert", "eurobert"])

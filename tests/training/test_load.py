@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from families import family_checkpoint, family_tokenizer
+from families import FAMILIES, family_checkpoint, family_tokenizer
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
-from transformers import AutoModel
+from transformers import AutoConfig, AutoModel, BertTokenizer, __version__
 
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import SentimentClassifier
@@ -47,6 +47,64 @@ def test_an_architecture_of_others_is_a_line_and_no_question(
     with pytest.raises(CallError, match=f"cannot be the encoder: '{model_type}' is no text encoder of transformers"):
         load_model(arguments, data)
     assert asked == []
+
+
+def other_checkpoint(model_type: str, folder: Path, **options: Any) -> Path:
+    """A tiny encoder of any type of transformers, with a tokenizer of BERT's."""
+    tokenizer = family_tokenizer("bert")
+    sizes = {**FAMILIES["bert"], "embedding_size": 16, "vocab_size": len(tokenizer), **options}
+    torch.manual_seed(0)
+    AutoModel.from_config(AutoConfig.for_model(model_type, **sizes)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("model_type", "options", "message"),
+    [
+        ("fnet", {}, "to this encoder padding is a part of the text"),
+        ("convbert", {}, "to this encoder padding is a part of the text"),
+        ("mra", {"max_position_embeddings": 128}, "or the text is nothing"),
+        ("roc_bert", {}, "'roc_bert' is no text encoder"),
+        ("bert", {"chunk_size_feed_forward": 4}, r"it cannot read a text \(The dimension to be chunked"),
+        ("bert", {"return_dict": False}, "it cannot read a text"),
+    ],
+)
+def test_an_encoder_whose_answers_would_be_wrong_is_refused(
+    model_type: str, options: dict[str, Any], message: str, reviews_file: Path, tmp_path: Path
+) -> None:
+    folder = other_checkpoint(model_type, tmp_path, **options)
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    with pytest.raises(CallError, match=message) as raised:
+        load_model(arguments, load_splits(arguments, seed=0))
+    assert "\n" not in str(raised.value)
+
+
+def test_ids_beyond_the_vectors_are_refused(reviews_file: Path, tmp_path: Path) -> None:
+    folder = other_checkpoint("bert", tmp_path)
+    vocabulary = family_tokenizer("bert").get_vocab() | {"film": 500}
+    BertTokenizer(vocab=vocabulary).save_pretrained(folder)
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    with pytest.raises(CallError, match="its tokenizer knows 501 words, and its model "):
+        load_model(arguments, load_splits(arguments, seed=0))
+
+
+def test_weights_that_nothing_takes_are_said(
+    reviews_file: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = family_checkpoint("roberta", tmp_path)
+    arguments = SentimentArguments(model_name_or_path=str(folder), train_file=str(reviews_file))
+    data = load_splits(arguments, seed=0)
+    weights = load_file(folder / "model.safetensors") | {"lm_head.bias": torch.zeros(4)}
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    load_model(arguments, data)
+    assert "has no place for" not in caplog.text  # a head's
+    distances = "encoder.layer.1.attention.self.distance_embedding.weight"
+    save_file(weights | {distances: torch.zeros(4, 4)}, folder / "model.safetensors", {"format": "pt"})
+    load_model(arguments, data)
+    assert f"weights in its layers that a roberta of transformers {__version__} has no place for: {distances}" in (
+        caplog.text
+    )
 
 
 @pytest.mark.parametrize("said", [0, -1, 2, True, "12", 1.5])

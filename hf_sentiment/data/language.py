@@ -90,11 +90,11 @@ def main_language(texts: Sequence[str]) -> str | None:
     """The language of more than half of the texts, ISO 639-1; `None` where there is none, or it cannot be told.
 
     Args:
-        texts: Any texts. The first 500 are asked, short ones together.
+        texts: Any texts. Some 500 of them are asked, from all over, and short ones together.
     """
     votes: Counter[str | None] = Counter()
     together = ""
-    for text in texts[:_ASKED]:
+    for text in texts[:: max(1, len(texts) // _ASKED)]:
         together = f"{together} {_said(text)}"
         if is_sure(together):
             votes[next(ranked(together), None)] += 1

@@ -20,14 +20,18 @@ SCALE = 2.0
 # How much longer a text must be than what was learned from: one that is little longer is of the same kind, and has two
 # halves of a sentence for pieces.
 LONG = 1.5
-# Letters of scripts without blanks between words: Thai, Lao, Burmese, Khmer, kana and Chinese characters.
+# Letters of scripts without blanks between words, Thai, Lao, Burmese, Khmer, kana and Chinese characters, and the marks
+# that follow one.
 _LETTERS = "\u0e01-\u0edf\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3041-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff"
 _LETTERS += "\uf900-\ufaff\uff66-\uff9f\U00020000-\U0003ffff"
-_WORD = re.compile(f"[{_LETTERS}]|[^\\s{_LETTERS}]+")
-# Marks that end a sentence, with the quotes and brackets that close after them, and blanks: Latin, Arabic, Urdu and
-# Hindi marks; the wide ones of Chinese and Japanese, which need no blank; and the end of a line.
+_FOLLOWING = (
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u102b-\u103e\u17b4-\u17d3\u3099\u309a\uff9e\uff9f"
+)
+_WORD = re.compile(f"[{_LETTERS}][{_FOLLOWING}]*|[^\\s{_LETTERS}]+")
+# Marks that end a sentence, with the quotes and brackets that close after them, and blanks: Latin, Arabic, Urdu, Hindi,
+# Armenian, Burmese and Khmer marks; the wide ones of Chinese and Japanese, which need no blank; and the end of a line.
 _CLOSING = "[\"'\u2019\u201d\u00bb)\\]\u300d\u300f\uff09]*+"
-_MARKS, _WIDE_MARKS = "[.!?\u2026\u061f\u06d4\u0964]", "[\u3002\uff01\uff1f]"
+_MARKS, _WIDE_MARKS = "[.!?\u2026\u061f\u06d4\u0964\u0589\u104b\u17d4]", "[\u3002\uff01\uff1f\uff61]"
 # Possessive, and only from the first mark of a row: in linear time, whatever the text is.
 _END = re.compile(f"(?<!{_MARKS}){_MARKS}++{_CLOSING}(?=\\s)\\s*+|{_WIDE_MARKS}++{_CLOSING}\\s*+|\n\\s*+")
 

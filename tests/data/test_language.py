@@ -49,6 +49,11 @@ def test_the_main_language_of_short_and_mixed_texts(texts: list[str], expected: 
     assert main_language(texts) == expected
 
 
+def test_texts_are_asked_from_all_over() -> None:
+    dutch, english = "een hele mooie film met goede acteurs", "a very beautiful film with good actors"
+    assert main_language([dutch] * 520 + [english] * 5_000) == "en"
+
+
 def test_only_languages_of_iso_639_1_are_told() -> None:
     # By py3langid Wu, Cantonese and Nigerian Pidgin are the likeliest.
     assert language_of("物流快") == language_of("屏幕清晰") == "zh"

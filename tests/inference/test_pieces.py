@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,14 @@ def test_nothing_is_lost_and_no_piece_is_too_long() -> None:
         pieces = split(text, least, longest)
         assert re.sub(r"\s", "", "".join(pieces)) == re.sub(r"\s", "", text)
         assert all(0 < count_words(piece) <= longest for piece in pieces), pieces
+
+
+def test_no_letter_is_cut_from_its_marks() -> None:
+    text = "หนังเรื่องนี้ดีมากที่สุดในปีนี้" * 4
+    pieces = split(text, 2, 20)
+    assert "".join(pieces) == text and len(pieces) > 2
+    assert not [piece for piece in pieces if unicodedata.category(piece[0]) == "Mn"]
+    assert split("កខគ។ ចឆជ។", 1, 4) == ["កខគ។", "ចឆជ។"]
 
 
 def test_a_long_sentence_is_cut_between_words_into_equal_parts() -> None:

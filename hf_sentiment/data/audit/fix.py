@@ -107,8 +107,10 @@ def write_cleaned(
             of_split = rows.within(split)
             gone = {int(row) for row in rows.row[of_split & (reasons != "")]}
             if len(gone) == of_split.sum():
+                why = ", ".join(sorted({_WHY[reason] for reason in reasons[of_split].tolist()}))
                 raise DataError(
-                    f"{raw.sources[split]}: --fix would remove every row of the {split} split: is one file given twice?"
+                    f"{raw.sources[split]}: --fix would remove every row of the {split} split ({why}): look at the "
+                    "rows that it names, or is one file given twice?"
                 )
             if raw.files:
                 _copy_file(raw.files[split], beside / name, gone)

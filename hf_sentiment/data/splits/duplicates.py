@@ -45,27 +45,32 @@ _BATCH = 2_000_000
 # Candidate pairs whose texts are compared at a time.
 _ROWS = 50_000
 
-# Western emoticons with eyes, an optional nose and a mouth, their mirror images, hearts, and faces on a line.
-# A mouth that is a letter must not begin a word ("re:Paris").
-_EMOTICON = re.compile(
+# Western emoticons with eyes, an optional nose and a mouth, their mirror images, hearts, and faces on a line; mouths
+# alone, as Russians and Koreans write them. A mouth that is a letter must not begin a word ("re:Paris"). And what says
+# how much: signs of numbers and school grades, and numbers in parts ("-1", "A-", "1/5", "1.5").
+_SIGN = re.compile(
     r"""(?: [<>]?[:;=]['\u2019]?[-o^*]?(?:[)\](\[/\\|}{@*]+|[3dpo](?!\w))
           | (?<!\w)[)\](\[]+['\u2019]?[-o^*]?[:;=](?![)\](\[])
           | </?3+
           | (?<!\w)[>\^ot;-][_.][<\^ot;-](?!\w)
+          | \){2,} | \({2,} | \^{2,}
+          | (?<![\w)])[+-]?\d+(?:[.,:/]\d+)*(?!\w)
+          | (?<!\w)[a-f][+-](?![\w-])
         )""",
     re.VERBOSE,
 )
 
 
 class _Kept(dict[int, str]):
-    """For `str.translate`: letters, digits, marks and pictures stay, the rest becomes a blank. Filled on demand."""
+    """For `str.translate`: letters, digits, marks, pictures and arrows stay, all else is a blank. Filled on demand."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
         category = unicodedata.category(character)
         if character in "'\u2019" or category == "Cf" or 0xFE00 <= code <= 0xFE0F:
             replacement = ""  # an apostrophe joins its word; joiners and variation selectors only style a picture
-        elif category[0] in "LMN" or category == "So" or 0x1F3FB <= code <= 0x1F3FF:
+        # A symbol that is on every keyboard is punctuation.
+        elif category[0] in "LMN" or (category in ("So", "Sm") and code > 127) or 0x1F3FB <= code <= 0x1F3FF:
             replacement = character
         else:
             replacement = " "
@@ -79,15 +84,15 @@ _KEPT = _Kept()
 def duplicate_key(text: str) -> str:
     """What two texts must share to count as the same.
 
-    Unicode compatibility forms, case, white space and punctuation are folded; words, digits, emoji and emoticons stay,
-    so that "Fun :)" and "Fun :(" differ, while "Fun!" and "fun" do not. A text of nothing but punctuation is its own
-    key.
+    Unicode compatibility forms, case, white space and punctuation are folded; words, numbers with their signs, emoji
+    and emoticons stay, so that "Fun :)" and "Fun :(" differ, while "Fun!" and "fun" do not. A text of nothing but
+    punctuation is its own key.
     """
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    # An emoticon stands as it is between the words, which lose their punctuation.
+    # A sign stands as it is between the words, which lose their punctuation.
     pieces: list[str] = []
     end = 0
-    for match in _EMOTICON.finditer(folded):
+    for match in _SIGN.finditer(folded):
         pieces += folded[end : match.start()].translate(_KEPT).split()
         pieces.append(match.group())
         end = match.end()

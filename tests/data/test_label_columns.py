@@ -146,12 +146,37 @@ def test_what_plainly_means_the_same_is_one_class(counts, meaning):
         ({"a": 5, "b": 5}, {"labels": ["a", "A"]}, "two or more different names"),
         ({"[1, 0]": 5, "[0, 1]": 5}, {}, "lists or objects"),
         ({"#N/A": 5, "-": 5, "NaN": 5}, {}, "the label column is empty"),
+        (
+            STARS | {"-1": 30},
+            {},
+            r"label -1 stands in 30 of 530 rows, .* \(1 to 5\).* leave these rows out; .*a,b,c,d,e,f",
+        ),
+        (STARS | {-1: 30}, {"num_labels": 5}, "label -1 stands"),
+        (STARS | {-1: 30}, {"labels": ["bad", "good"]}, "label -1 stands"),
+        (STARS | {-99: 50}, {}, "label -99 stands"),
+        (STARS | {99: 50}, {}, "label 99 stands"),
+        (dict.fromkeys((0.1, 0.3, 0.4, 0.7, 0.9), 20) | {-1: 5}, {}, "label -1 stands .* put class names in the file"),
+        (dict.fromkeys((5, 20, 35, 80, 95), 20) | {-1: 5}, {}, "label -1 stands"),
+        (dict.fromkeys((5, 95), 20) | {-1: 5}, {}, "label -1 stands"),
+        (dict.fromkeys((-1, 0, 1), 20) | {99: 10}, {}, r"label 99 stands .* \(-1 to 1\)"),
+        (dict.fromkeys((-0.9, -0.2, 0.1, 0.8), 20) | {-99: 10}, {}, "label -99 stands"),
+        (dict.fromkeys((-0.2, 0.5), 50) | {35: 10}, {}, "label 35 stands"),
+        (dict.fromkeys((0, 1, 2), 20) | {-1: 5}, {}, "label -1 stands"),
+        (dict.fromkeys(range(1, 11), 10) | {-1: 10}, {}, "label -1 stands"),
     ],
 )
 def test_what_is_not_certain_is_asked_for(counts, options, message):
     with pytest.raises(CallError, match=message) as caught:
         infer_label_rule(column(counts), **options)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "values", [[-1, 0.5, 1], [-2, 0, 1, 2], [-5, 0, 5], [-3, 0.3, 1.7, 2.2], [-0.9, 0.3, 0.5, 0.8]]
+)
+def test_one_number_below_zero_is_of_a_scale_that_reaches_as_far_above(values):
+    rule = infer_label_rule(values * 9)
+    assert rule.symmetric and (rule(values[0]), rule(values[-1])) == (0, 1)
 
 
 def test_spellings_are_one_class_which_is_said(caplog):

@@ -24,6 +24,8 @@ POLARITY_CODES: Mapping[tuple[float, ...], tuple[str, ...]] = {
 _SCALE_ENDS = (1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 100.0)
 # A score so many times as far from 0 as its scale reaches is not on it: 35 among scores up to 4 is a slip or a sum.
 _FAR_OUT = 4.0
+# A scale about 0 reaches less than so many times as far above it as below.
+_LOPSIDED = 2.0
 
 # Class names that the user gives.
 Names = tuple[str, ...] | None
@@ -188,10 +190,40 @@ def _of_scale(counts: Mapping[float, int], names: Names, wanted: int | None) -> 
     if any(number != int(number) for number in unit) and _is_most(unit, counts):
         return _of_unit_scores(names, wanted)
     # A scale about 0 has both signs.
-    near = _without_far(counts)
-    if near and min(near) < 0 < max(near):
-        return _of_signed_scores(sorted(near), names, wanted)
-    return None
+    near = sorted(_without_far(counts))
+    _refuse_code(near, counts)
+    return _of_signed_scores(near, names, wanted) if near[0] < 0 < near[-1] else None
+
+
+def _refuse_code(near: Sequence[float], counts: Mapping[float, int]) -> None:
+    """`CallError` for a number that stands apart from the others, as -1 and 99 do where they mean "not rated"."""
+    if len(near) < 3:
+        return
+    far = [end for end in (near[0], near[-1]) if end == int(end) and _is_far(end, near)]
+    # The only one below 0 goes before one that is far above the others: -1 beside 20 and 90.
+    alone = near[0] < 0 <= near[1] and _is_apart(near[0], [number for number in near[1:] if number not in far])
+    for code in near[:1] if alone else far:
+        others = [plain(number) for number in near if number != code]
+        raise CallError(
+            f"the label {plain(code)} stands in {counts[code]:,} of {sum(counts.values()):,} rows, apart from the "
+            f"others ({others[0]} to {others[-1]}): if it means no label, leave these rows out; if it is a class, "
+            + (f"name them all, {_example(near)}" if _can_be_classes(near) else "put class names in the file")
+        )
+
+
+def _is_apart(code: float, others: Sequence[float]) -> bool:
+    """Whether the only number below 0 is no part of a scale about 0 with the others, in ascending order."""
+    if code != int(code):
+        return False
+    whole = all(number == int(number) for number in others)
+    # What is a scale by itself: stars, 0...1, and integers from 0 or 1 that don't mirror it.
+    unit = len(others) > 2 and others[-1] <= 1 and not whole
+    counted = whole and others[0] <= 1 and others[-1] - others[0] == len(others) - 1 and others[-1] != -code
+    return _is_star_scale(others) or unit or counted or others[-1] >= _LOPSIDED * -code
+
+
+def _is_far(end: float, numbers: Sequence[float]) -> bool:
+    return abs(end) > _FAR_OUT * max(abs(number) for number in numbers if number != end)
 
 
 def _is_most(inside: Sequence[float], counts: Mapping[float, int]) -> bool:
@@ -244,13 +276,17 @@ def _of_unit_scores(names: Names, wanted: int | None) -> LabelRule:
 
 def _uncertain(seen: list[float]) -> CallError:
     """The error for numbers that have no rule."""
-    if len(seen) > 10 or not all(number == int(number) for number in seen):
+    if not _can_be_classes(seen):
         return CallError(
             f"numbers from {plain(seen[0])} to {plain(seen[-1])} as labels: only scores in 0...1 or about 0 "
             "have a rule; put class names in the file, or name another column with --label_column NAME"
         )
-    example = ",".join("abcdefghij"[: max(2, len(seen))])
-    return CallError(
-        f"integer labels {shown(seen)}: what they mean is not certain; name the classes, lowest first, "
-        f"with --labels {example}"
-    )
+    return CallError(f"integer labels {shown(seen)}: what they mean is not certain; name the classes, {_example(seen)}")
+
+
+def _can_be_classes(numbers: Sequence[float]) -> bool:
+    return len(numbers) <= 10 and all(number == int(number) for number in numbers)
+
+
+def _example(numbers: Sequence[float]) -> str:
+    return f"lowest first, with --labels {','.join('abcdefghij'[: max(2, len(numbers))])}"

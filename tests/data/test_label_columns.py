@@ -306,6 +306,87 @@ def test_a_split_in_a_scheme_of_its_own_is_read_by_it_only_where_the_order_agree
     assert rule_of_classes(["1", "0"], ["LABEL_0", "LABEL_1"], "the model's labels")("1") == 1
 
 
+SIGNED = [-0.9, -0.5, -0.2, 0.1, 0.4, 0.8]
+UNIT = [0.1, 0.3, 0.7, 0.9]
+FIVE = [0, 1, 2, 3, 4]
+TEN = list(range(1, 11))
+LETTERS = {"labels": list("abcde")}
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "tested"),
+    [
+        (SIGNED, {}, UNIT),
+        (SIGNED, {"num_labels": 3}, UNIT),
+        (SIGNED, {"labels": ["bad", "good"]}, UNIT),
+        (SIGNED, {}, [0, 1] * 9),
+        (SIGNED, {"num_labels": 3}, [0, 1] * 9),
+        (SIGNED, {}, list(STARS)),
+        ([-3.9, 2.2], {}, list(STARS)),
+        ([-3.9, 2.2], {}, FIVE),
+        ([-3.9, 2.2], {}, TEN),
+        (UNIT, {}, SIGNED * 9),
+        (UNIT, {}, FIVE * 9),
+        (list(STARS), {}, [0] + [1] * 9),
+        (list(STARS), {"num_labels": 3}, [0] + [1] * 9),
+        (list(STARS), {"num_labels": 5}, [0] + [1] * 9),
+        (list(STARS), {}, FIVE),
+        (list(STARS), {"num_labels": 5}, FIVE),
+        (list(STARS), {}, TEN),
+        (list(STARS), {"num_labels": 5}, TEN),
+        (list(STARS), {}, [2, 4, 6, 8, 10]),
+        (FIVE, LETTERS, list(STARS)),
+        (FIVE, LETTERS, [1] * 9 + [5]),
+        ([1, 2, 3, 4], {"labels": list("abcd")}, [0, 1, 2, 3, 3]),
+        ([0, 1], {}, [0] * 5 + [1] * 5 + [2]),
+        ([0, 1], {}, [1] * 16 + [2, 3, 4, 5]),
+        ([0, 1, 2], {}, FIVE),
+    ],
+)
+def test_a_split_on_another_scale_is_refused_although_the_rule_knows_most_of_it(trained, options, tested):
+    rule = infer_label_rule(trained * 20, **options)
+    with pytest.raises(
+        CallError, match=r"^x: labels in another scheme \(.*\) than the training data's \(.*: write names, "
+    ):
+        rule_for_split(tested * 2, rule, "x")
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "tested"),
+    [
+        (list(STARS), {}, [4, 5] * 20),
+        (list(STARS), {}, [1]),
+        (list(STARS), {}, [4, 5] * 20 + [-1] * 8),
+        (list(STARS), {}, [*STARS] * 20 + [-1] * 15),
+        (list(STARS), {}, [*STARS] * 20 + [0] * 15),
+        (list(STARS), {}, [*STARS] * 20 + [99] * 15),
+        ([0, 1, 2], {}, [0, 1]),
+        ([0, 1, 2], {}, [0, 1] * 20),
+        ([0, 1, 2], {}, [1, 2] * 20),
+        ([0, 1], {}, [0, 1] * 4 + [2]),
+        (FIVE, LETTERS, [1, 3] * 9),
+        (FIVE, LETTERS, [*FIVE, 5] * 9),
+        (SIGNED, {}, [-0.5, 0.5]),
+        (SIGNED, {}, [0.2, 0.6, 0.9]),
+        (SIGNED, {}, [0, 1]),
+        (SIGNED, {}, [-1, 0, 1] * 9),
+        (SIGNED, {}, [0.6, 0.7, 0.8, 0.9] * 9),
+        ([-3.9, 3.2], {}, [2.1, 3.3, 1.2, 0.4] * 5),
+        (UNIT, {}, [0, 1] * 9),
+        (UNIT, {}, UNIT * 9 + [-1] * 5),
+    ],
+)
+def test_a_split_that_lacks_values_or_has_a_code_for_no_label_is_read_by_the_rule(trained, options, tested):
+    rule = infer_label_rule(trained * 20, **options)
+    assert rule_for_split(tested, rule, "x") is rule
+
+
+def test_few_rows_of_a_scheme_of_its_own_are_read_by_it_where_a_class_has_no_other():
+    for trained, tested in ((STARS, [4] * 9 + [0]), ([-1, 1], [1] * 9 + [0])):
+        own = rule_for_split(tested * 2, infer_label_rule(trained), "x")
+        assert [own(value) for value in tested] == [1] * 9 + [0]
+
+
 def write(path: Path, labels: list[Any], extra: dict[int, str] | None = None) -> str:
     """A file with a text a label; `extra`: line → what is put before it."""
     if path.suffix == ".jsonl":
@@ -337,6 +418,13 @@ def test_rows_are_named_with_what_they_hold_in_every_split(tmp_path):
         prepare_data(train_file=good, test_file=test)
     assert f"{test}, row 4: no label ('#N/A'); {test}, row 5: no label ('None'); {test}, row 6: " in str(caught.value)
     assert "unknown label 'posiitve' (misspelt positive? known: 0, 1, negative, positive)" in str(caught.value)
+
+
+def test_another_scale_is_an_error_even_where_bad_rows_are_dropped(tmp_path):
+    train = write(tmp_path / "train.csv", SIGNED * 20)
+    test = write(tmp_path / "test.csv", UNIT * 10)
+    with pytest.raises(CallError, match=r"test\.csv: labels in another scheme .*, in which 0\.1 is dropped"):
+        prepare_data(train_file=train, test_file=test, on_bad_rows="drop")
 
 
 @pytest.mark.parametrize("several", [["a", "b"], [1, 0], {"choices": ["a"]}, {"a": 1}])

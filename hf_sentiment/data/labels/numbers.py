@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hf_sentiment.data.labels.rule import BINARY, TERNARY, LabelRule, contradiction, described, discrete, shown
-from hf_sentiment.data.labels.values import plain, strays
+from hf_sentiment.data.labels.values import as_number, plain, strays
 from hf_sentiment.errors import CallError
 
 FIVE_STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
@@ -26,6 +26,8 @@ _SCALE_ENDS = (1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 100.0)
 _FAR_OUT = 4.0
 # A scale about 0 reaches less than so many times as far above it as below.
 _LOPSIDED = 2.0
+# So many integers of which none is below 0 are no scores about 0.
+_MANY = 5
 
 # Class names that the user gives.
 Names = tuple[str, ...] | None
@@ -272,6 +274,29 @@ def _of_unit_scores(names: Names, wanted: int | None) -> LabelRule:
     labels = names or TERNARY
     text = f"scores: up to 0.4 -> {labels[0]}; up to 0.6 -> {labels[1]}; above -> {labels[2]}"
     return LabelRule("scores", labels, text, cuts=(0.4, 0.6), classes=(0, 1, 2), limits=(0.0, 1.0))
+
+
+def is_another_scale(numbers: Sequence[float], rule: LabelRule) -> bool:
+    """Whether numbers are certainly of another scale than those of a rule, which knows some of them.
+
+    Args:
+        numbers: Distinct ones without slips, in ascending order.
+        rule: Of other data.
+    """
+    first, last = numbers[0], numbers[-1]
+    if rule.symmetric:
+        # 0 to 4, 1 to 10: so many integers about 0 would not all be above it.
+        return first >= 0 and len(numbers) >= _MANY and all(number == int(number) for number in numbers)
+    if rule.kind == "names":
+        return False
+    known = {number for key in rule.mapping if (number := as_number(key)) is not None}
+    top = max(known, default=1.0)
+    # The next number of the same kind, or several: a single one far above may mean "not rated".
+    above = top + 1 in numbers or len([number for number in numbers if number > top]) > 1
+    below = bool(known) and 0 not in known and first == 0 and last < top
+    # Of indices that the user named there may be more, but these count from 0 too.
+    named = rule.kind == "integers" and rule.labels not in (BINARY, TERNARY)
+    return below or (above and (not named or (0 in known and first > 0)))
 
 
 def _uncertain(seen: list[float]) -> CallError:

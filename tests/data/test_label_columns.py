@@ -86,6 +86,10 @@ def unknown(rule: LabelRule, values: Any) -> set[Any]:
         ({"negative": 200, "positive": 200, "neutral": 1}, {"label_names": TERNARY}, TERNARY, set()),
         ({"0": 200, "1": 200, "2": 1}, {"label_names": ["2", "0", "1"]}, TERNARY, set()),
         ({"+": 20, "-": 20, "?": 1}, {}, BINARY, {"?"}),
+        (dict.fromkeys("abcdefghij", 1), {}, tuple("abcdefghij"), set()),
+        (dict.fromkeys("abcdefghijkl", 1), {"labels": list("abcdefghijkl")}, tuple("abcdefghijkl"), set()),
+        (dict.fromkeys("abcdefghijkl", 1), {"label_names": list("abcdefghijkl")}, tuple("abcdefghijkl"), set()),
+        (dict.fromkeys("abcdefghijkl", 2), {}, tuple("abcdefghijkl"), set()),
     ],
 )  # fmt: skip
 def test_slips_and_empty_values_are_no_classes(counts, options, labels, bad):
@@ -151,6 +155,12 @@ def test_what_plainly_means_the_same_is_one_class(counts, meaning):
             {},
             r"label -1 stands in 30 of 530 rows, .* \(1 to 5\).* leave these rows out; .*a,b,c,d,e,f",
         ),
+        ({f"r-{i}": 1 for i in range(45)}, {}, "45 different labels in 45 rows, such as 'r-0': .*--label_column NAME"),
+        ({f"u{i}": 1 + (i > 40) for i in range(45)}, {}, "look like texts, ids or dates"),
+        ({f"the film number {i} was good": 1 for i in range(11)}, {}, "look like texts, ids or dates"),
+        (dict.fromkeys(("2024-01-31", "2024-02-29T12:00:00"), 20), {}, "2 different labels .* look like texts"),
+        (dict.fromkeys(("31.1.2024", "1/2/24", "Jan 31, 2024", "1 February 2024"), 20), {}, "look like texts"),
+        (dict.fromkeys((f"a film of the {'very ' * 20}good", f"a {'very ' * 20}bad one"), 20), {}, "look like texts"),
         (STARS | {-1: 30}, {"num_labels": 5}, "label -1 stands"),
         (STARS | {-1: 30}, {"labels": ["bad", "good"]}, "label -1 stands"),
         (STARS | {-99: 50}, {}, "label -99 stands"),

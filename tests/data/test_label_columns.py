@@ -214,6 +214,12 @@ def test_words_of_two_classes_stay_what_they_are_and_few_rows_of_a_name_are_said
     ]
 
 
+def test_advice_on_a_class_that_may_be_no_label_names_all_the_others(caplog):
+    with caplog.at_level(logging.INFO):
+        infer_label_rule(["P+", "P", "NEU", "N", "N+", "NONE"] * 20)
+    assert any(message.endswith("if it means no label, --labels P+,P,NEU,N,N+") for message in caplog.messages)
+
+
 def test_true_is_no_star():
     rule = infer_label_rule(column(STARS | {"true": 1}))
     assert unknown(rule, ["true", "false", "positive"]) == {"true", "false"}

@@ -138,7 +138,7 @@ def classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelCol
     least = min(min(usual, default=0), _FREQUENT * column.rows)
     classes = [key for key in perhaps if column.counts[key] >= least]
     if classes:
-        names = column.name(classes[:1]), ",".join(column.name([key]) for key in words[:3])
+        names = column.name(classes[:1]), ",".join(column.name([key]) for key in words)
         logger.info("%r is as frequent as a class and is taken for one; if it means no label, --labels %s", *names)
     return classes
 

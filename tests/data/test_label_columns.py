@@ -257,8 +257,22 @@ def test_stars_as_shops_write_them():
     stars = {"4 stars": 4, "3.5\u2605": 3.5, "4.0 out of 5 stars": 4, "2/5": 2, "***": 3, "\u2605\u2605\u2606": 2}
     stars |= {"5星": 5, "4つ星": 4, "1 Stern": 1, "3 sterren": 3, "2 étoiles": 2, "1 stella": 1, "5 estrellas": 5}
     stars |= {"one star": 1, "Five stars": 5, "four-star": 4, "五星": 5, "三颗星": 3}
+    stars |= {"4,0 von 5 Sternen": 4, "3,5 sur 5 étoiles": 3.5, "4,0 de 5 estrellas": 4, "4,0 su 5 stelle": 4}
+    stars |= {"4,0 van 5 sterren": 4, "5つ星のうち4.0": 4, "4颗星": 4, "四颗星": 4, "4顆星": 4, "星4つ": 4, "별 4개": 4}
+    stars |= {"☆☆☆☆": 4, "★★★★☆": 4, "4 Star(s)": 4, "Rated 4 out of 5": 4, "Rated 4.5 out of 5 stars": 4.5}
+    stars |= {"4 estrelas": 4, "4 stjerner": 4, "1 stjärna": 1, "1 gwiazdka": 1, "4 gwiazdki": 4, "5 gwiazdek": 5}
+    stars |= {"4 yıldız": 4, "4 YILDIZ": 4, "4 звезды": 4, "5 звёзд": 5, "1 звезда": 1, "4 из 5 звезд": 4}
     assert {text: stars_of(text) for text in stars} == stars
-    assert [stars_of(text) for text in ("4", "4/10", "star", "six stars", "")] == [None] * 5
+    assert {text: stars_of(canonical(text)) for text in stars} == stars
+    assert [stars_of(text) for text in ("4", "4/10", "40 %", "4 of 10 stars", "star", "six stars", "")] == [None] * 7
+
+
+@pytest.mark.parametrize(
+    "form", ["{},0 von 5 Sternen", "5つ星のうち{}.0", "{}颗星", "별 {}개", "{} yıldız", "Rated {} out of 5"]
+)
+def test_columns_of_stars_in_any_of_these_forms_have_the_rule_of_stars(form):
+    rule = infer_label_rule([form.format(star) for star in range(1, 6)] * 9)
+    assert [rule(form.format(star)) for star in range(1, 6)] == [0, 0, None, 1, 1] and rule.kind == "stars"
 
 
 def test_a_rule_knows_its_classes_by_their_names():

@@ -301,6 +301,8 @@ def is_another_scale(numbers: Sequence[float], rule: LabelRule) -> bool:
 
 def _uncertain(seen: list[float]) -> CallError:
     """The error for numbers that have no rule."""
+    if len(seen) == 1:
+        return CallError(f"only one label, {plain(seen[0])}: two or more are needed; name them, --labels a,b")
     if not _can_be_classes(seen):
         return CallError(
             f"numbers from {plain(seen[0])} to {plain(seen[-1])} as labels: only scores in 0...1 or about 0 "

@@ -66,7 +66,8 @@ def infer_label_rule(
       `num_labels=3`; `num_labels=5` keeps all.
     - Scores in 0...1 are cut at 0.5, or at 0.4 and 0.6 for three classes (SST's cuts).
     - Scores about 0: a band of an eighth of the scale's end on either side is dropped, or neutral (-4...4: +-0.5, the
-      VADER corpora's rule; -1...1: +-0.125).
+      VADER corpora's rule; -1...1: +-0.125). A number apart from all others, as -1 is from stars, makes no such scale,
+      but an error.
     - Polarity words and abbreviations are put in order; other strings are sorted and kept verbatim.
     - Polarity words, truth values and polarity codes in one column are one scheme where each can mean one thing only;
       any other mixture of names and numbers is an error.

@@ -86,6 +86,10 @@ def unknown(rule: LabelRule, values: Any) -> set[Any]:
         ({"negative": 200, "positive": 200, "neutral": 1}, {"label_names": TERNARY}, TERNARY, set()),
         ({"0": 200, "1": 200, "2": 1}, {"label_names": ["2", "0", "1"]}, TERNARY, set()),
         ({"+": 20, "-": 20, "?": 1}, {}, BINARY, {"?"}),
+        (dict.fromkeys("abcdefghij", 1), {}, tuple("abcdefghij"), set()),
+        (dict.fromkeys("abcdefghijkl", 1), {"labels": list("abcdefghijkl")}, tuple("abcdefghijkl"), set()),
+        (dict.fromkeys("abcdefghijkl", 1), {"label_names": list("abcdefghijkl")}, tuple("abcdefghijkl"), set()),
+        (dict.fromkeys("abcdefghijkl", 2), {}, tuple("abcdefghijkl"), set()),
     ],
 )  # fmt: skip
 def test_slips_and_empty_values_are_no_classes(counts, options, labels, bad):
@@ -146,12 +150,43 @@ def test_what_plainly_means_the_same_is_one_class(counts, meaning):
         ({"a": 5, "b": 5}, {"labels": ["a", "A"]}, "two or more different names"),
         ({"[1, 0]": 5, "[0, 1]": 5}, {}, "lists or objects"),
         ({"#N/A": 5, "-": 5, "NaN": 5}, {}, "the label column is empty"),
+        (
+            STARS | {"-1": 30},
+            {},
+            r"label -1 stands in 30 of 530 rows, .* \(1 to 5\).* leave these rows out; .*a,b,c,d,e,f",
+        ),
+        ({f"r-{i}": 1 for i in range(45)}, {}, "45 different labels in 45 rows, such as 'r-0': .*--label_column NAME"),
+        ({f"u{i}": 1 + (i > 40) for i in range(45)}, {}, "look like texts, ids or dates"),
+        ({f"the film number {i} was good": 1 for i in range(11)}, {}, "look like texts, ids or dates"),
+        (dict.fromkeys(("2024-01-31", "2024-02-29T12:00:00"), 20), {}, "2 different labels .* look like texts"),
+        (dict.fromkeys(("31.1.2024", "1/2/24", "Jan 31, 2024", "1 February 2024"), 20), {}, "look like texts"),
+        (dict.fromkeys((f"a film of the {'very ' * 20}good", f"a {'very ' * 20}bad one"), 20), {}, "look like texts"),
+        (STARS | {-1: 30}, {"num_labels": 5}, "label -1 stands"),
+        (STARS | {-1: 30}, {"labels": ["bad", "good"]}, "label -1 stands"),
+        (STARS | {-99: 50}, {}, "label -99 stands"),
+        (STARS | {99: 50}, {}, "label 99 stands"),
+        (dict.fromkeys((0.1, 0.3, 0.4, 0.7, 0.9), 20) | {-1: 5}, {}, "label -1 stands .* put class names in the file"),
+        (dict.fromkeys((5, 20, 35, 80, 95), 20) | {-1: 5}, {}, "label -1 stands"),
+        (dict.fromkeys((5, 95), 20) | {-1: 5}, {}, "label -1 stands"),
+        (dict.fromkeys((-1, 0, 1), 20) | {99: 10}, {}, r"label 99 stands .* \(-1 to 1\)"),
+        (dict.fromkeys((-0.9, -0.2, 0.1, 0.8), 20) | {-99: 10}, {}, "label -99 stands"),
+        (dict.fromkeys((-0.2, 0.5), 50) | {35: 10}, {}, "label 35 stands"),
+        (dict.fromkeys((0, 1, 2), 20) | {-1: 5}, {}, "label -1 stands"),
+        (dict.fromkeys(range(1, 11), 10) | {-1: 10}, {}, "label -1 stands"),
     ],
 )
 def test_what_is_not_certain_is_asked_for(counts, options, message):
     with pytest.raises(CallError, match=message) as caught:
         infer_label_rule(column(counts), **options)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    "values", [[-1, 0.5, 1], [-2, 0, 1, 2], [-5, 0, 5], [-3, 0.3, 1.7, 2.2], [-0.9, 0.3, 0.5, 0.8]]
+)
+def test_one_number_below_zero_is_of_a_scale_that_reaches_as_far_above(values):
+    rule = infer_label_rule(values * 9)
+    assert rule.symmetric and (rule(values[0]), rule(values[-1])) == (0, 1)
 
 
 def test_spellings_are_one_class_which_is_said(caplog):
@@ -177,6 +212,12 @@ def test_words_of_two_classes_stay_what_they_are_and_few_rows_of_a_name_are_said
     assert caplog.messages == [
         "classes of few rows: hamm (3), Total (1); if these are slips, name the others, --labels ham,spam"
     ]
+
+
+def test_advice_on_a_class_that_may_be_no_label_names_all_the_others(caplog):
+    with caplog.at_level(logging.INFO):
+        infer_label_rule(["P+", "P", "NEU", "N", "N+", "NONE"] * 20)
+    assert any(message.endswith("if it means no label, --labels P+,P,NEU,N,N+") for message in caplog.messages)
 
 
 def test_true_is_no_star():
@@ -216,8 +257,22 @@ def test_stars_as_shops_write_them():
     stars = {"4 stars": 4, "3.5\u2605": 3.5, "4.0 out of 5 stars": 4, "2/5": 2, "***": 3, "\u2605\u2605\u2606": 2}
     stars |= {"5星": 5, "4つ星": 4, "1 Stern": 1, "3 sterren": 3, "2 étoiles": 2, "1 stella": 1, "5 estrellas": 5}
     stars |= {"one star": 1, "Five stars": 5, "four-star": 4, "五星": 5, "三颗星": 3}
+    stars |= {"4,0 von 5 Sternen": 4, "3,5 sur 5 étoiles": 3.5, "4,0 de 5 estrellas": 4, "4,0 su 5 stelle": 4}
+    stars |= {"4,0 van 5 sterren": 4, "5つ星のうち4.0": 4, "4颗星": 4, "四颗星": 4, "4顆星": 4, "星4つ": 4, "별 4개": 4}
+    stars |= {"☆☆☆☆": 4, "★★★★☆": 4, "4 Star(s)": 4, "Rated 4 out of 5": 4, "Rated 4.5 out of 5 stars": 4.5}
+    stars |= {"4 estrelas": 4, "4 stjerner": 4, "1 stjärna": 1, "1 gwiazdka": 1, "4 gwiazdki": 4, "5 gwiazdek": 5}
+    stars |= {"4 yıldız": 4, "4 YILDIZ": 4, "4 звезды": 4, "5 звёзд": 5, "1 звезда": 1, "4 из 5 звезд": 4}
     assert {text: stars_of(text) for text in stars} == stars
-    assert [stars_of(text) for text in ("4", "4/10", "star", "six stars", "")] == [None] * 5
+    assert {text: stars_of(canonical(text)) for text in stars} == stars
+    assert [stars_of(text) for text in ("4", "4/10", "40 %", "4 of 10 stars", "star", "six stars", "")] == [None] * 7
+
+
+@pytest.mark.parametrize(
+    "form", ["{},0 von 5 Sternen", "5つ星のうち{}.0", "{}颗星", "별 {}개", "{} yıldız", "Rated {} out of 5"]
+)
+def test_columns_of_stars_in_any_of_these_forms_have_the_rule_of_stars(form):
+    rule = infer_label_rule([form.format(star) for star in range(1, 6)] * 9)
+    assert [rule(form.format(star)) for star in range(1, 6)] == [0, 0, None, 1, 1] and rule.kind == "stars"
 
 
 def test_a_rule_knows_its_classes_by_their_names():
@@ -281,6 +336,87 @@ def test_a_split_in_a_scheme_of_its_own_is_read_by_it_only_where_the_order_agree
     assert rule_of_classes(["1", "0"], ["LABEL_0", "LABEL_1"], "the model's labels")("1") == 1
 
 
+SIGNED = [-0.9, -0.5, -0.2, 0.1, 0.4, 0.8]
+UNIT = [0.1, 0.3, 0.7, 0.9]
+FIVE = [0, 1, 2, 3, 4]
+TEN = list(range(1, 11))
+LETTERS = {"labels": list("abcde")}
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "tested"),
+    [
+        (SIGNED, {}, UNIT),
+        (SIGNED, {"num_labels": 3}, UNIT),
+        (SIGNED, {"labels": ["bad", "good"]}, UNIT),
+        (SIGNED, {}, [0, 1] * 9),
+        (SIGNED, {"num_labels": 3}, [0, 1] * 9),
+        (SIGNED, {}, list(STARS)),
+        ([-3.9, 2.2], {}, list(STARS)),
+        ([-3.9, 2.2], {}, FIVE),
+        ([-3.9, 2.2], {}, TEN),
+        (UNIT, {}, SIGNED * 9),
+        (UNIT, {}, FIVE * 9),
+        (list(STARS), {}, [0] + [1] * 9),
+        (list(STARS), {"num_labels": 3}, [0] + [1] * 9),
+        (list(STARS), {"num_labels": 5}, [0] + [1] * 9),
+        (list(STARS), {}, FIVE),
+        (list(STARS), {"num_labels": 5}, FIVE),
+        (list(STARS), {}, TEN),
+        (list(STARS), {"num_labels": 5}, TEN),
+        (list(STARS), {}, [2, 4, 6, 8, 10]),
+        (FIVE, LETTERS, list(STARS)),
+        (FIVE, LETTERS, [1] * 9 + [5]),
+        ([1, 2, 3, 4], {"labels": list("abcd")}, [0, 1, 2, 3, 3]),
+        ([0, 1], {}, [0] * 5 + [1] * 5 + [2]),
+        ([0, 1], {}, [1] * 16 + [2, 3, 4, 5]),
+        ([0, 1, 2], {}, FIVE),
+    ],
+)
+def test_a_split_on_another_scale_is_refused_although_the_rule_knows_most_of_it(trained, options, tested):
+    rule = infer_label_rule(trained * 20, **options)
+    with pytest.raises(
+        CallError, match=r"^x: labels in another scheme \(.*\) than the training data's \(.*: write names, "
+    ):
+        rule_for_split(tested * 2, rule, "x")
+
+
+@pytest.mark.parametrize(
+    ("trained", "options", "tested"),
+    [
+        (list(STARS), {}, [4, 5] * 20),
+        (list(STARS), {}, [1]),
+        (list(STARS), {}, [4, 5] * 20 + [-1] * 8),
+        (list(STARS), {}, [*STARS] * 20 + [-1] * 15),
+        (list(STARS), {}, [*STARS] * 20 + [0] * 15),
+        (list(STARS), {}, [*STARS] * 20 + [99] * 15),
+        ([0, 1, 2], {}, [0, 1]),
+        ([0, 1, 2], {}, [0, 1] * 20),
+        ([0, 1, 2], {}, [1, 2] * 20),
+        ([0, 1], {}, [0, 1] * 4 + [2]),
+        (FIVE, LETTERS, [1, 3] * 9),
+        (FIVE, LETTERS, [*FIVE, 5] * 9),
+        (SIGNED, {}, [-0.5, 0.5]),
+        (SIGNED, {}, [0.2, 0.6, 0.9]),
+        (SIGNED, {}, [0, 1]),
+        (SIGNED, {}, [-1, 0, 1] * 9),
+        (SIGNED, {}, [0.6, 0.7, 0.8, 0.9] * 9),
+        ([-3.9, 3.2], {}, [2.1, 3.3, 1.2, 0.4] * 5),
+        (UNIT, {}, [0, 1] * 9),
+        (UNIT, {}, UNIT * 9 + [-1] * 5),
+    ],
+)
+def test_a_split_that_lacks_values_or_has_a_code_for_no_label_is_read_by_the_rule(trained, options, tested):
+    rule = infer_label_rule(trained * 20, **options)
+    assert rule_for_split(tested, rule, "x") is rule
+
+
+def test_few_rows_of_a_scheme_of_its_own_are_read_by_it_where_a_class_has_no_other():
+    for trained, tested in ((STARS, [4] * 9 + [0]), ([-1, 1], [1] * 9 + [0])):
+        own = rule_for_split(tested * 2, infer_label_rule(trained), "x")
+        assert [own(value) for value in tested] == [1] * 9 + [0]
+
+
 def write(path: Path, labels: list[Any], extra: dict[int, str] | None = None) -> str:
     """A file with a text a label; `extra`: line → what is put before it."""
     if path.suffix == ".jsonl":
@@ -312,6 +448,13 @@ def test_rows_are_named_with_what_they_hold_in_every_split(tmp_path):
         prepare_data(train_file=good, test_file=test)
     assert f"{test}, row 4: no label ('#N/A'); {test}, row 5: no label ('None'); {test}, row 6: " in str(caught.value)
     assert "unknown label 'posiitve' (misspelt positive? known: 0, 1, negative, positive)" in str(caught.value)
+
+
+def test_another_scale_is_an_error_even_where_bad_rows_are_dropped(tmp_path):
+    train = write(tmp_path / "train.csv", SIGNED * 20)
+    test = write(tmp_path / "test.csv", UNIT * 10)
+    with pytest.raises(CallError, match=r"test\.csv: labels in another scheme .*, in which 0\.1 is dropped"):
+        prepare_data(train_file=train, test_file=test, on_bad_rows="drop")
 
 
 @pytest.mark.parametrize("several", [["a", "b"], [1, 0], {"choices": ["a"]}, {"a": 1}])

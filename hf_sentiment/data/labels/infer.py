@@ -6,8 +6,9 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 
-from hf_sentiment.data.labels.numbers import rule_of_numbers
+from hf_sentiment.data.labels.numbers import is_another_scale, rule_of_numbers
 from hf_sentiment.data.labels.rule import BINARY, TERNARY, LabelRule, UnknownLabel, discrete
 from hf_sentiment.data.labels.values import (
     PERHAPS_MISSING,
@@ -39,6 +40,11 @@ _PLACEHOLDER = re.compile(r"label[\s_-]*(\d+)")
 _SHOWN = 8
 # A share of a split's rows: more labels that the rule doesn't know are no slips, but may be another scheme.
 _STRANGE = 0.2
+# Rows, or distinct numbers, from which on it tells something that none of a split's is below 0.
+_FEWEST_ROWS = 10
+_FEWEST_SCORES = 4
+# Of a label that is known and is no class.
+_DROPPED = "dropped"
 
 
 def infer_label_rule(
@@ -60,7 +66,8 @@ def infer_label_rule(
       `num_labels=3`; `num_labels=5` keeps all.
     - Scores in 0...1 are cut at 0.5, or at 0.4 and 0.6 for three classes (SST's cuts).
     - Scores about 0: a band of an eighth of the scale's end on either side is dropped, or neutral (-4...4: +-0.5, the
-      VADER corpora's rule; -1...1: +-0.125).
+      VADER corpora's rule; -1...1: +-0.125). A number apart from all others, as -1 is from stars, makes no such scale,
+      but an error.
     - Polarity words and abbreviations are put in order; other strings are sorted and kept verbatim.
     - Polarity words, truth values and polarity codes in one column are one scheme where each can mean one thing only;
       any other mixture of names and numbers is an error.
@@ -113,9 +120,9 @@ def rule_of_classes(values: Iterable[object], classes: Sequence[str], owner: str
 def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> LabelRule:
     """The rule for one split: the training split's, or the split's own, where its labels are written otherwise.
 
-    Its own is taken only where the training split's does not know a fifth of its rows, if it has the same classes in
-    the same order, and what both know is the same to both: 0 and 1 beside negative and positive, but never an index
-    beside names that nobody has counted.
+    Its own is taken where the training split's does not know a fifth of its rows, or the only numbers of a class, if it
+    has the same classes in the same order, and what both know is the same to both: 0 and 1 beside negative and
+    positive, but never an index beside names that nobody has counted.
 
     Args:
         values: The split's raw labels.
@@ -124,52 +131,97 @@ def rule_for_split(values: Iterable[object], rule: LabelRule, source: str) -> La
 
     Raises:
         CallError: The split's numbers are another scheme, in which some mean another class (0 and 1 beside stars), or
-            may, as many are unknown and a class is missing (1 and 5 beside 0 and 1).
+            may, as they are counted otherwise (0 to 4 beside stars), or many are unknown and a class is missing (1 and
+            5 beside 0 and 1).
     """
     # Key → the name of its class by the training split's rule, or None.
     column = LabelColumn.of(values)
     known = {key: _class_of(key, rule) for key in column.counts}
     # Rows of which the training split's rule knows nothing: a few are slips, which will be bad rows.
     strange = sum(column.counts[key] for key, name in known.items() if name is None)
-    if strange <= _STRANGE * column.rows:
+    few, scale = strange <= _STRANGE * column.rows, _scale(column)
+    if few and not _may_differ(column, scale, known, rule):
         return rule
-    numbers = _numbers(known)
     own = _own_rule(column, rule)
-    # Its own scheme is taken where it adds something and contradicts nothing.
     if own is not None:
         meant = {key: _class_of(key, own) for key in known}
         alike = list(map(_folded, own.labels)) == list(map(_folded, rule.labels))
-        more = any(meant[key] for key, name in known.items() if name is None)
+        # Its own scheme is taken where it adds something and contradicts nothing.
+        more = {meant[key] for key, name in known.items() if name is None} - {None}
+        more -= {*known.values(), _DROPPED} if few else set()
         if alike and more and all(name in (None, meant[key]) for key, name in known.items()):
             logger.info("%s: labels in a scheme of their own: %s", source, own.description)
             return own
-        # Numbers that mean one class here and another there must not be read by either rule.
-        shared = set(map(_folded, own.labels)) & set(map(_folded, rule.labels))
-        for key in numbers if own.kind != "scores" else ():
-            name, other = known[key], meant[key]
-            if name and other and name != other and shared & {_folded(name), _folded(other)}:
-                raise _another_scheme(f"({own.description[:100]}) ", f", in which {key} is {name}", source, rule)
+        _refuse_other_meanings(known, meant, rule, own, source)
+    _refuse_other_numbers(column, scale, known, rule, source)
+    return rule
+
+
+def _refuse_other_meanings(
+    known: Mapping[str, str | None], meant: Mapping[str, str | None], rule: LabelRule, own: LabelRule, source: str
+) -> None:
+    """`CallError` for numbers that mean one class here and another there: they must not be read by either rule."""
+    shared = set(map(_folded, own.labels)) & set(map(_folded, rule.labels))
+    # Classes of scores are in order, however the user named them.
+    if rule.symmetric and len(own.labels) == len(rule.labels):
+        names = dict(zip(own.labels, rule.labels, strict=True))
+        meant = {key: names.get(name or "", name) for key, name in meant.items()}
+        shared = set(map(_folded, rule.labels))
+    for key in _numbers(known):
+        name, other = known[key], meant[key]
+        if name and other and name != other and shared & {_folded(name), _folded(other)}:
+            raise _another_scheme(own.description, f", in which {key} is {name}", source, rule)
+
+
+def _scale(column: LabelColumn) -> dict[str, float]:
+    """The numbers of a column without slips, by key; none where it holds other labels too."""
+    numbers = _numbers(column.counts)
+    few = column.strays(numbers)
+    most = sum(column.counts[key] for key in numbers) >= (1 - _STRANGE) * column.rows
+    return {key: number for key, number in numbers.items() if key not in few} if most else {}
+
+
+def _may_differ(
+    column: LabelColumn, scale: Mapping[str, float], known: Mapping[str, str | None], rule: LabelRule
+) -> bool:
+    """Whether numbers may be of another scale although the training split's rule knows most rows."""
+    # A number in one row is a slip; a 0 in some beside many a 1, which is a star too, is none.
+    foreign = sum(column.counts[key] for key in scale if known[key] is None)
+    # Scores about 0 take any number near it, and only a few rows of these are likely to be all above it.
+    enough = column.rows >= _FEWEST_ROWS or len(scale) >= _FEWEST_SCORES
+    return foreign > 1 or (rule.symmetric and enough and min(scale.values(), default=-1) >= 0)
+
+
+def _refuse_other_numbers(
+    column: LabelColumn, scale: Mapping[str, float], known: Mapping[str, str | None], rule: LabelRule, source: str
+) -> None:
+    """`CallError` for numbers without a certain rule that are of another scale than the training split's."""
+    if any(known[key] for key in scale) and is_another_scale(sorted(set(scale.values())), rule):
+        span = f"numbers from {plain(min(scale.values()))} to {plain(max(scale.values()))}"
+        raise _another_scheme(span, "", source, rule)
     # No scheme of its own, yet most of its numbers are unknown and a class never occurs: 1 and 5 beside 0 and 1.
+    numbers = _numbers(known)
     foreign = [key for key in numbers if known[key] is None]
     lacking = [name for name in rule.labels if name not in known.values()]
     most = sum(column.counts[key] for key in foreign) > _STRANGE * column.rows
     if most and lacking and len(foreign) < len(numbers):
         why = f": {column.name(foreign[:1])} is none of its values, and no row is {lacking[0]}"
         raise _another_scheme("", why, source, rule)
-    return rule
 
 
 def _own_rule(column: LabelColumn, rule: LabelRule) -> LabelRule | None:
-    """The rule that a column of a split would have by itself, with as many classes as the training split's."""
-    try:
-        return _found(column, None if len(rule.labels) == 2 else len(rule.labels), ())
-    except CallError:
-        return None
+    """The rule that a column of a split would have by itself, with as many classes as the training split's or its own
+    number of them."""
+    for wanted in (len(rule.labels), None) if len(rule.labels) > 2 else (None,):
+        with suppress(CallError):
+            return _found(column, wanted, ())
+    return None
 
 
 def _another_scheme(which: str, why: str, source: str, rule: LabelRule) -> CallError:
+    own = f"({which[:100]}) " if which else ""
     return CallError(
-        f"{source}: labels in another scheme {which}than the training data's ({rule.description[:100]}){why}: "
+        f"{source}: labels in another scheme {own}than the training data's ({rule.description[:100]}){why}: "
         f"write names, {', '.join(rule.labels[:_SHOWN])}"
     )
 
@@ -180,7 +232,7 @@ def _class_of(key: str, rule: LabelRule) -> str | None:
         index = rule(key)
     except UnknownLabel:
         return None
-    return "dropped" if index is None else rule.labels[index]
+    return _DROPPED if index is None else rule.labels[index]
 
 
 def _folded(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hf_sentiment.data.labels.rule import BINARY, TERNARY, LabelRule, contradiction, described, discrete, shown
-from hf_sentiment.data.labels.values import plain, strays
+from hf_sentiment.data.labels.values import as_number, plain, strays
 from hf_sentiment.errors import CallError
 
 FIVE_STARS = ("1 star", "2 stars", "3 stars", "4 stars", "5 stars")
@@ -24,6 +24,10 @@ POLARITY_CODES: Mapping[tuple[float, ...], tuple[str, ...]] = {
 _SCALE_ENDS = (1.0, 2.0, 3.0, 4.0, 5.0, 10.0, 100.0)
 # A score so many times as far from 0 as its scale reaches is not on it: 35 among scores up to 4 is a slip or a sum.
 _FAR_OUT = 4.0
+# A scale about 0 reaches less than so many times as far above it as below.
+_LOPSIDED = 2.0
+# So many integers of which none is below 0 are no scores about 0.
+_MANY = 5
 
 # Class names that the user gives.
 Names = tuple[str, ...] | None
@@ -188,10 +192,40 @@ def _of_scale(counts: Mapping[float, int], names: Names, wanted: int | None) -> 
     if any(number != int(number) for number in unit) and _is_most(unit, counts):
         return _of_unit_scores(names, wanted)
     # A scale about 0 has both signs.
-    near = _without_far(counts)
-    if near and min(near) < 0 < max(near):
-        return _of_signed_scores(sorted(near), names, wanted)
-    return None
+    near = sorted(_without_far(counts))
+    _refuse_code(near, counts)
+    return _of_signed_scores(near, names, wanted) if near[0] < 0 < near[-1] else None
+
+
+def _refuse_code(near: Sequence[float], counts: Mapping[float, int]) -> None:
+    """`CallError` for a number that stands apart from the others, as -1 and 99 do where they mean "not rated"."""
+    if len(near) < 3:
+        return
+    far = [end for end in (near[0], near[-1]) if end == int(end) and _is_far(end, near)]
+    # The only one below 0 goes before one that is far above the others: -1 beside 20 and 90.
+    alone = near[0] < 0 <= near[1] and _is_apart(near[0], [number for number in near[1:] if number not in far])
+    for code in near[:1] if alone else far:
+        others = [plain(number) for number in near if number != code]
+        raise CallError(
+            f"the label {plain(code)} stands in {counts[code]:,} of {sum(counts.values()):,} rows, apart from the "
+            f"others ({others[0]} to {others[-1]}): if it means no label, leave these rows out; if it is a class, "
+            + (f"name them all, {_example(near)}" if _can_be_classes(near) else "put class names in the file")
+        )
+
+
+def _is_apart(code: float, others: Sequence[float]) -> bool:
+    """Whether the only number below 0 is no part of a scale about 0 with the others, in ascending order."""
+    if code != int(code):
+        return False
+    whole = all(number == int(number) for number in others)
+    # What is a scale by itself: stars, 0...1, and integers from 0 or 1 that don't mirror it.
+    unit = len(others) > 2 and others[-1] <= 1 and not whole
+    counted = whole and others[0] <= 1 and others[-1] - others[0] == len(others) - 1 and others[-1] != -code
+    return _is_star_scale(others) or unit or counted or others[-1] >= _LOPSIDED * -code
+
+
+def _is_far(end: float, numbers: Sequence[float]) -> bool:
+    return abs(end) > _FAR_OUT * max(abs(number) for number in numbers if number != end)
 
 
 def _is_most(inside: Sequence[float], counts: Mapping[float, int]) -> bool:
@@ -242,15 +276,44 @@ def _of_unit_scores(names: Names, wanted: int | None) -> LabelRule:
     return LabelRule("scores", labels, text, cuts=(0.4, 0.6), classes=(0, 1, 2), limits=(0.0, 1.0))
 
 
+def is_another_scale(numbers: Sequence[float], rule: LabelRule) -> bool:
+    """Whether numbers are certainly of another scale than those of a rule, which knows some of them.
+
+    Args:
+        numbers: Distinct ones without slips, in ascending order.
+        rule: Of other data.
+    """
+    first, last = numbers[0], numbers[-1]
+    if rule.symmetric:
+        # 0 to 4, 1 to 10: so many integers about 0 would not all be above it.
+        return first >= 0 and len(numbers) >= _MANY and all(number == int(number) for number in numbers)
+    if rule.kind == "names":
+        return False
+    known = {number for key in rule.mapping if (number := as_number(key)) is not None}
+    top = max(known, default=1.0)
+    # The next number of the same kind, or several: a single one far above may mean "not rated".
+    above = top + 1 in numbers or len([number for number in numbers if number > top]) > 1
+    below = bool(known) and 0 not in known and first == 0 and last < top
+    # Of indices that the user named there may be more, but these count from 0 too.
+    named = rule.kind == "integers" and rule.labels not in (BINARY, TERNARY)
+    return below or (above and (not named or (0 in known and first > 0)))
+
+
 def _uncertain(seen: list[float]) -> CallError:
     """The error for numbers that have no rule."""
-    if len(seen) > 10 or not all(number == int(number) for number in seen):
+    if len(seen) == 1:
+        return CallError(f"only one label, {plain(seen[0])}: two or more are needed; name them, --labels a,b")
+    if not _can_be_classes(seen):
         return CallError(
             f"numbers from {plain(seen[0])} to {plain(seen[-1])} as labels: only scores in 0...1 or about 0 "
             "have a rule; put class names in the file, or name another column with --label_column NAME"
         )
-    example = ",".join("abcdefghij"[: max(2, len(seen))])
-    return CallError(
-        f"integer labels {shown(seen)}: what they mean is not certain; name the classes, lowest first, "
-        f"with --labels {example}"
-    )
+    return CallError(f"integer labels {shown(seen)}: what they mean is not certain; name the classes, {_example(seen)}")
+
+
+def _can_be_classes(numbers: Sequence[float]) -> bool:
+    return len(numbers) <= 10 and all(number == int(number) for number in numbers)
+
+
+def _example(numbers: Sequence[float]) -> str:
+    return f"lowest first, with --labels {','.join('abcdefghij'[: max(2, len(numbers))])}"

@@ -46,13 +46,21 @@ _MISSING_FORMS = re.compile(r"#+|#\S*[!?]|#n/?[a-z]|#getting_data|[-_.?/\\·]+")
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _PARTS = re.compile(r"\"[^\"]*\"|'[^']*'|[^\s,]+")
 _OBJECT = re.compile(r"\{.*[\"'].*:.*\}", re.DOTALL)
-# Stars as a word: English, Chinese and Japanese, German, Dutch, French, Italian, Spanish.
-_STAR = "(?:stars?|つ?星|sterne?|ster(?:ren)?|étoiles?|stell[ae]|estrellas?|★|⭐)"
+# Stars as a word: English, Chinese and Japanese, German, Dutch, French, Italian, Spanish and Portuguese, Danish and
+# Norwegian, Swedish, Polish, Turkish, Russian. "Of five" in most of these.
+_STAR = (
+    r"(?:star(?:s|\(s\))?|[つ颗顆]?星|sterne?n?|ster(?:ren)?|étoiles?|stell[ae]|estrell?as?|stjerner?|stjärn(?:a|or)|"
+    r"gwiazd(?:a|y|ka|ki|ek)|y[ıi]ld[ıi]z|зв[её]зд[аы]?|[★⭐])"
+)
+_OF_FIVE = r"\s*(?:/|(?:out )?of|von|van|sur|de|su|av|af|z|из)\s*5"
+# The number before them; after them, as in Japanese and Korean; and pictures, of which the full ones count.
 _STARS = re.compile(
-    rf"(\d+(?:[.,]\d+)?)(?:[\s-]*{_STAR}|\s*(?:/|out of)\s*5(?:[\s-]*{_STAR})?)|([★⭐🌟*]+)☆*", re.IGNORECASE
+    rf"(?:rated )?(\d+(?:[.,]\d+)?)(?:(?:{_OF_FIVE})?[\s-]*{_STAR}|{_OF_FIVE})"
+    r"|(?:5つ星のうち|[星별])\s*(\d+(?:[.,]\d+)?)[つ개個]?|([★⭐🌟*]+)☆*|(☆+)",
+    re.IGNORECASE,
 )
 # The same with the number as a word.
-_COUNTED = re.compile(rf"(\w+?)(?:[\s-]+|颗)?{_STAR}", re.IGNORECASE)
+_COUNTED = re.compile(rf"(\w+?)[\s-]*{_STAR}", re.IGNORECASE)
 _COUNTS = {"one": 1.0, "two": 2.0, "three": 3.0, "four": 4.0, "five": 5.0}
 _COUNTS |= {"一": 1.0, "二": 2.0, "三": 3.0, "四": 4.0, "五": 5.0}
 _SIGNS = {"+": "positive", "-": "negative", "++": "very positive", "--": "very negative"}
@@ -156,12 +164,14 @@ def plain(number: float) -> str:
 
 
 def stars_of(key: str) -> float | None:
-    """The number in "4 stars", "four stars", "3.5★", "4.0 out of 5 stars", "4/5" or "★★★☆☆"; None without a star."""
+    """The number in "4 stars", "four stars", "3.5★", "4.0 out of 5 stars", "4/5", "★★★☆☆" and so on, in
+    several languages; None without a star."""
     match = _STARS.fullmatch(key)
     if match is None:
         word = _COUNTED.fullmatch(key)
         return None if word is None else _COUNTS.get(word[1].lower())
-    return float(match[1].replace(",", ".")) if match[1] else float(len(match[2]))
+    number = match[1] or match[2]
+    return float(number.replace(",", ".")) if number else float(len(match[3] or match[4]))
 
 
 def visible(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
@@ -15,6 +16,19 @@ logger = logging.getLogger(__name__)
 
 # More distinct strings than this are taken for the wrong column.
 MAX_STRING_LABELS = 50
+
+# As many can be labels of one row each, in a small file.
+_FEW_STRINGS = 10
+# Characters of a label; most texts have more.
+_LONGEST = 80
+# A share of the distinct values: what so many are, the column is of.
+_MOST = 0.8
+_MONTH = "(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*"
+# 2024-01-31, also with a time; 31.1.2024, 1/31/24; 31 January 2024, Jan 31, 2024.
+_DATE = re.compile(
+    rf"\d{{4}}([-/.])\d{{1,2}}\1\d{{1,2}}([ t].*)?|\d{{1,2}}([-/.])\d{{1,2}}\3(\d{{4}}|\d{{2}})([ ,].*)?"
+    rf"|(\d{{1,2}}\.? )?{_MONTH}\.? (\d{{1,2}},? )?\d{{4}}"
+)
 
 # Words that are truth values, and their class.
 TRUTH: Mapping[str, int | None] = {"false": 0, "true": 1, "no": 0, "yes": 1}
@@ -124,9 +138,17 @@ def classes_among(perhaps: Sequence[str], words: Sequence[str], column: LabelCol
     least = min(min(usual, default=0), _FREQUENT * column.rows)
     classes = [key for key in perhaps if column.counts[key] >= least]
     if classes:
-        names = column.name(classes[:1]), ",".join(column.name([key]) for key in words[:3])
+        names = column.name(classes[:1]), ",".join(column.name([key]) for key in words)
         logger.info("%r is as frequent as a class and is taken for one; if it means no label, --labels %s", *names)
     return classes
+
+
+def _are_other_things(column: LabelColumn, keys: Sequence[str]) -> bool:
+    """Whether most of the values are texts or dates, or nearly each has a row of its own, as ids have."""
+    single = sum(column.counts[key] == 1 for key in keys) if len(keys) > _FEW_STRINGS else 0
+    long = sum(len(key) > _LONGEST for key in keys)
+    dates = sum(_DATE.fullmatch(key) is not None for key in keys)
+    return max(single, long, dates) >= _MOST * len(keys)
 
 
 def rule_of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None, declared: Sequence[str]) -> LabelRule:
@@ -137,11 +159,14 @@ def rule_of_strings(column: LabelColumn, keys: Sequence[str], wanted: int | None
         keys: The values that are classes.
         wanted: The number of classes, or `None`.
         declared: Names in the data set's own order.
+
+    Raises:
+        CallError: They are too many, one, or texts, ids or dates, or not as many as `wanted`.
     """
-    if len(keys) > MAX_STRING_LABELS:
+    if len(keys) > MAX_STRING_LABELS or (not declared and _are_other_things(column, keys)):
         raise CallError(
-            f"{len(keys)} different labels, such as {keys[0][:40]!r}: probably not the label column; "
-            "name it with --label_column NAME, or the classes with --labels a,b"
+            f"{len(keys)} different labels in {column.rows:,} rows, such as {keys[0][:40]!r}: they look like texts, "
+            "ids or dates; name the label column with --label_column NAME, or the classes with --labels a,b"
         )
     # Spellings that fold to one key are one class, under the most frequent of them.
     same: dict[str, list[str]] = {}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import datetime
 import gzip
 import json
 import logging
+import lzma
+import pickle
 import shutil
 import zipfile
 from pathlib import Path
@@ -278,6 +281,12 @@ def test_a_workbook_with_several_tables(tmp_path):
         ("a.xlsx", b"text,label\n", "not an Excel workbook"),
         ("a.parquet", b"text,label\n", "not a Parquet file"),
         ("a.json", b"\x1f\x8b\x08\x08\xd3h\n\x00\xff\xff", "a.json: packed by gzip: unpack it, or name it a.json.gz"),
+        ("a.csv", b"%PDF-1.7\n", "a PDF: save its table as CSV"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n", "a picture"),
+        ("a.csv", bz2.compress(b"text,label\n"), "packed by bzip2: unpack it"),
+        ("a.csv", lzma.compress(b"text,label\n"), "packed by xz: unpack it"),
+        ("a.csv", b"\x28\xb5\x2f\xfd\x24", "packed by zstd: unpack it"),
+        ("a.csv", pickle.dumps(ROWS, 4), "a pickle of Python"),
         ("a.csv", b"<!DOCTYPE html><html>", "a web page, not a data file"),
         ("a.json", b'{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}', 'orient="records", lines=True'),
         ("a.json", b'{"text": ["a", "b"], "label": [1, 0]}', 'orient="records", lines=True'),

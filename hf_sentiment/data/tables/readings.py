@@ -39,6 +39,7 @@ _HOME = {
     "cp857": "tr",
     "cp775": "lt lv et pl",
     "cp866": _CYRILLIC,
+    "cp1125": "uk",
     "cp737": "el",
     "cp862": "he",
     "iso8859_4": "lt lv et",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import datetime
 import gzip
 import json
 import logging
+import lzma
+import pickle
 import shutil
 import zipfile
 from pathlib import Path
@@ -126,6 +129,19 @@ FRENCH = ["Très déçu, c’est nul", "J’adore ça, déjà testé", "Livré �
 RUSSIAN = ["Отличный товар", "Ужасное качество", "Всем рекомендую", "Сломался через день", "Очень доволен покупкой"]
 POLISH = ["Świetna jakość", "Żenada, zepsuł się", "Polecam każdemu", "Bardzo dobry, ładny", "Nie działa wcale już"]
 
+CZECH = ["skvělý film, moc se mi líbil", "příliš dlouhý", "nedoporučuji každému", "špatně zahrané"]
+GERMAN = [
+    "Das war für mich ein schöner Film",
+    "Schlechte Qualität, würde ich nicht kaufen",
+    "Größe passt überhaupt nicht",
+]
+PORTUGUESE = ["Muito bom, recomendo a todos, é ótimo", "Péssima qualidade, não comprem", "Rápida e excelente atenção"]
+DANISH = ["God film, anbefales på det varmeste", "Dårlig kvalitet, køb den ikke", "Gik i stykker efter få dage"]
+ENGLISH = ["It’s a nice film – isn’t it?", "“Great”, he said… and left", "The café was lovely", "Don’t buy this"]
+JAPANESE = ["この映画はとても面白かったです", "サービスが悪くて二度と行きません", "値段の割に品質が良い"]
+KOREAN = ["이 영화는 정말 재미있었다", "서비스가 너무 나빴어요", "가격 대비 품질이 좋아요"]
+CHINESE = ["这部电影非常好看我很喜欢", "质量很差,不推荐购买", "房间太小,服务态度恶劣"]
+
 
 @pytest.mark.parametrize(
     ("texts", "encoding", "said"),
@@ -140,6 +156,25 @@ POLISH = ["Świetna jakość", "Żenada, zepsuł się", "Polecam każdemu", "Bar
         (FRENCH, "utf-16-be", "encoded in UTF-16"),
         (["Good film", "Bad film"] * 9, "utf-16-be", "encoded in UTF-16"),
         (["Good film", "Bad film"] * 9, "utf-16-le", "encoded in UTF-16"),
+        (["一个上午", "上好", "差"], "utf-16-le", "encoded in UTF-16"),
+        (JAPANESE, "iso2022_jp", "encoded in iso2022_jp"),
+        (JAPANESE, "cp932", "encoded in cp932"),
+        (KOREAN, "cp949", "encoded in cp949"),
+        (CHINESE, "gb18030", "encoded in gb18030"),
+        # Not what windows-1251, windows-1250 or Korea make of the same bytes.
+        ([text.upper() for text in GERMAN], "cp850", "encoded in cp850"),
+        ([text.upper() for text in PORTUGUESE], "cp850", "encoded in cp850"),
+        ([text.upper() for text in DANISH], "cp850", "encoded in cp850"),
+        ([text.upper() for text in RUSSIAN], "koi8_r", "encoded in koi8_r"),
+        ([text.upper() for text in RUSSIAN], "cp1251", "encoded in windows-1251"),
+        (RUSSIAN, "mac_cyrillic", "encoded in mac_cyrillic"),
+        (ENGLISH, "cp1252", "encoded in windows-1252"),
+        (ENGLISH, "mac_roman", "encoded in mac_roman"),
+        (CZECH, "iso8859-2", "encoded in iso-8859-2"),
+        (POLISH, "cp1257", "encoded in windows-1257"),
+        # A mixture of languages, and slips of the pen.
+        ([*FRENCH, *GERMAN, "¿Por qué tardó tanto?"], "cp1252", "encoded in windows-1252"),
+        ([*RUSSIAN * 4, "Не рекомендуюЭто плохо"], "cp1251", "encoded in windows-1251"),
     ],
 )
 def test_encodings_are_found_where_that_is_certain(tmp_path, caplog, texts, encoding, said):
@@ -165,14 +200,12 @@ def test_an_uncertain_encoding_is_asked_for(tmp_path):
         rows_of(path, encoding="ascii")
     with pytest.raises(CallError, match=r"--encoding utf9: no such encoding; name one such as utf-8, windows-1252"):
         rows_of(path, encoding="utf9")
-    # Latin-2's "š" and "ž" are other letters to Windows.
-    czech = ["skvělý film, moc se mi líbil", "příliš dlouhý", "nedoporučuji každému", "špatně zahrané"]
-    path.write_bytes(("text,label\n" + "".join(f'"{text}",1\n' for text in czech * 9)).encode("iso8859-2"))
+    # Three words of KOI8-R are as good ones to Windows.
+    path.write_bytes("text,label\nхорошо,1\nплохо,0\nнорм,1\n".encode("koi8_r"))
     with pytest.raises(DataError, match="row 2: not UTF-8"):
         rows_of(path)
-    # Mac OS Roman's apostrophe is a capital letter to Windows: neither is taken for the other.
-    path.write_bytes(("text,label\n" + "It’s nice – isn’t it,1\n" * 20).encode("mac_roman"))
-    with pytest.raises(DataError, match="row 2: not UTF-8"):
+    path.write_bytes("text,label\n上,1\n差,0\n".encode("utf-16-le") + b"\x00\xd8\n\x00" * 9)
+    with pytest.raises(DataError, match=r'row 4: not UTF-8: "[ -~]+": name the encoding, --encoding utf-16-le perhaps'):
         rows_of(path)
     path.write_bytes(b"text,label\n" + "Très bien,1\n".encode() * 9 + "Très déçu,0\n".encode("cp1252") * 9)
     with pytest.raises(DataError, match="row 11: not UTF-8, unlike 9 of 18 rows with letters beyond a-z: two files"):
@@ -248,6 +281,12 @@ def test_a_workbook_with_several_tables(tmp_path):
         ("a.xlsx", b"text,label\n", "not an Excel workbook"),
         ("a.parquet", b"text,label\n", "not a Parquet file"),
         ("a.json", b"\x1f\x8b\x08\x08\xd3h\n\x00\xff\xff", "a.json: packed by gzip: unpack it, or name it a.json.gz"),
+        ("a.csv", b"%PDF-1.7\n", "a PDF: save its table as CSV"),
+        ("a.csv", b"\x89PNG\r\n\x1a\n", "a picture"),
+        ("a.csv", bz2.compress(b"text,label\n"), "packed by bzip2: unpack it"),
+        ("a.csv", lzma.compress(b"text,label\n"), "packed by xz: unpack it"),
+        ("a.csv", b"\x28\xb5\x2f\xfd\x24", "packed by zstd: unpack it"),
+        ("a.csv", pickle.dumps(ROWS, 4), "a pickle of Python"),
         ("a.csv", b"<!DOCTYPE html><html>", "a web page, not a data file"),
         ("a.json", b'{"text": {"0": "a", "1": "b"}, "label": {"0": 1, "1": 0}}', 'orient="records", lines=True'),
         ("a.json", b'{"text": ["a", "b"], "label": [1, 0]}', 'orient="records", lines=True'),

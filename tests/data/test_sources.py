@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from hf_sentiment.data.sources import load_data
+from hf_sentiment.data.sources import load_data, read_file, table_rows, unmapped
 from hf_sentiment.errors import CallError, DataError, SentimentError
 
 ROWS = [('It\'s \U0001f600, "fun"\nand long', "pos"), ("NA", "neg"), ("null", "null"), ("Ünï :(", "007")]
@@ -58,6 +60,42 @@ def test_broken_bytes_are_kept_visible(tmp_path):
     assert rows_of(load_data(train_file=path, encoding="utf-8")) == [(1, "caf\ufffd", "1"), (2, "\ufffd!", "0")]
 
 
+def test_broken_bytes_of_parquet_are_kept_visible(tmp_path):
+    broken = pa.Array.from_buffers(pa.string(), 2, [None, *pa.array([b"caf\xe9", b"ok"]).buffers()[1:]])
+    pq.write_table(pa.table({"id": [1, 2], "text": broken, "label": ["a", "b"]}), tmp_path / "a.parquet")
+    assert rows_of(load_data(train_file=tmp_path / "a.parquet")) == [(1, "caf\ufffd", "a"), (2, "ok", "b")]
+    table = unmapped(read_file(tmp_path / "a.parquet"))
+    assert [row["text"] for _, row in table_rows(table)] == ["caf\ufffd", "ok"]
+
+
+def test_columns_of_parquet_with_the_same_name(tmp_path):
+    pq.write_table(pa.table([["a"], ["b"], [1]], names=["text", "text", "label"]), tmp_path / "a.parquet")
+    with pytest.raises(DataError, match=r'a\.parquet: several columns are called "text": give each a name') as caught:
+        load_data(train_file=tmp_path / "a.parquet")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["text\u200b", "\ufefftext", "ｔｅｘｔ", "te\u00adxt"])
+def test_a_name_is_known_by_how_it_looks(tmp_path, name):
+    path = write(tmp_path / "a.csv", f"\ufeff{name},label\none,1\ntwo,0\n")
+    raw = load_data(train_file=path)
+    assert (raw.text_column, rows_of(raw)) == (name, [(2, "one", "1"), (3, "two", "0")])
+    assert load_data(train_file=path, text_column="text").text_column == name
+
+
+def test_a_composed_name_is_known_by_its_parts(tmp_path):
+    path = write(tmp_path / "a.csv", "Qualite\u0301,label\none,1\n")
+    assert load_data(train_file=path, text_column="Qualité").text_column == "Qualite\u0301"
+
+
+def test_a_cell_of_many_megabytes(tmp_path):
+    path = write(tmp_path / "a.csv", f'text,label\n"{"long, " * 3_000_000}",1\nshort,0\n')
+    with pytest.raises(DataError, match=r"a\.csv, row 2: too many cells"):
+        load_data(train_file=path)
+    write(path, f'text,label\n"{"long " * 4_000_000}",1\nshort,0\n')
+    assert [(row, len(text)) for row, text, _ in rows_of(load_data(train_file=path))] == [(2, 20_000_000), (3, 5)]
+
+
 def test_json_lines_keep_their_numbers_and_values(tmp_path):
     lines = ['{"text": "a\u2028b", "label": 1}', "", '{"text": 5, "label": true}', '{"label": 2.5}', '{"text": "d"}']
     raw = load_data(train_file=write(tmp_path / "a.jsonl", "\ufeff" + "\r\n".join(lines) + "\r\n"))
@@ -104,6 +142,8 @@ def test_several_files(tmp_path):
             "row 2: too many cells.*; and 1 more row; or does the header lack a name",
         ),
         ("a.jsonl", '{"text": "a", "label": 1}\n{"text"\n', DataError, "row 2: not JSON"),
+        ("a.jsonl", '{"text": "a", "label": %s}\n' % ("1" * 5000), DataError, "row 1: not JSON: a number of thousands"),
+        ("a.json", '[{"text": "a", "label": %s}]' % ("1" * 5000), DataError, "a number of thousands of digits: write"),
         ("a.jsonl", "\n[1]\n", DataError, "row 2: not a JSON object"),
         ("a.json", '[{"text": "a"', DataError, "row 1: not JSON"),
         ("a.parquet", "no parquet", DataError, "not a Parquet file"),
@@ -140,6 +180,8 @@ def test_call_errors(tmp_path):
         ({"dataset": pd.DataFrame({"text": [1], "label": [1]})}, "not text"),
         ({"dataset": pd.DataFrame({"text": [], "label": []})}, "empty"),
         ({"dataset": pd.DataFrame([["a", "b", 1]], columns=["text", "text", "label"])}, "have the same name"),
+        ({"dataset": pd.DataFrame([["a", 1]], columns=[["text", "label"], ["x", "y"]])}, "names of several levels"),
+        ({"dataset": {"train": pd.DataFrame({"text": ["a"], "label": [1]})}}, "a split is a DataFrame, not a Dataset"),
         ({"dataset": Dataset.from_dict({"text": [1], "label": [1]})}, "holds int64, not text"),
         ({"dataset": Dataset.from_dict({"text": ["a"], "label": [[1]]})}, "not one label a row"),
         ({"dataset": Dataset.from_dict({"text": ["a"], "label": [1]}).to_iterable_dataset()}, "streamed"),
@@ -180,6 +222,8 @@ def test_swapped_column_names_and_a_selected_dataset():
 def test_frame_with_gaps_and_mixed_labels():
     frame = pd.DataFrame({"text": ["a", None, 3], "label": [1, "x", None]}, index=[7, 8, 9])
     assert rows_of(load_data(frame)) == [(1, "a", "1"), (2, None, "x"), (3, None, None)]
+    half = pd.DataFrame({"text": pd.Series(["half \ud83d", "b"], dtype=object), "label": ["x", "y"]})
+    assert rows_of(load_data(half)) == [(1, "half \ufffd", "x"), (2, "b", "y")]
 
 
 def test_importing_the_room_is_light():

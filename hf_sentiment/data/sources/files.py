@@ -12,6 +12,7 @@ import glob
 import json
 import logging
 import os
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -22,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from datasets import Dataset, Features, Value, load_dataset
+from datasets import Dataset, DatasetInfo, Features, Value, load_dataset
 from datasets.exceptions import DatasetsError
 
 from hf_sentiment.data.sources.json_files import json_value, list_items, parse_line, shape_fault
@@ -133,11 +134,7 @@ def read_file(
         if kind == "excel":
             table = _read_excel(name, path, sheet, wanted, keep_blank)
         elif kind == "parquet":
-            if pq.read_metadata(path).num_rows == 0:  # `datasets` takes it for broken
-                raise NoRows("the file has no data rows")
-            dataset = _load("parquet", name, path)
-            rows = np.arange(1, len(dataset) + 1)
-            table = FileTable(name, kind, path, dataset, dataset.column_names, rows, rows)
+            table = _read_parquet(name, path)
         elif kind in ("csv", "tsv"):
             found = find_encoding(path, name, encoding)
             if plain and file.lower().removesuffix(".gz").endswith(".txt") and _is_plain(path, found, wanted):
@@ -192,6 +189,35 @@ def _load(builder: str, name: str, path: Path, **options: Any) -> Dataset:
                 f"{name}: cannot be read: {first_line(error).rstrip('.')}; leave that column out"
             ) from error
         raise DataError(f"{name}: cannot be read: no {builder} file, or a broken one; write it again") from error
+
+
+def _read_parquet(name: str, path: Path) -> FileTable:
+    if pq.read_metadata(path).num_rows == 0:  # `datasets` takes it for broken
+        raise NoRows("the file has no data rows")
+    twice = [column for column, times in Counter(pq.read_schema(path).names).items() if times > 1]
+    if twice:
+        raise DataError(f'several columns are called "{twice[0]}": give each a name of its own')
+    dataset = _in_utf8(_load("parquet", name, path))
+    rows = np.arange(1, len(dataset) + 1)
+    return FileTable(name, "parquet", path, dataset, dataset.column_names, rows, rows)
+
+
+def _in_utf8(dataset: Dataset) -> Dataset:
+    """The data set with U+FFFD for what is broken in its strings, as in the other formats; Arrow takes any bytes."""
+    healed = {}
+    for name, column in zip(dataset.column_names, dataset.data.columns, strict=True):
+        try:
+            column.validate(full=pa.types.is_string(column.type) or pa.types.is_large_string(column.type))
+        except pa.ArrowInvalid:
+            values = column.cast(pa.large_binary()).to_pylist()
+            healed[name] = pa.array([value and value.decode("utf-8", "replace") for value in values], pa.string())
+    if not healed:
+        return dataset
+    # In memory: the file in the cache is still broken.
+    table = dataset.with_format("arrow")[:]
+    for name, values in healed.items():
+        table = table.set_column(table.column_names.index(name), name, values)
+    return Dataset(table, info=DatasetInfo(features=dataset.features))
 
 
 def _read_delimited(

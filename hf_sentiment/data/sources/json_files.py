@@ -32,8 +32,8 @@ def list_items(path: Path, encoding: Encoding, source: str) -> list[str]:
         raise DataError(
             f"{source}, row {error.lineno}: {_not_json(error)}: write one list, [{{...}}, {{...}}]"
         ) from error
-    except RecursionError as error:
-        raise DataError(f"{source}: lists too deep within one another: write one object a row") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{source}: {_too_much(error)}: write one object a row") from error
     return [json.dumps(whole(item), ensure_ascii=False) for item in value]
 
 
@@ -44,11 +44,17 @@ def _not_json(error: json.JSONDecodeError) -> str:
     return f"{NOT_JSON[0]} at column {error.colno}, near {shown!r}"
 
 
+def _too_much(error: RecursionError | ValueError) -> str:
+    """What Python's reader gives up on, though it is JSON."""
+    deep = isinstance(error, RecursionError)
+    return "lists too deep within one another" if deep else "a number of thousands of digits"
+
+
 def shape_fault(path: Path, encoding: Encoding) -> str | None:
     """What is wrong with a file that is one JSON object as a whole and no row, or None."""
     try:
         value = json.loads(path.read_text(encoding=encoding.name, errors="replace"))
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return None
     if not isinstance(value, dict) or not value:
         return None
@@ -69,8 +75,8 @@ def parse_line(line: str) -> dict[str, Any] | str:
         value = json.loads(line)
     except json.JSONDecodeError as error:
         return f"{_not_json(error)}: write one JSON object a line, texts in double quotes"
-    except RecursionError:
-        return f"{NOT_JSON[0]}: lists too deep within one another"
+    except (RecursionError, ValueError) as error:
+        return f"{NOT_JSON[0]}: {_too_much(error)}"
     if not isinstance(value, dict):
         return f'{NOT_JSON[1]}: write lines such as {{"text": "...", "label": "..."}}'
     return whole(value) if "\\u" in line else value

@@ -13,6 +13,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, IterableDataset, Value, l
 from datasets.exceptions import DatasetsError
 
 from hf_sentiment.data.sources.files import FileTable, json_line_values, read_file
+from hf_sentiment.data.sources.json_files import whole
 from hf_sentiment.data.sources.starter.corpora import corpus_of, starter_data
 from hf_sentiment.data.sources.starter.fetching import is_starter
 from hf_sentiment.data.tables import WantedColumns, choose_columns, require_columns
@@ -68,6 +69,8 @@ class RawData:
 
 # Of a frame; 1 and "1" are the same name here.
 SAME_NAMES = "the data frame: two columns have the same name: give each a name of its own"
+
+_LEVELS = "the data frame: its columns have names of several levels: give each one name, frame.columns = [...]"
 
 
 def load_data(
@@ -195,6 +198,8 @@ def _from_memory(dataset: object, columns: WantedColumns) -> RawData:
     if isinstance(dataset, Mapping):
         return _from_splits(dict(dataset), "the data set", columns, "a DatasetDict in memory")
     if isinstance(dataset, pd.DataFrame):
+        if dataset.columns.nlevels > 1:
+            raise CallError(_LEVELS)
         frame = dataset.rename(columns=str)
         if not frame.columns.is_unique:
             raise CallError(SAME_NAMES)
@@ -222,13 +227,14 @@ def _from_frame(frame: pd.DataFrame, text: str, label: str | None) -> Dataset:
         raise CallError(
             f"the data frame: the column '{text}' holds {texts.dtype}, not text: name another with --text_column NAME"
         )
-    cells: dict[str, list[Any]] = {text: [value if isinstance(value, str) else None for value in texts]}
+    # Half an emoji can't be written: it becomes U+FFFD, and its row a bad one.
+    cells: dict[str, list[Any]] = {text: [whole(value) if isinstance(value, str) else None for value in texts]}
     if label is not None:
         values = [None if missing else value for value, missing in zip(frame[label], frame[label].isna(), strict=True)]
         # pandas holds mixed columns as objects, which Arrow refuses: they become strings.
         mixed = len({type(value) for value in values if value is not None}) > 1
         plain = [value.item() if isinstance(value, np.generic) else value for value in values]
-        cells[label] = [None if value is None else str(value) for value in plain] if mixed else plain
+        cells[label] = [None if value is None else whole(str(value)) for value in plain] if mixed else whole(plain)
     return Dataset.from_dict(cells)
 
 
@@ -236,6 +242,12 @@ def _from_splits(tables: dict[str, Any], source: str, columns: WantedColumns, de
     """Named splits, with the usual aliases; another split, or a test without labels, is left out."""
     # Of two names for one split ("dev", "validation") the first counts.
     by_split: dict[str, Dataset] = {}
+    other = next((table for table in tables.values() if not isinstance(table, Dataset)), None)
+    if other is not None:
+        what = type(other).__name__
+        raise CallError(
+            f"{source}: a split is a {what}, not a Dataset: make it one, such as by Dataset.from_pandas(frame)"
+        )
     for name, table in tables.items():
         split = _SPLIT_NAMES.get(str(name).lower())
         if len(tables) == 1 and split is None:

@@ -32,6 +32,21 @@ EXTENSIONS = {
     ".xlsm": "excel",
 }
 
+# The first bytes of files that are no tables, and what is to be done with them.
+_FOREIGN = {
+    b"%PDF-": "a PDF: save its table as CSV",
+    b"\x89PNG": "a picture: write its table as CSV",
+    b"\xff\xd8\xff": "a picture: write its table as CSV",
+    b"BZh": "packed by bzip2: unpack it",
+    b"\xfd7zXZ\0": "packed by xz: unpack it",
+    b"\x28\xb5\x2f\xfd": "packed by zstd: unpack it",
+    b"7z\xbc\xaf\x27\x1c": "packed by 7-Zip: unpack it",
+    b"Rar!\x1a\x07": "packed by RAR: unpack it",
+    b"SQLite format 3\0": "an SQLite database: export the table as CSV",
+    b"\x80\x04\x95": "a pickle of Python: write the table as CSV, frame.to_csv(path, index=False)",
+    b"\x80\x05\x95": "a pickle of Python: write the table as CSV, frame.to_csv(path, index=False)",
+}
+
 _JSON = re.compile(rb'(\xef\xbb\xbf)?\s*(\[\s*)?\{\s*"')
 
 
@@ -107,6 +122,10 @@ def kind_by_content(path: Path, kind: str, name: str) -> str:
         raise CallError(f"{name}: the Excel format before 2007, or a workbook with a password: save it as plain .xlsx")
     if start.startswith(b"\x1f\x8b"):
         raise DataError(f"{name}: packed by gzip: unpack it, or name it {Path(name).name}.gz")
+    for mark, what in _FOREIGN.items():
+        # A text may begin with BZh, but not go on so.
+        if start.startswith(mark) and (mark != b"BZh" or start[4:10] == b"1AY&SY"):
+            raise DataError(f"{name}: {what}")
     content = kind
     if start.startswith(b"PAR1"):
         content = "parquet"

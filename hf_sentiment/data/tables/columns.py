@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from unicodedata import category, normalize
 
 from hf_sentiment.errors import CallError
 
@@ -43,6 +44,7 @@ def choose_columns(columns: Sequence[str], given: WantedColumns, source: str) ->
 
     Raises `CallError` where a named column is missing, or where a guess would not be certain.
     """
+    given = replace(given, text=_own(columns, given.text), label=_own(columns, given.label))
     if given.text and given.text == given.label:
         raise CallError(f'"{given.text}" can\'t be both --text_column and --label_column: name two columns')
     require_columns(columns, given.text, given.label, source)
@@ -73,12 +75,29 @@ def require_columns(columns: Sequence[str], text: str | None, label: str | None,
         raise CallError(f'{source}: no column "{column}" (columns: {_listed(columns)}){hint}')
 
 
+def visible(name: str) -> str:
+    """A column's name as it looks: composed, of the usual width, without invisible signs and blanks around it.
+
+    Args:
+        name: As it is written in the file, or as the user names it.
+    """
+    if name.isascii():
+        return name.strip()
+    return "".join(sign for sign in normalize("NFKC", name) if category(sign) != "Cf").strip()
+
+
+def _own(columns: Sequence[str], wanted: str | None) -> str | None:
+    """The column's own name for the one that the user gave, where one alone looks like it."""
+    alike = [column for column in columns if wanted and visible(column) == visible(wanted)]
+    return alike[0] if len(alike) == 1 and wanted not in columns else wanted
+
+
 def _candidates(columns: Sequence[str], usual: Iterable[str], taken: str | None) -> list[str]:
     """The columns with a usual name; a second one of the same name, which readers call "label.1", is one too."""
     # "label.1" is what readers make of a second "label"; a column that is called so by itself has no "label" beside it.
     bases = {column: _SECOND.sub("", column) for column in columns}
     names = {column: base if base in columns else column for column, base in bases.items()}
-    return [column for column in columns if names[column].strip().lower() in usual and column != taken]
+    return [column for column in columns if visible(names[column]).lower() in usual and column != taken]
 
 
 def _guess(columns: Sequence[str], usual: Iterable[str], role: str, source: str, taken: str | None) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import codecs
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from hf_sentiment.data.language import ranked
+from hf_sentiment.data.tables.readings import encoding_of
 from hf_sentiment.errors import CallError, DataError
 
 # UTF-8, with or without a byte-order mark.
@@ -21,32 +22,14 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _NAMES = {UTF8: "UTF-8", "utf-16": "UTF-16", "utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "utf-32": "UTF-32"}
-# Encodings that are looked for, and the languages (py3langid's) whose programs write them.
-_HOME = {
-    "cp1252": "en fr de es it pt nl sv da no nb nn fi is ca gl eu ga af id ms",
-    "cp1250": "pl cs sk hu sl hr bs ro sq",
-    "iso8859_2": "pl cs sk hu sl hr bs ro sq",
-    "cp1251": "ru uk bg be mk sr",
-    "cp1253": "el",
-    "cp1254": "tr az",
-    "cp1255": "he",
-    "cp1256": "ar fa ur",
-    "cp1257": "lt lv et",
-    "koi8_r": "ru",
-    "cp932": "ja",
-    "euc_jp": "ja",
-    "gb18030": "zh",
-    "big5": "zh",
-    "cp949": "ko",
-}
 
 _BLOCK = 2**20
-_EVIDENCE = 2**16  # bytes of lines that are not ASCII: more tell nothing more
+_EVIDENCE = 2**14  # bytes of lines that are not ASCII: more tell nothing more
+_BEFORE, _LONGEST = 200, 2000  # of a line: bytes of ASCII that come before, and all
+_ASCII = bytes(range(0x80))
 _LEAST_LINES = 3
-_CHAOS = 0.35  # the library's default of 0.2 refuses short French lines in their own encoding
 _STRAY_BYTES = 0.1
-_NOT_WESTERN = frozenset("šžŠŽŸ¤")  # on a Mac š is ö, and ¤ is the euro of Latin-9
-_WITHIN_WORDS = "’‘`´–—·“”，。、！？；："
+_BY_COUNTRY = "--encoding windows-1252 in Western Europe, cp932 in Japan, cp949 in Korea, big5 in Taiwan"
 
 
 @dataclass(frozen=True)
@@ -135,26 +118,30 @@ def _by_mark(path: Path) -> str | None:
             return name
     if b"\0" not in start:
         return None
-    # A line end is 0A 00 or 00 0A, whatever the script, and begins at an even byte: in between both occur, since the
-    # letters beside it have zero bytes too.
-    units = [start[i : i + 2] for i in range(0, len(start) - 1, 2)]
-    for name, end in (("utf-16-le", b"\n\0"), ("utf-16-be", b"\0\n")):
-        if units.count(end) >= 0.9 * start.count(b"\n") > 0 and any(b"\0" in unit and unit != end for unit in units):
+    # Signs of ASCII, line ends among them, and hardly one that is no text: the other way round, or as a file of ASCII
+    # in which zero bytes are strewn, they are controls and none at all.
+    for name in ("utf-16-le", "utf-16-be"):
+        text = start[:_EVIDENCE].decode(name, "replace")
+        none = sum(unicodedata.category(sign)[0] == "C" and sign not in "\t\r\n" for sign in text)
+        none += text.count("\N{REPLACEMENT CHARACTER}")
+        if "\n" in text and any(sign.isascii() and sign.isprintable() for sign in text) and none <= 0.01 * len(text):
             return name
     return None
 
 
 def _by_content(path: Path, source: str) -> str:
-    decoder = codecs.getincrementaldecoder("utf-8")()
+    decoder, japanese = codecs.getincrementaldecoder("utf-8")(), False
     with path.open("rb") as file:
         try:
             while block := file.read(_BLOCK):
+                japanese = japanese or (block.isascii() and b"\x1b$B" in block)
                 decoder.decode(block)
             decoder.decode(b"", final=True)
         except UnicodeDecodeError:
             pass
         else:
-            return UTF8
+            # Seven bits, and so ASCII to the eye.
+            return "iso2022_jp" if japanese else UTF8
     # Lines of ASCII are the same in all of these; `good` and `broken` count the others.
     good, broken, first, evidence = _lines_not_ascii(path)
     if broken <= _STRAY_BYTES * good or (good and broken < _LEAST_LINES):
@@ -164,21 +151,21 @@ def _by_content(path: Path, source: str) -> str:
             f"{source}, row {first}: not UTF-8, unlike {good:,} of {good + broken:,} rows with letters beyond a-z: two "
             "files in one? Save each as UTF-8; with --encoding utf-8 such rows are bad ones"
         )
-    found = _by_language(evidence) if broken >= _LEAST_LINES else None
+    found = encoding_of(evidence) if broken >= _LEAST_LINES else None
     if found is None:
+        named = "--encoding utf-16-le perhaps" if b"\0" in b"".join(evidence) else _BY_COUNTRY
         raise DataError(
-            f"{source}, row {first}: not UTF-8: {_shown(evidence)}: name the encoding, --encoding windows-1252 in "
-            "Western Europe, cp932 in Japan, cp949 in Korea, big5 in Taiwan; with --encoding utf-8 such rows are bad "
-            "ones"
+            f"{source}, row {first}: not UTF-8: {_shown(evidence)}: name the encoding, {named}; with --encoding utf-8 "
+            "such rows are bad ones"
         )
     _check(path, source, found, None)
     return found
 
 
-def _lines_not_ascii(path: Path) -> tuple[int, int, int, bytes]:
+def _lines_not_ascii(path: Path) -> tuple[int, int, int, list[bytes]]:
     """Lines with letters beyond ASCII that are UTF-8, those that are not, the first of these, and what is in them."""
     good = broken = first = 0
-    evidence = bytearray()
+    size, evidence = 0, []
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line.isascii():
@@ -189,63 +176,11 @@ def _lines_not_ascii(path: Path) -> tuple[int, int, int, bytes]:
             except UnicodeDecodeError:
                 broken += 1
                 first = first or number
-                if len(evidence) < _EVIDENCE:
-                    evidence += line[:2000]
-    return good, broken, first, bytes(evidence)
-
-
-def _by_language(evidence: bytes) -> str | None:
-    """The one encoding of `_HOME` in which the lines are text of a language that is written in it, or None.
-
-    Several encodings may read them as the same text, and then any of them will do.
-    """
-    import charset_normalizer
-
-    # Text → the first encoding that reads it so. A reading counts if its language is one that is written in it, and
-    # nothing in it is odd; if two different texts remain, nothing is certain.
-    readings: dict[str, str] = {}
-    known = set(" ".join(_HOME.values()).split())
-    for match in charset_normalizer.from_bytes(evidence, cp_isolation=list(_HOME), threshold=_CHAOS):
-        text = str(match)
-        likely = (language for language in ranked(text[:5000]) if language in known)
-        language = _by_script(text) or next(likely, "")
-        for name in match.could_be_from_charset:
-            foreign = name == "cp1252" and language != "fi" and bool(_NOT_WESTERN.intersection(text))
-            if name in _HOME and language in _HOME[name].split() and not foreign and not _odd(text):
-                readings.setdefault(text, name)
-    return next(iter(readings.values())) if len(readings) == 1 else None
-
-
-def _by_script(text: str) -> str | None:
-    """Japanese, Korean, Chinese or Greek by their letters; None for other scripts, and where letters are mixed."""
-    # Of the letters beyond ASCII nearly all must be of the script; Japanese mixes kana with Chinese characters.
-    every = [letter for letter in text if letter.isalpha()]
-    letters = [letter for letter in every if not letter.isascii()]
-    if len(letters) < 0.2 * len(every) or max(letters) < "\u0370":
-        return None
-    for language, least, (low, high) in (
-        ("ja", 0.2, ("\u3041", "\u30ff")),
-        ("ko", 0.95, ("\uac00", "\ud7a3")),
-        ("zh", 1.0, ("\u4e00", "\u9fff")),
-        ("el", 1.0, ("\u0370", "\u03ff")),
-    ):
-        if sum(low <= letter <= high for letter in letters) >= least * len(letters):
-            return language
-    return None
-
-
-def _odd(text: str) -> bool:
-    """Whether there are controls, or signs or capitals within words that nobody writes: another encoding's text."""
-    if any("\x80" <= sign <= "\x9f" for sign in text):
-        return True
-    for a, sign, b in zip(text, text[1:], text[2:], strict=False):
-        if sign.isascii() or not (a.isalpha() and b.isalpha()):
-            continue
-        if sign == "ς" or (a.islower() and sign.isupper()):
-            return True
-        if not (sign.isalnum() or sign.isspace() or sign in _WITHIN_WORDS):
-            return True
-    return False
+                if size < _EVIDENCE:
+                    start = max(0, len(line) - len(line.lstrip(_ASCII)) - _BEFORE)
+                    evidence.append(line[start : start + _LONGEST])
+                    size += len(evidence[-1])
+    return good, broken, first, evidence
 
 
 def _check(path: Path, source: str, name: str, said: str | None) -> None:
@@ -262,7 +197,8 @@ def _check(path: Path, source: str, name: str, said: str | None) -> None:
             row += 1
 
 
-def _shown(evidence: bytes) -> str:
-    line = evidence.splitlines()[0].decode("ascii", "backslashreplace")
+def _shown(evidence: list[bytes]) -> str:
+    escaped = evidence[0].rstrip().decode("ascii", "backslashreplace")
+    line = "".join(sign if sign.isprintable() else f"\\x{ord(sign):02x}" for sign in escaped)
     at = max(0, line.find("\\x") - 20)
     return '"' + line[at : at + 40] + '"'

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from hf_sentiment.data.tables.columns import LABEL_NAMES, TEXT_NAMES, WantedColumns
+from hf_sentiment.data.tables.columns import LABEL_NAMES, TEXT_NAMES, WantedColumns, visible
 from hf_sentiment.data.tables.lines import WHOLE_LINE, Record, rough_records
 from hf_sentiment.errors import DataError, NoRows
 
@@ -94,14 +94,16 @@ def find_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> int:
 
 def is_certain_header(rows: Sequence[Sequence[str]], wanted: WantedColumns) -> bool:
     """Whether there is a header with a usual name for the text, or with the one that the user gave."""
-    names = [cell.strip() for cell in rows[find_header(rows, wanted)]]
-    return any(name == wanted.text or (wanted.text is None and name.lower() in TEXT_NAMES) for name in names)
+    names = [visible(cell) for cell in rows[find_header(rows, wanted)]]
+    if wanted.text:
+        return visible(wanted.text) in names
+    return any(name.lower() in TEXT_NAMES for name in names)
 
 
 def _named(cells: Sequence[str], wanted: WantedColumns) -> int:
     """Cells that are a usual name of a column, or one that the user gave."""
-    names = [cell.strip() for cell in cells]
-    said = (wanted.text, wanted.label)
+    names = [visible(cell) for cell in cells]
+    said = [visible(name) for name in (wanted.text, wanted.label) if name]
     return sum(name in said or name.lower() in TEXT_NAMES or name.lower() in LABEL_NAMES for name in names)
 
 
@@ -138,8 +140,8 @@ def _layout(lines: Sequence[str], separator: str, start: int, wanted: WantedColu
 def text_position(header: Sequence[str], wanted: WantedColumns) -> int | None:
     """Which column holds the texts, where the header or the user says it."""
     for places in (
-        [i for i, name in enumerate(header) if name == wanted.text],
-        [i for i, name in enumerate(header) if name.lower() in TEXT_NAMES],
+        [i for i, name in enumerate(header) if wanted.text and visible(name) == visible(wanted.text)],
+        [i for i, name in enumerate(header) if visible(name).lower() in TEXT_NAMES],
     ):
         if len(places) == 1:
             return places[0]

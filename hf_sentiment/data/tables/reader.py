@@ -140,7 +140,10 @@ class _Reader:
             if cells is not None and not any(_spaced(cell) for cell in cells):
                 yield [cell.replace(_LONE_CR, "\r") for cell in cells], note
         yield literal_cells(line, separator), STRAY_QUOTE if '"' in line else AS_WRITTEN
-        lenient = next(csv.reader([plain], delimiter=separator))
+        try:
+            lenient = next(csv.reader([plain], delimiter=separator))
+        except csv.Error:  # a cell longer than any text
+            return
         yield [cell.replace(_LONE_CR, "\r") for cell in lenient], AS_WRITTEN
 
     def _unescaped(self, at: int) -> Record | None:

@@ -11,8 +11,7 @@ from functools import partial
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
-from hf_sentiment.data.sources import SAME_NAMES
-from hf_sentiment.data.tables import WantedColumns, choose_columns
+from hf_sentiment.data.tables import SAME_NAMES, WantedColumns, choose_columns
 from hf_sentiment.errors import CallError
 from hf_sentiment.inference.classifier import SentimentClassifier
 from hf_sentiment.inference.locating import digest_of, find_checkpoint

@@ -153,7 +153,7 @@ def test_the_page_in_a_browser(address: str) -> None:
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 390, "height": 800})
-        page.on("request", requests.append)
+        page.on("request", lambda request: requests.append(request))
         page.goto(address)
         api.expect(page.get_by_role("heading", name="my <run>")).to_be_visible()
         page.get_by_text("the film was never dull").click()  # an example, which is labeled at once

@@ -2,7 +2,6 @@ from .excel import copy_rows as copy_rows
 from .excel import text_cell as text_cell
 from .files import FileTable as FileTable
 from .files import read_file as read_file
-from .load import SAME_NAMES as SAME_NAMES
 from .load import RawData as RawData
 from .load import load_data as load_data
 from .locations import EXTENSIONS as EXTENSIONS

@@ -16,7 +16,7 @@ from hf_sentiment.data.sources.files import FileTable, json_line_values, read_fi
 from hf_sentiment.data.sources.json_files import whole
 from hf_sentiment.data.sources.starter.corpora import corpus_of, starter_data
 from hf_sentiment.data.sources.starter.fetching import is_starter
-from hf_sentiment.data.tables import WantedColumns, choose_columns, require_columns
+from hf_sentiment.data.tables import SAME_NAMES, WantedColumns, choose_columns, require_columns
 from hf_sentiment.errors import CallError
 
 if TYPE_CHECKING:
@@ -66,9 +66,6 @@ class RawData:
     description: str
     files: Mapping[str, FileTable] = field(default_factory=dict)
 
-
-# Of a frame; 1 and "1" are the same name here.
-SAME_NAMES = "the data frame: two columns have the same name: give each a name of its own"
 
 _LEVELS = "the data frame: its columns have names of several levels: give each one name, frame.columns = [...]"
 

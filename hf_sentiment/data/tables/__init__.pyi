@@ -1,4 +1,5 @@
 from .columns import LABEL_NAMES as LABEL_NAMES
+from .columns import SAME_NAMES as SAME_NAMES
 from .columns import TEXT_NAMES as TEXT_NAMES
 from .columns import WantedColumns as WantedColumns
 from .columns import choose_columns as choose_columns

@@ -25,6 +25,8 @@ LABEL_NAMES = frozenset(
     | {"star_rating", "airline_sentiment"}
 )
 
+# Of a data frame; 1 and "1" are the same name here.
+SAME_NAMES = "the data frame: two columns have the same name: give each a name of its own"
 
 _LONG_NAME = 40  # a text, rather
 _SECOND = re.compile(r"\.\d+$")

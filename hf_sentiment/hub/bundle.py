@@ -316,7 +316,8 @@ def _put_config(records: RunRecords, target: Path) -> None:
 def _put_tokenizer(records: RunRecords, target: Path) -> None:
     # Of a slow tokenizer the vocabulary is in files that its class names.
     said = read_object(records.folder / "tokenizer_config.json") or {}
-    known = tokenizer_class_from_name(str(said.get("tokenizer_class")))
+    is_slow = not (records.folder / "tokenizer.json").is_file()
+    known = tokenizer_class_from_name(str(said.get("tokenizer_class"))) if is_slow else None
     vocabulary = {} if known is None else known.vocab_files_names
     names = dict.fromkeys((*_TOKENIZER, *vocabulary.values()))
     present = [name for name in names if (records.folder / name).is_file()]

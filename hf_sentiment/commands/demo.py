@@ -15,7 +15,7 @@ import zipfile
 import zlib
 from base64 import b64encode
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -84,11 +84,7 @@ def demo(
         raise missing_extra("demo", "the page needs gradio")
     port = _free_port(host, port)
     # Whatever is sent to the page is removed with this folder, a file that is half labelled as well.
-    with ExitStack() as stack:
-        folder = stack.enter_context(
-            tempfile.TemporaryDirectory(prefix="hf-sentiment-page-", ignore_cleanup_errors=True)
-        )
-        stack.enter_context(_files_of_gradio(folder))
+    with _files_of_gradio():
         page = make_page(model, revision=revision, num_threads=num_threads)
         launch(page, server_name=host, server_port=port, prevent_thread_lock=True, quiet=True)
         try:
@@ -106,15 +102,16 @@ def demo(
 
 
 @contextmanager
-def _files_of_gradio(folder: str) -> Iterator[None]:
-    """Let Gradio keep its files there, and then where it did."""
-    before = os.environ.get("GRADIO_TEMP_DIR")
-    os.environ["GRADIO_TEMP_DIR"] = folder
-    try:
-        yield
-    finally:
-        del os.environ["GRADIO_TEMP_DIR"]
-        os.environ.update({} if before is None else {"GRADIO_TEMP_DIR": before})
+def _files_of_gradio() -> Iterator[None]:
+    """Let Gradio keep its files in a folder that goes with the page, and then where it did."""
+    before = {name: value for name, value in os.environ.items() if name == "GRADIO_TEMP_DIR"}
+    with tempfile.TemporaryDirectory(prefix="hf-sentiment-page-", ignore_cleanup_errors=True) as folder:
+        os.environ["GRADIO_TEMP_DIR"] = folder
+        try:
+            yield
+        finally:
+            del os.environ["GRADIO_TEMP_DIR"]
+            os.environ.update(before)
 
 
 def _free_port(host: str, port: int) -> int:

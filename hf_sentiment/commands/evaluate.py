@@ -83,9 +83,10 @@ def evaluate(
         raise CallError("name what is evaluated: MODEL, or --probabilities FILE, and not both (--against compares two)")
     if (test_file is None) == (dataset_name is None):
         raise CallError("name the labelled texts: --test_file FILE, or --dataset_name NAME, and not both")
+    if model is None and (revision is not None or backend != "torch"):
+        raise CallError("--revision and --backend say how MODEL is read: leave them out with --probabilities")
     load = partial(SentimentClassifier.from_pretrained, num_threads=num_threads, long_texts=long_texts)
-    how: Any = {"revision": revision, "backend": backend}
-    this = _of_file(str(probabilities), encoding, **how) if model is None else _of_model(model, load, **how)
+    this = _of_file(str(probabilities), encoding) if model is None else _of_model(model, load, revision, backend)
     other = None if against is None else _other(against, encoding, load)
     source = {"test_file": test_file, "text_column": text_column, "label_column": label_column, "encoding": encoding}
     raw, rows = load_rows(dataset_name, lambda raw: this.rule_for(raw, drop), split="test", keep_broken=drop, **source)
@@ -149,9 +150,7 @@ def _of_model(
     return _System(name, lambda _: classifier.labels, classifier.config.get("label_rule"), probabilities)
 
 
-def _of_file(name: str, encoding: str | None, revision: str | None = None, backend: str = "torch") -> _System:
-    if revision is not None or backend != "torch":
-        raise CallError("--revision and --backend say how MODEL is read: leave them out with --probabilities")
+def _of_file(name: str, encoding: str | None) -> _System:
     file = ProbabilityFile.read(name, encoding)
     return _System(name, file.labels_in, None, file.of)
 

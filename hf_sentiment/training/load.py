@@ -206,16 +206,17 @@ def _check_reading(model: SentimentModel, name: str) -> None:
     """Refuse an encoder that cannot read a text, or to which padding is a part of it."""
     words = torch.linspace(1, len(model.get_input_embeddings().weight) - 1, 2 * _READ).long()  # type: ignore[arg-type]
     pad = model.config.pad_token_id or 0
-    words = words[words != pad][:_READ].repeat(2, 1)  # one without padding, and one with as much again
-    mask = torch.ones_like(words)
-    padded = torch.cat([words, torch.full_like(words, pad)], dim=1)
+    words = words[words != pad][:_READ]
+    turned = words[[0, *range(_READ - 1, 0, -1)]]  # in another order behind the first
+    padded = torch.cat([words, torch.full_like(words, pad)])
+    mask = (torch.arange(2 * _READ) < _READ).long()
     try:
         with torch.inference_mode(), untouched_random_state():
-            alone, other = model(input_ids=torch.cat([words[:1], words[:1, [0, *range(_READ - 1, 0, -1)]]])).logits
-            beside = model(input_ids=padded, attention_mask=torch.cat([mask, 0 * mask], dim=1)).logits[0]
+            alone, other = model(input_ids=torch.stack([words, turned])).logits
+            beside = model(input_ids=padded[None], attention_mask=mask[None]).logits[0]
     except Exception as error:  # an option of its config that does not work may raise any kind
         raise CallError(f"{name}: it cannot read a text ({first_line(error)}): mend its config.json") from error
-    # Beside what another order of the words behind the first makes.
+    # Beside what another order of the words makes.
     if not (alone - beside).abs().max() < _OF_PADDING * (alone - other).abs().max():
         raise CallError(
             f"{name}: to this encoder padding is a part of the text, or the text is nothing, so that its answers would "

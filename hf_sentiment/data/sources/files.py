@@ -192,9 +192,9 @@ def _load(builder: str, name: str, path: Path, **options: Any) -> Dataset:
 
 
 def _read_parquet(name: str, path: Path) -> FileTable:
-    if pq.read_metadata(path).num_rows == 0:  # `datasets` takes it for broken
+    if (metadata := pq.read_metadata(path)).num_rows == 0:  # `datasets` takes it for broken
         raise NoRows("the file has no data rows")
-    twice = [column for column, times in Counter(pq.read_schema(path).names).items() if times > 1]
+    twice = [column for column, times in Counter(metadata.schema.to_arrow_schema().names).items() if times > 1]
     if twice:
         raise DataError(f'several columns are called "{twice[0]}": give each a name of its own')
     dataset = _in_utf8(_load("parquet", name, path))
